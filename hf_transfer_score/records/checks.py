@@ -1,4 +1,4 @@
-"""Plain values into dataclasses, checked field by field: what a file of somebody else's may hold."""
+"""From plain values to dataclasses, checked field by field: what a file from anyone may hold."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from hf_transfer_score.errors import RecordError
 
 LONGEST_WHERE = 120
-"""Letters of a field's name that a message repeats."""
+"""Letters of a field's name in a message."""
 
 SHOWN = 80
-"""Letters of a wrong value that a message repeats."""
+"""Letters of a wrong value in a message."""
 
 LARGEST = 2**63 - 1
-"""The largest whole number; larger ones have no place in a table of columns."""
+"""The largest whole number that fits into a table of columns."""
 
 GREATEST = 1e100
 """The greatest number of any kind, so that differences and squares of numbers are finite too."""
 
 LONGEST = 20_000
-"""Letters of a text."""
+"""Letters of a text at most."""
 
 
 @dataclass(frozen=True, eq=False)
 class Limit:
-    """What a field takes, of all values of its type: in words, as a test, and as keywords of JSON Schema."""
+    """Which values of its type a field may have: in words, as a test, and as keywords of JSON Schema."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -49,29 +49,29 @@ Seconds = Annotated[float, within(0.0, 1e9)]
 
 
 def wrong(where: str, expected: str, value: Any) -> RecordError:
-    """Return the error for a field that does not hold what is expected there."""
+    """Return the error for a field with a wrong value."""
     shown = _shown(value)
     shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
     return RecordError(f"A record's field {_name(where or 'itself')}: expected {expected}, got {shown}.")
 
 
 def _name(where: str) -> str:
-    """Return a field as a message names it; a stranger may have named it anything."""
+    """Return the name of a field for a message; anyone may have written it."""
     return repr(where if len(where) <= LONGEST_WHERE else f"{where[:LONGEST_WHERE]}...")
 
 
 def _shown(value: Any) -> str:
-    """Return a value as a message repeats it; the whole of a long one is never written out."""
+    """Return a value for a message, without ever writing out a long text."""
     if isinstance(value, (str, bytes)):
         return repr(value[: SHOWN + 1])
     try:
         return repr(value)
     except (ValueError, RecursionError):  # a whole number of thousands of digits
-        return f"a value of the kind {type(value).__name__}"
+        return f"a value of type {type(value).__name__}"
 
 
 def block(kind: type, value: Any, where: str) -> Any:
-    """Return a dataclass of plain values; every field has to be there, and none besides."""
+    """Return a dataclass of plain values, which must have exactly its fields."""
     if not isinstance(value, dict):
         raise wrong(where, "an object", value)
     hints, before = _hints(kind), f"{where}." if where else ""
@@ -80,35 +80,35 @@ def block(kind: type, value: Any, where: str) -> Any:
             raise RecordError(f"A record's field {_name(before + name)} is missing.")
     for name in value:
         if name not in hints:
-            known = ", ".join(hints)
-            raise RecordError(f"A record has a field {_name(before + name)}, which is not known there: {known}.")
+            raise RecordError(f"A record has an unknown field {_name(before + name)}. Expected: {', '.join(hints)}.")
     return kind(**{name: read(value[name], before + name) for name, read in hints.items()})
 
 
 Reader = Callable[[Any, str], Any]
-"""From a plain value and where it is to what the field holds."""
+"""From a plain value and its place to the value of the field."""
 
 
 @cache
 def _hints(kind: type) -> dict[str, Reader]:
-    """Return what reads each field, by name, in order."""
+    """Return the reader of each field, by name, in order; made once, since tables have a hundred thousand rows."""
     hints = get_type_hints(kind, include_extras=True)
     return {one.name: _reader(hints[one.name]) for one in fields(kind)}
 
 
 def _reader(hint: Any) -> Reader:
-    """Return what reads values of a type; found once for each field, since tables are read a hundred thousand times."""
-    if NoneType in get_args(hint):
-        inner = _reader(next(one for one in get_args(hint) if one != NoneType))
+    """Return the reader of values of a type."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if NoneType in arguments:
+        inner = _reader(next(one for one in arguments if one != NoneType))
         return lambda value, where: None if value is None else inner(value, where)
-    if get_origin(hint) is Annotated:
-        return partial(_limited, _reader(get_args(hint)[0]), get_args(hint)[1])
+    if origin is Annotated:
+        return partial(_limited, _reader(arguments[0]), arguments[1])
     if is_dataclass(hint):
         return partial(block, hint)  # type: ignore[arg-type]
     if hint is Any:
         return _plain
-    if get_origin(hint) is not None:
-        return _compound(get_origin(hint), get_args(hint))
+    if origin is not None:
+        return _compound(origin, arguments)
     return _finite if hint is float else partial(_exact, hint)
 
 
@@ -151,19 +151,19 @@ def _listed(read: Reader, count: int | None, value: Any, where: str) -> tuple[An
 
 
 def _simple(value: Any, where: str) -> Any:
-    """Return a text, a whole number or a truth value; refuse those that files and tables cannot hold."""
+    """Return a text, a whole number or a truth value; refuse what files and tables cannot store."""
     if type(value) is int and abs(value) > LARGEST:
         raise wrong(where, f"a whole number up to {LARGEST}", value)
     if type(value) is str:
         if not value.isascii() and not encodable(value):
-            raise wrong(where, "text that UTF-8 can hold", ascii(value[:SHOWN]))
+            raise wrong(where, "valid UTF-8 text", ascii(value[:SHOWN]))
         if len(value) > LONGEST:
             raise wrong(where, f"at most {LONGEST:,} letters", value)
     return value
 
 
 def encodable(text: str) -> bool:
-    """Whether UTF-8 can hold a text: names of files may have bytes that it cannot."""
+    """Return whether a text can be encoded as UTF-8, which names of files need not be."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -172,9 +172,7 @@ def encodable(text: str) -> bool:
 
 
 def _finite(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise wrong(where, "a finite number", value)
-    if not math.isfinite(_simple(value, where)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(_simple(value, where)):
         raise wrong(where, "a finite number", value)
     if abs(value) > GREATEST:
         raise wrong(where, f"a number up to {GREATEST:g}", value)
@@ -182,7 +180,7 @@ def _finite(value: Any, where: str) -> float:
 
 
 def _plain(value: Any, where: str) -> Any:
-    """Return a value of any kind that JSON can hold."""
+    """Return any value that JSON can hold."""
     if value is None or type(value) in (bool, int, str):
         return _simple(value, where)
     if type(value) is float:

@@ -1,4 +1,4 @@
-"""From place to place: records pulled, merged and looked through; what is not as records are is reported and left."""
+"""Records pulled and merged from place to place, and validated; invalid files are reported and left out."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ from hf_transfer_score.records.store import CHUNK, SNAPSHOT, UNREAD, Problem
 from hf_transfer_score.records.table import Stored
 
 FEW = CHUNK // 10
-"""Files that are read one by one, where the table beside them might save that."""
-
-
-LONGEST_TITLE = 120
+"""Files that are read one by one rather than from the table beside them."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +24,9 @@ class Merged:
     """What became of the records of other places.
 
     Attributes:
-        published: of those that had to be looked at.
+        published: the records that had to be read.
         same: files that are equal in both places.
-        problems: files that hold no record, by path below their place.
+        problems: files that hold no valid record, by path below their place.
     """
 
     published: Published
@@ -42,16 +39,13 @@ class Merged:
         return self.published.unchanged + self.same
 
 
-Pulled = Merged
-
-
 @dataclass(frozen=True)
 class Validation:
-    """Whether a place is as it should be.
+    """Whether a place is valid.
 
     Attributes:
-        checked: files of records that were looked at.
-        problems: what is wrong; a place without any is valid.
+        checked: the number of files of records.
+        problems: what is wrong; a place without problems is valid.
     """
 
     checked: int
@@ -60,12 +54,12 @@ class Validation:
 
 @dataclass
 class Gathering:
-    """The valid records of places, read as they are asked for.
+    """The valid records of places, read lazily.
 
     Attributes:
-        have: what need not be read: git's names of contents by path.
-        same: how many files were not read therefore.
-        problems: files that hold no record.
+        have: files that need not be read: git's hashes of contents by path.
+        same: how many such files there were.
+        problems: files that hold no valid record.
     """
 
     have: Mapping[str, str] = field(default_factory=dict)
@@ -80,13 +74,13 @@ class Gathering:
         wanted = [path for path in files if path not in known]
         self.same += len(known)
         snapshot = Snapshot.of(view) if place.shared and len(wanted) > FEW else None
-        yield from (record for _, record in _sound(view, wanted, snapshot, self.problems))
+        yield from (record for _, record in _valid(view, wanted, snapshot, self.problems))
 
 
-def _sound(
+def _valid(
     view: PlaceView, paths: Sequence[str], snapshot: Snapshot | None, problems: list[Problem]
 ) -> Iterator[tuple[str, Record]]:
-    """Yield the records of files by path, and note the files that hold none."""
+    """Yield the valid records of files by path, and add the other files to the problems."""
     unread = dict.fromkeys(paths)
     for path, content in contents(view, paths, snapshot):
         del unread[path]
@@ -98,7 +92,7 @@ def _sound(
 
 
 def existing(place: Place) -> PlaceView:
-    """Return the present state of a place that has to be there."""
+    """Return the present state of a place that must exist."""
     view = place.view()
     if not view.version and isinstance(place, HubPlace):
         raise place.missing()
@@ -107,44 +101,42 @@ def existing(place: Place) -> PlaceView:
     return view
 
 
-def pull(source: Place, target: Place) -> Pulled:
-    """Copy the records of a place into another, such as those of a repository into a folder; read only what changed.
+def pull(source: Place, target: Place) -> Merged:
+    """Copy the records of a place into another, such as from a repository to a folder, reading only changed files.
 
-    What is there already and was made later stays.
+    Later records in the target stay.
     """
     return merge([source], target)
 
 
 def merge(sources: Sequence[Place], into: Place) -> Merged:
-    """Bring the records of many places into one; of those with one identity, the one that was made last counts.
+    """Merge the records of many places into one; of records with the same identity the latest counts.
 
     Args:
-        sources: where they are; none only brings the table of `into` in step with its records.
-        into: where they go.
+        sources: the places to read; without any, only the table of `into` is updated from its records.
+        into: the place to write to.
     """
     if not sources:
         existing(into)
         return Merged(renew(into))
     have: dict[str, str] = {}
-    if any(source.shared for source in sources):  # git's names of contents, so that equal files need not be read
+    if any(source.shared for source in sources):  # git's hashes of contents, so that equal files need not be read
         view = into.view()
         paths = [path for path in view.files if is_record_path(path)]
         have = dict(view.files) if into.shared else {path: blob_id(content) for path, content in contents(view, paths)}
     gathering = Gathering(have)
     records = (record for source in sources for record in gathering.records(source))
-    published = publish(
-        into, records, title=f"Merge {', '.join(source.name for source in sources)}" if sources else None
-    )
+    published = publish(into, records, title=f"Merge {', '.join(source.name for source in sources)}")
     return Merged(published, gathering.same, tuple(gathering.problems))
 
 
 def validate(place: Place) -> Validation:
-    """Return whether each record of a place is one, lies where it belongs, and is in the table beside them."""
+    """Check that each record of a place is valid, is in its own folder, and is in the table beside the records."""
     view = existing(place)
     paths = sorted(path for path in view.files if is_record_path(path))
     snapshot = Snapshot.of(view) if place.shared else None
     problems = [
-        Problem(path, f"lies below {FOLDER}, where only <owner>/<name>/<identity>.json belongs", view.files[path])
+        Problem(path, f"is below {FOLDER}, where only <owner>/<name>/<identity>.json belongs", view.files[path])
         for path in sorted(view.files)
         if path.startswith(FOLDER) and not is_record_path(path)
     ]
@@ -152,7 +144,7 @@ def validate(place: Place) -> Validation:
     differing = 0
     for start in range(0, len(paths), CHUNK):
         records = {}
-        for path, record in _sound(view, paths[start : start + CHUNK], snapshot, problems):
+        for path, record in _valid(view, paths[start : start + CHUNK], snapshot, problems):
             folder = record_path(record).parent
             if PurePosixPath(path).parent != folder:
                 problems.append(Problem(path, f"is of {record.model.id}, whose folder is {folder}", view.files[path]))
@@ -165,16 +157,16 @@ def validate(place: Place) -> Validation:
                 for path, record in records.items()
             )
     if place.shared:
-        problems += _beside(view, snapshot, valid, differing)
+        problems += _table_problems(view, snapshot, valid, differing)
     return Validation(len(paths), tuple(problems))
 
 
-def _beside(view: PlaceView, snapshot: Snapshot | None, valid: set[str], differing: int) -> Iterator[Problem]:
-    """Yield what is wrong with the table beside records."""
+def _table_problems(view: PlaceView, snapshot: Snapshot | None, valid: set[str], differing: int) -> Iterator[Problem]:
+    """Yield what is wrong with the table beside the records."""
     stamp = view.files.get(SNAPSHOT, "")
     if snapshot is None and (valid or stamp):
         yield Problem(SNAPSHOT, "cannot be read as a table of records" if stamp else "is missing", stamp)
     elif snapshot is not None and (differing or snapshot.rows.keys() - valid):
         old = len(snapshot.rows.keys() - valid)
-        reason = f"is not in step with the records: {differing} of {len(valid)} differ, {old} rows are of no record"
-        yield Problem(SNAPSHOT, f"{reason}; `results merge` puts it right", stamp)
+        reason = f"does not match the records: {differing} of {len(valid)} differ, {old} rows have no record"
+        yield Problem(SNAPSHOT, f"{reason}; run `results merge` to update it", stamp)

@@ -1,7 +1,6 @@
-"""Records from long tables: what others measured, a row for each model and dataset, with the facts of the models.
+"""Records from long tables of what others measured, with a row for each model and dataset, and the facts of models.
 
-What an import is stays with each record: who published it, and by which protocol. Rows that cannot be used are reported
-by their line and left out.
+Each record says who published it, and by which protocol. Unusable rows are reported with their line and left out.
 """
 
 from __future__ import annotations
@@ -34,24 +33,24 @@ from hf_transfer_score.untrusted import LINE_BYTES, TABLE_BYTES, reason_of
 from hf_transfer_score.version import VERSION
 
 SCORES, ACCURACIES = ("metric", "value"), ("method", "accuracy")
-"""The columns beside model and dataset, of which a table has either pair or both."""
+"""The columns beside model and dataset; a table has one pair or both."""
 
 SEED = "seed"
 FACTS = ("family", "architecture", "base_model", "parameters", "license", "pretrained_on")
 """The columns of a table of facts beside model."""
 
 SOURCE = "published_by"
-"""The parameter of an imported metric that keeps it apart from what this package measured."""
+"""The parameter that distinguishes an imported metric from measurements by this package."""
 
 
 @dataclass
 class Imported:
-    """What tables hold.
+    """The content of tables.
 
     Attributes:
-        records: one for each row that could be used.
-        problems: rows that could not, with their lines.
-        ignored: columns that say nothing a record has a place for.
+        records: one for each usable row.
+        problems: unusable rows, with their lines.
+        ignored: columns that records have no field for.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -61,7 +60,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class TableFacts:
-    """What a table of facts says of a model."""
+    """What a table of facts says about a model."""
 
     facts: RecordedFacts = field(default_factory=RecordedFacts)
     parameters: int | None = None
@@ -77,15 +76,15 @@ def import_table(
 ) -> Imported:
     r"""Return the records of a long table: columns model and dataset, and metric and value or method and accuracy.
 
-    Several rows of one model, dataset and method are repetitions; a column `seed` numbers them. A single value of a
-    metric with several terms, such as NCTI, is kept as a score of that name.
+    Several rows of one model, dataset and method are repetitions, which a column `seed` may number. A single value of a
+    metric with several terms, such as NCTI, is stored as a score of that name.
 
     Args:
         file: a table with a line of names; .tsv is split at tabs, all others at commas.
         task: of the datasets.
-        source: who published it, as tables name it.
+        source: who published it.
         facts: a table of models with some of the columns of `FACTS`.
-        columns: other names of columns, by the usual one.
+        columns: names of columns in the table, by their usual name.
 
     Raises:
         InputError: the table cannot be read, or lacks columns.
@@ -109,7 +108,7 @@ def import_table(
     if not names.keys() >= {"model", "dataset"} or not pairs:
         raise InputError(
             f"{file} has the columns {', '.join(map(shown, names)) or 'of no name'}. It needs model and dataset, and "
-            "metric and value or method and accuracy; other names are told by `columns`."
+            "metric and value or method and accuracy; if they have other names, give these with `columns`."
         )
     found.ignored |= names.keys() - {"model", "dataset", SEED, *SCORES, *ACCURACIES}
     seen: dict[tuple[str, ...], int] = {}
@@ -118,8 +117,8 @@ def import_table(
             if not any(row.get(name, "").strip() for name in pair):
                 continue  # a row of the other kind
             try:
-                metric, terms = _measured(row, pair, source, seen)
-                model, dataset = (_named(row, name) for name in ("model", "dataset"))
+                metric, terms = _measurement(row, pair, source, seen)
+                model, dataset = (_filled(row, name) for name in ("model", "dataset"))
                 one = about.get(model, TableFacts())
                 mark = hashlib.blake2b(f"{source}\0{known.name}\0{dataset}".encode(), digest_size=16).hexdigest()
                 record = Record(
@@ -137,35 +136,35 @@ def import_table(
     return found
 
 
-def _measured(
+def _measurement(
     row: Mapping[str, str], pair: tuple[str, str], source: str, seen: dict[tuple[str, ...], int]
 ) -> tuple[RecordedMetric, dict[str, float]]:
-    """Return what was measured, and the value; RecordError where the row does not say."""
-    name, value = _named(row, pair[0]), _number(row, pair[1])
+    """Return the metric and the value of a row; RecordError if they are missing or wrong."""
+    name, value = _filled(row, pair[0]), _number(row, pair[1])
     key = (pair[0], row["model"].strip(), row["dataset"].strip(), name)
     if pair == ACCURACIES:
         if not 0 <= value <= 1:
             raise RecordError(f"accuracy: expected a share from 0 to 1, got {value:g}; divide percents by 100.")
-        told = row.get(SEED, "").strip()
+        given = row.get(SEED, "").strip()
         seen[key] = seen.get(key, -1) + 1
-        seed = _whole(told, SEED) if told else seen[key]
+        seed = _whole(given, SEED) if given else seen[key]
         parameters = {"method": name, "seed": seed, SOURCE: source}
         return RecordedMetric(TRUTH.name, 1, "truth", parameters, {TRUTH.name: 1}), {TRUTH.name: value}
     if name == TRUTH.name:
-        raise RecordError("Accuracies are told by the columns method and accuracy, not as a metric.")
+        raise RecordError("Accuracies belong in the columns method and accuracy, not in metric and value.")
     if key in seen:
         raise RecordError(f"A second value of {name} for the same model and dataset; the first one counts.")
     seen[key] = 0
     metric = all_metrics().get(name)
-    single = metric is not None and len(metric.terms) == 1
-    term, direction = (metric.terms[0].name, metric.terms[0].direction) if metric and single else (name, 1)
-    kind: Literal["score", "baseline"] = "baseline" if metric and metric.baseline else "score"
-    version = metric.version if metric else 1
-    return RecordedMetric(name, version, kind, {SOURCE: source}, {term: direction}), {term: value}
+    if metric is None:
+        return RecordedMetric(name, 1, "score", {SOURCE: source}, {name: 1}), {name: value}
+    term, direction = (metric.terms[0].name, metric.terms[0].direction) if len(metric.terms) == 1 else (name, 1)
+    kind: Literal["score", "baseline"] = "baseline" if metric.baseline else "score"
+    return RecordedMetric(name, metric.version, kind, {SOURCE: source}, {term: direction}), {term: value}
 
 
 def read_facts(file: Path, found: Imported) -> dict[str, TableFacts]:
-    """Return what a table says of models; rows without a model are reported in what was found."""
+    """Return the facts of models in a table; problems and ignored columns are added to what was found."""
     rows = _rows(file, {}, found)
     names = next(rows)[1]
     if "model" not in names:
@@ -174,17 +173,17 @@ def read_facts(file: Path, found: Imported) -> dict[str, TableFacts]:
     about = {}
     for line, row in rows:
         try:
-            told = {name: row.get(name, "").strip() or None for name in FACTS}
-            parameters = told.pop("parameters")
+            values = {name: row.get(name, "").strip() or None for name in FACTS}
+            parameters = values.pop("parameters")
             number = None if parameters is None else _whole(parameters, "parameters")
-            about[_named(row, "model")] = TableFacts(RecordedFacts(**told), number)  # type: ignore[arg-type]
+            about[_filled(row, "model")] = TableFacts(RecordedFacts(**values), number)  # type: ignore[arg-type]
         except RecordError as error:
             found.problems.append(Problem(f"{file.name}:{line}", str(error)))
     return about
 
 
 def _rows(file: Path, columns: Mapping[str, str], found: Imported) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the names of a table's columns as its first row, then each row by the usual names, with its line."""
+    """Yield the line and the values of each row by the usual names of columns; first a row with these names."""
     try:
         if file.stat().st_size > TABLE_BYTES:
             raise InputError(f"{file} has more than {TABLE_BYTES // 10**6} MB; divide it.")
@@ -194,20 +193,20 @@ def _rows(file: Path, columns: Mapping[str, str], found: Imported) -> Iterator[t
             header = [name.strip() for name in next(reader, [])]
             if missing := [name for name in columns.values() if name not in header]:
                 raise InputError(f"{file} has no column {missing[0]!r}. Its columns: {', '.join(map(shown, header))}.")
-            usual = {told: name for name, told in columns.items()}
+            usual = {name: usual for usual, name in columns.items()}
             names = [usual.get(name, name) for name in header]
             yield reader.line_num, dict.fromkeys(names, "")
             for values in reader:
                 if len(values) == len(names):
                     yield reader.line_num, dict(zip(names, values, strict=True))
                 elif values:
-                    reason = f"has {len(values)} values, and the table has {len(names)} columns"
+                    reason = f"has {len(values)} values, but the table has {len(names)} columns"
                     found.problems.append(Problem(f"{file.name}:{reader.line_num}", reason))
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read as a table: {reason_of(error)}") from error
 
 
-def _named(row: Mapping[str, str], column: str) -> str:
+def _filled(row: Mapping[str, str], column: str) -> str:
     value = row[column].strip()
     if not value:
         raise RecordError(f"The column {column} is empty.")
@@ -232,7 +231,7 @@ def _whole(text: str, column: str) -> int:
 
 
 def summary(records: Iterable[Record]) -> dict[str, int]:
-    """Return how many models, datasets, scores and accuracies records hold."""
+    """Return the numbers of models, datasets, scores and accuracies in records."""
     kept = list(records)
     truths = sum(one.metric is not None and one.metric.kind == "truth" for one in kept)
     return {

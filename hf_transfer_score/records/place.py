@@ -1,8 +1,7 @@
-"""Where files of results or requests lie: a folder, a repository on the Hub, or memory, all used the same way.
+"""Where files of results or requests are stored: a folder, a repository on the Hub, or memory, all used the same way.
 
-A place is read through views, each of one state, and changed by a function from a view to the files to write. On a
-place that others write too, that function may be called again with a newer view: what it decides has to follow from the
-view alone.
+A place is read through views, each of one state, and changed by a function from a view to the files to write. If others
+write at the same time, that function may be called again with a newer view: its result must depend on the view alone.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class PlaceView(Protocol):
 
     Attributes:
         version: names the state; equal versions mean equal files.
-        attempt: how many times this change was begun before and met the change of somebody else.
+        attempt: how many earlier attempts at this change met the change of somebody else.
     """
 
     version: str
@@ -47,13 +46,13 @@ class PlaceView(Protocol):
         ...
 
     def entries(self) -> Iterable[tuple[str, str]]:
-        """Yield what `files` holds, for one pass over many files that keeps none of them."""
+        """Yield the items of `files`, for one pass over many files that keeps none of them in memory."""
         ...
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of files by path; one that is gone or cannot be read is absent.
 
-        Of one that has more than `most_bytes` no more is read, so that what it holds is refused as too large.
+        One byte more than `most_bytes` is read at most, so that a larger file is refused as too large.
         """
         ...
 
@@ -63,46 +62,41 @@ class Signed(Protocol):
     """A view that knows who committed each file."""
 
     def authors(self, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return who made the last commit of each file; none where that is not known."""
+        """Return who made the last commit of each file; nobody if unknown."""
         ...
 
     def account(self) -> str | None:
-        """Return who it is that commits here, None for nobody."""
+        """Return the account that commits here, None if there is none."""
         ...
 
 
 Change = Callable[[PlaceView], Mapping[str, bytes | None]]
-"""From the state that is there to the files to write, None for one to remove."""
+"""From the present state to the files to write, None for a file to remove."""
 
 
 class Place(Protocol):
-    """Where files lie.
-
-    Attributes:
-        name: as messages show it.
-        shared: whether it is on the Hub: its state is a commit, and a change a commit on top of it.
-    """
+    """Where files are stored."""
 
     @property
     def name(self) -> str:
-        """As messages show it."""
+        """The name in messages."""
         ...
 
     @property
     def shared(self) -> bool:
-        """Whether it is on the Hub."""
+        """Whether it is on the Hub: its state is a commit, and a change a commit on top of it."""
         ...
 
     def version(self) -> str | None:
-        """Return what names the present state, None where there is no such place yet."""
+        """Return the version of the present state, None if the place does not exist yet."""
         ...
 
     def view(self) -> PlaceView:
-        """Return the present state; that of a place that is not there has no files."""
+        """Return the present state; a place that does not exist has no files."""
         ...
 
     def update(self, change: Change, *, title: str) -> str:
-        """Write what a change comes to, all of it or nothing, and return the new version, or where it was proposed."""
+        """Write the files of a change, all or none, and return the new version, or where it was proposed."""
         ...
 
 
@@ -116,7 +110,7 @@ class MemoryView:
 
     @property
     def files(self) -> dict[str, str]:
-        """What git calls each content."""
+        """Git's hash of each content."""
         return {path: blob_id(content) for path, content in self.contents.items()}
 
     def entries(self) -> Iterable[tuple[str, str]]:
@@ -155,7 +149,7 @@ class MemoryPlace:
         return MemoryView(f"{self._count}", dict(self.contents))
 
     def update(self, change: Change, *, title: str) -> str:
-        """Write what a change comes to."""
+        """Write the files of a change."""
         with self._lock:
             for path, content in change(self.view()).items():
                 if content is None:
@@ -168,7 +162,7 @@ class MemoryPlace:
 
 @dataclass
 class FolderView:
-    """The files below a folder; hidden ones do not count."""
+    """The files below a folder, except for hidden ones."""
 
     folder: Path
     version: str
@@ -177,7 +171,7 @@ class FolderView:
 
     @property
     def files(self) -> dict[str, str]:
-        """Size, time and number of each file, looked up when first asked for."""
+        """Size, time and number of each file, looked up when first needed."""
         if self._files is None:
             self._files = dict(_stamps(self.folder))
         return self._files
@@ -219,14 +213,17 @@ class FolderPlace:
         return FolderView(self.folder, self.version() or "")
 
     def update(self, change: Change, *, title: str) -> str:
-        """Write what a change comes to, one file after the other, while no other writer does."""
+        """Write the files of a change one by one, while no other writer does."""
         from filelock import FileLock, Timeout
 
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / LOCK, timeout=LOCK_SECONDS):
                 for path, content in change(self.view()).items():
-                    _write(self.folder / path, content)
+                    if content is None:
+                        (self.folder / path).unlink(missing_ok=True)
+                    else:
+                        write_bytes(self.folder / path, content)
         except Timeout:
             raise StoreError(f"{self.folder} has been locked by another process for {LOCK_SECONDS:.0f} s.") from None
         except NoSpaceError:
@@ -236,15 +233,8 @@ class FolderPlace:
         return self.version() or ""
 
 
-def _write(path: Path, content: bytes | None) -> None:
-    if content is None:
-        path.unlink(missing_ok=True)
-    else:
-        write_bytes(path, content)
-
-
 def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
-    """Return what lies in a folder, without what is hidden; a folder that is gone is empty."""
+    """Return the visible entries of a folder; a folder that is gone has none."""
     try:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
@@ -255,7 +245,7 @@ def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
 
 
 def _stamps(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield each file with what changes when it is written again, in place or by a new one of its name."""
+    """Yield each file with a stamp that changes when it is rewritten or replaced."""
     waiting = [(str(root), "")]
     while waiting:
         folder, before = waiting.pop()
@@ -268,7 +258,7 @@ def _stamps(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _digest(root: Path) -> str:
-    """Return what changes with any file; made without a list of them, which would take memory."""
+    """Return a digest that changes with any file; there may be too many files to list in memory."""
     total = 0
     for path, stamp in _stamps(root):
         one = hashlib.blake2b(f"{path}\0{stamp}".encode("utf-8", "replace"), digest_size=16)
@@ -277,7 +267,7 @@ def _digest(root: Path) -> str:
 
 
 def most_bytes(path: str) -> int:
-    """Return how many bytes of a file are read, whatever its size: records and requests are small, tables are not."""
+    """Return how many bytes of a file are read at most: records and requests are small, tables are not."""
     return TABLE_BYTES if path.endswith(".parquet") else RESULT_BYTES
 
 
@@ -292,20 +282,18 @@ def is_record_path(path: str) -> bool:
 
 
 def is_hub_name(text: str) -> bool:
-    """Return whether a text means a dataset repository: hf://datasets/OWNER/NAME, or OWNER/NAME that is no folder.
+    """Return whether a text names a dataset repository: hf://datasets/OWNER/NAME, or OWNER/NAME that is no folder.
 
     Example:
         >>> is_hub_name("owner/results"), is_hub_name("./owner/results"), is_hub_name("results")
         (True, False, False)
     """
-    if text.startswith(HUB_PREFIX):
-        return True
-    return HUB_NAME.fullmatch(text) is not None and not Path(text).exists()
+    return text.startswith(HUB_PREFIX) or (HUB_NAME.fullmatch(text) is not None and not Path(text).exists())
 
 
 @dataclass
 class HubPlace(HubRepository):
-    """A repository on the Hub, of whose files as much is read as records, requests and tables may hold."""
+    """A repository on the Hub, whose files are read up to the size of records, requests and tables."""
 
     @property
     def shared(self) -> bool:
@@ -313,19 +301,19 @@ class HubPlace(HubRepository):
         return True
 
     def most_bytes(self, path: str) -> int:
-        """Return how many bytes of a file are read, whatever its size."""
+        """Return how many bytes of a file are read at most."""
         return most_bytes(path)
 
 
 def open_place(text: str, *, token: str | bool | None = None, private: bool = False, create_pr: bool = False) -> Place:
     """Return the place that a text names: a folder, or a dataset repository on the Hub.
 
-    OWNER/NAME means a repository unless there is such a folder; a folder that is still to be made is written ./a/b.
+    OWNER/NAME is a repository unless there is such a folder; write ./OWNER/NAME for a folder that does not exist yet.
 
     Args:
         text: the folder, OWNER/NAME, or hf://datasets/OWNER/NAME.
         token: for the Hub; None for the one that its client finds.
-        private: make a repository private that is not there yet.
+        private: if the repository has to be created, make it private.
         create_pr: propose changes to a repository as pull requests.
 
     Example:
@@ -335,18 +323,18 @@ def open_place(text: str, *, token: str | bool | None = None, private: bool = Fa
     if is_hub_name(text):
         name = text.removeprefix(HUB_PREFIX).strip("/")
         if HUB_NAME.fullmatch(name) is None:
-            raise OptionError(f"{text!r} names no repository: expected {FORMS}.")
+            raise OptionError(f"{text!r} is not the name of a repository: expected {FORMS}.")
         return HubPlace(name, token=token, private=private, create_pr=create_pr)
     if not text.strip() or "://" in text:
-        raise OptionError(f"{text!r} names no place of results: expected {FORMS}.")
+        raise OptionError(f"{text!r} is not a place of results: expected {FORMS}.")
     if create_pr or private:
         option = "`create_pr`" if create_pr else "`private`"
-        raise OptionError(f"{option} is for repositories on the Hub, and {text} is a folder.")
+        raise OptionError(f"{option} is for repositories on the Hub, but {text} is a folder.")
     return FolderPlace(local_folder(text))
 
 
 def local_folder(text: str | Path) -> Path:
-    """Return the folder that a text names; it need not be there yet."""
+    """Return the folder that a text names; it need not exist yet."""
     folder = Path(text).expanduser()
     if folder.exists() and not folder.is_dir():
         raise OptionError(f"{text} is a file; expected {FORMS}.")

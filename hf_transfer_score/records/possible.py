@@ -1,4 +1,4 @@
-"""What a record may say beyond the right kinds of values: what its metric can give, and a time that has come."""
+"""What a record may say, beyond the types of its values: what its metric can give, and a time that is not ahead."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hf_transfer_score.metrics.registry import Term, all_metrics
 from hf_transfer_score.records.checks import wrong
 
 VERSION = 1
-"""Another one where reading refuses what it took before, such as a range that became narrower."""
+"""Changes when reading refuses what it accepted before, such as values beyond a range that became narrower."""
 
 ROUNDING = 1e-6
-"""How far a value may lie beyond what its metric can give, in parts of that or of 1."""
+"""How far a value may lie beyond the range of its metric, as a share of its end or of 1."""
 
 AHEAD = timedelta(days=1)
 """How far the clocks of two machines may differ."""
@@ -23,11 +23,11 @@ AHEAD = timedelta(days=1)
 TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[zZ]|[+-]\d\d:?\d\d)?)?", re.ASCII)
 LONGEST_TIME = 40
 TRUTH = Term("accuracy", "share of held-out examples that are classified rightly", bounded=True)
-"""What fine-tuning gave, which is no metric of the registry."""
+"""The result of fine-tuning, which is not a metric of the registry."""
 
 
 class Named(Protocol):
-    """A metric as a record has it."""
+    """A metric in a record."""
 
     @property
     def name(self) -> str:
@@ -36,21 +36,21 @@ class Named(Protocol):
 
     @property
     def kind(self) -> str:
-        """What it is: "score", "baseline" or "truth"."""
+        """Its kind: "score", "baseline" or "truth"."""
         ...
 
     @property
     def directions(self) -> Mapping[str, int]:
-        """By term, 1 where higher is better."""
+        """By term, 1 if higher is better."""
         ...
 
 
 def check_metric(
     metric: Named, terms: Mapping[str, float], interval: Mapping[str, tuple[float, float]] | None = None
 ) -> None:
-    """Refuse what a metric that is installed here cannot have given: another direction, or a value out of its range.
+    """Refuse what an installed metric cannot give: another direction, or a value out of its range.
 
-    A metric of somebody else's, and terms that this version does not know, are taken as they come.
+    Metrics that are not installed, and terms that this version does not know, are accepted unchecked.
     """
     if metric.name == TRUTH.name:
         kind, known = "truth", {TRUTH.name: TRUTH}
@@ -73,7 +73,7 @@ def check_metric(
 
 
 def rules() -> str:
-    """Return what changes with what records may say here, so that what was read by other rules is read again."""
+    """Return a hash of the rules for records, so that tables that were read by other rules are read again."""
     terms = [(name, repr(metric.terms)) for name, metric in sorted(all_metrics().items())]
     return hashlib.blake2b(repr((VERSION, terms)).encode(), digest_size=16).hexdigest()
 
@@ -91,22 +91,22 @@ def _range(term: Term) -> str:
 
 
 def check_time(where: str, text: str, now: datetime | None = None) -> None:
-    """Refuse a time that cannot be read, or that lies more than a day from now.
+    """Refuse a time that cannot be read, or is more than a day ahead.
 
     Args:
         where: the field.
-        text: what it holds.
-        now: the time; None for that of this machine.
+        text: its value.
+        now: the present time; None for that of this machine.
     """
     found = time_of(text)
     if found is None:
         raise wrong(where, "a time such as 2025-01-31T12:00:00+00:00", text)
     if found - (now or datetime.now(timezone.utc)) > AHEAD:
-        raise wrong(where, "a time that has come, or that comes within a day by the clock of this machine", text)
+        raise wrong(where, "a time at most a day ahead of the clock of this machine", text)
 
 
 def time_of(text: str) -> datetime | None:
-    """Return the time that a text names, in UTC where it says nothing else; None where it names none.
+    """Return the time in a text, which is UTC if it has no time zone; None if it is not a time.
 
     Example:
         >>> time_of("2025-01-01T00:00:00-01:00").isoformat(), time_of("2025-01-01").year, time_of("soon")

@@ -1,4 +1,4 @@
-"""Records into a place, where whoever comes later with the same number wins, and nobody's number is lost."""
+"""Publishing records in a place: of records with the same identity the latest counts, and no others are lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BATCH = 2000
 """Records that are written at a time."""
 
 ALWAYS, TURNS = 20_000, 500
-"""Beside so many records the table is always brought in step; beside more, not by each that brings a few."""
+"""Beside up to 20,000 records the table is always updated; beside more, not by everyone who adds a few."""
 
 Verdict = Literal["written", "unchanged", "older"]
 
@@ -34,9 +34,9 @@ class Published:
     """What became of records.
 
     Attributes:
-        written: they are new, or newer than what was there.
-        unchanged: they were there.
-        older: what is there was made later, and stays.
+        written: new records, or later ones than those in the place.
+        unchanged: records that were in the place already.
+        older: records that are earlier than those in the place, which stay.
         version_or_url: the state of the place, or where the change was proposed.
     """
 
@@ -48,7 +48,7 @@ class Published:
 
 @dataclass
 class Decision:
-    """What a state of a place makes of records.
+    """What is to be done with records in a state of a place.
 
     Attributes:
         files: to write.
@@ -59,23 +59,22 @@ class Decision:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     def count(self, verdict: Verdict) -> int:
-        """Return how many records have a verdict."""
+        """Return the number of records with a verdict."""
         return sum(one == verdict for one in self.verdicts.values())
 
 
 def publish(place: Place, records: Iterable[Record], *, title: str | None = None, dry_run: bool = False) -> Published:
-    """Write records to a place: each to a file of its own, and on the Hub to the table and card beside them too.
+    """Write each record to its own file in a place, and on the Hub also to the table and the card beside them.
 
-    A record that is there already stays, unless the new one was made later. Of several with one identity, the one that
-    was made last counts; but that an accuracy could not be measured never replaces one that was. Where others write at
-    the same time, or where a few records come to very many, the table is left for the next one to bring in step; a pull
-    request holds records only.
+    Of records with the same identity the latest counts, but a failed measurement of an accuracy never replaces a
+    successful one. If others write at the same time, or if a few records are added to very many, updating the table is
+    left to a later call. A pull request holds only records.
 
     Args:
-        place: where they go.
-        records: what goes there.
+        place: where to write.
+        records: what to write.
         title: of the commit.
-        dry_run: say what would be done, and do nothing.
+        dry_run: return what would be done without doing it.
     """
     total = Published()
     for batch, last in _batches(records, None if _proposes(place) else BATCH):
@@ -101,9 +100,9 @@ def publish(place: Place, records: Iterable[Record], *, title: str | None = None
 
 
 def renew(place: Place) -> Published:
-    """Bring the table beside the records of a repository in step with them; a folder has none.
+    """Update the table beside the records of a repository; a folder has none.
 
-    No row that is there is believed: one that does not hold what its file holds is made anew.
+    No existing row is trusted: one that differs from its file is replaced.
     """
 
     def change(view: PlaceView) -> Mapping[str, bytes | None]:
@@ -114,12 +113,12 @@ def renew(place: Place) -> Published:
 
 
 def decide(view: PlaceView, wanted: Mapping[str, Record], *, shared: bool) -> Decision:
-    """Return what to write of records by path, beside what a place holds.
+    """Return which records to write to a place.
 
     Args:
         view: of the place.
-        wanted: the records.
-        shared: whether the stamps of the place are git's names, so that equal contents need not be read.
+        wanted: the records, by path.
+        shared: whether the stamps of the place are git's hashes, so that equal contents need not be read.
     """
     contents = {path: record.to_json().encode() for path, record in wanted.items()}
     files = view.files
@@ -149,12 +148,12 @@ def _verdict(old: bytes | None, new: bytes, path: str, record: Record) -> Verdic
 
 
 def _weight(record: Record) -> tuple[bool, datetime]:
-    """Return what decides between two records of one identity: a failure never counts more than a result."""
+    """Return a key that is greater for the record that counts; a failure never counts more than a result."""
     return record.status != "failed", moment(record.run.time)
 
 
 def moment(text: str) -> datetime:
-    """Return the time that a record says it was made; one that cannot be read is long ago.
+    """Return the time of a record; one that cannot be read is long ago.
 
     Example:
         >>> moment("2025-01-01T00:00:00+00:00") < moment("2025-01-01T00:00:00-01:00"), moment("soon").year
@@ -164,7 +163,7 @@ def moment(text: str) -> datetime:
 
 
 def _latest(records: Iterable[Record]) -> dict[str, Record]:
-    """Return records by path; of several with one path, the one that was made last."""
+    """Return records by path; of records with the same path the latest."""
     found: dict[str, Record] = {}
     for record in records:
         path = str(record_path(record))
@@ -174,7 +173,7 @@ def _latest(records: Iterable[Record]) -> dict[str, Record]:
 
 
 def _batches(records: Iterable[Record], size: int | None) -> Iterator[tuple[list[Record], bool]]:
-    """Yield records some at a time, at least once, and whether these are the last."""
+    """Yield batches of records, at least one, and whether it is the last."""
     waiting = iter(records)
     batch = list(islice(waiting, size))
     while following := list(islice(waiting, size)):
@@ -188,13 +187,11 @@ def _proposes(place: Place) -> bool:
 
 
 def _title(count: int) -> str:
-    if not count:
-        return "Bring the table in step with the records"
-    return f"Add {count} record{'s' if count > 1 else ''}"
+    return f"Add {count} record{'s' if count > 1 else ''}" if count else "Update the table of records"
 
 
 def _beside(place: Place, view: PlaceView, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the table and the card that come with records, unless others are writing too."""
+    """Return the table and the card to write beside the records, unless others are writing too."""
     if not place.shared or _proposes(place) or view.attempt > 0 or not _is_worth_a_table(view, files):
         return {}
     table = renewed(view, files)
@@ -205,9 +202,9 @@ def _beside(place: Place, view: PlaceView, files: Mapping[str, bytes]) -> dict[s
 
 
 def _is_worth_a_table(view: PlaceView, files: Mapping[str, bytes]) -> bool:
-    """Whether records are many enough beside those that are there to write the table anew, or it is their turn.
+    """Return whether there are enough new records to rewrite the table, or it is their turn.
 
-    Whose turn it is follows from the state that is there; about one part in `TURNS` of the records is in no table.
+    The turn depends on the present state. About one in `TURNS` of the records is not in the table.
     """
     there = sum(map(is_record_path, view.files))
     if there <= ALWAYS:
@@ -217,9 +214,5 @@ def _is_worth_a_table(view: PlaceView, files: Mapping[str, bytes]) -> bool:
 
 
 def results_card(name: str) -> str:
-    """Return the card of a repository of results: what it is, how to read it, how to add to it.
-
-    Args:
-        name: OWNER/NAME.
-    """
+    """Return the card of the repository of results OWNER/NAME: what it is, how to read it, how to add to it."""
     return markdown("results_card.md.jinja", name=name, snapshot=SNAPSHOT)

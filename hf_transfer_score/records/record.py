@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
@@ -18,10 +20,10 @@ from hf_transfer_score.untrusted import Limits, parse_json, reason_of
 LONGEST_PART = 80
 LOCAL = "_local"
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
-"""How what identifies a record is written: the same text on every machine."""
+"""The encoding of what identifies a record: the same text on every machine."""
 
 LIMIT = Limits(size=1_000_000, depth=30, values=50_000, letters=LONGEST)
-"""How much a record may hold; those of this package take a few thousand bytes."""
+"""How large a record may be; those of this package take a few thousand bytes."""
 
 Kind = Literal["score", "baseline", "truth"]
 """What a metric is: a score of transferability, a trivial baseline, or a measured accuracy."""
@@ -33,15 +35,15 @@ class RecordedModel:
 
     Attributes:
         id: the id on the Hub, or the last part of a local folder's name.
-        revision: the branch or tag that was asked for, where no commit is known.
+        revision: the requested branch or tag, if no commit is known.
         commit: the full commit on the Hub, or a hash of the folder's content.
         library: the kind of backbone that read it.
-        layer: the layer the features are of.
-        pooling: how a row was made of many positions.
+        layer: the layer that the features come from.
+        pooling: how many positions became one row.
         dtype: the precision of the forward pass.
         parameters: counted in the loaded model.
-        width: how many features a row has.
-        details: what else was chosen on the way to the features (preprocessing, longest text, ...).
+        width: the number of features of a row.
+        details: other choices that the features depend on (preprocessing, longest text, ...).
     """
 
     id: Name
@@ -58,13 +60,13 @@ class RecordedModel:
 
 @dataclass(frozen=True)
 class RecordedDataset:
-    """Which sample was scored on.
+    """The sample on which features were scored.
 
     Attributes:
         id: the id on the Hub, or the last part of a local name.
-        task: what was asked.
-        fingerprint: of the sample; changes with its content and with what was asked for.
-        config: the configuration, None where there is one only.
+        task: of the dataset.
+        fingerprint: of the sample; changes with its content and with the request for it.
+        config: the configuration, None if there is only one.
         split: the split.
         revision: the full commit on the Hub.
         columns: the columns that were read, by role.
@@ -89,14 +91,14 @@ class RecordedDataset:
 
 @dataclass(frozen=True)
 class RecordedMetric:
-    """By what the sample was scored.
+    """The metric by which the sample was scored.
 
     Attributes:
-        name: the metric's name; "accuracy" for what fine-tuning gave.
-        version: of the metric; another one where the same options give other numbers.
+        name: the metric's name; "accuracy" for a result of fine-tuning.
+        version: of the metric; changes when the same options give other numbers.
         kind: whether it is a score, a trivial baseline, or the truth that both are judged by.
         parameters: its options; for the truth, how it was measured, such as the method and the seed.
-        directions: by term, 1 where higher is better and -1 where lower is; empty for a metric that is not installed.
+        directions: by term, 1 if higher is better and -1 if lower is; empty for a metric that is not installed.
     """
 
     name: Name
@@ -108,10 +110,10 @@ class RecordedMetric:
 
 @dataclass(frozen=True)
 class RecordedFacts:
-    """What the model's page said at that time; no part of what a record is found by.
+    """What the model's page said at that time; not part of the identity of a record.
 
     Attributes:
-        license: as its card says.
+        license: as its card states it.
         downloads: as the Hub counted them.
         family: the kind of network, such as "vit" or "bert" (`model_type` on the Hub).
         architecture: its class, such as "ViTForImageClassification".
@@ -129,7 +131,7 @@ class RecordedFacts:
 
 @dataclass(frozen=True)
 class RecordedOverlap:
-    """How far the classes overlap in the features.
+    """How much the classes overlap in the features.
 
     Attributes:
         classes: names of the classes that overlap most, at most 20.
@@ -142,7 +144,7 @@ class RecordedOverlap:
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """How the run went; no part of what a record is found by.
+    """How the run went; not part of the identity of a record.
 
     Attributes:
         version: of this package.
@@ -150,7 +152,7 @@ class RecordedRun:
         device: where the forward pass ran.
         forward_seconds: time of the forward pass.
         metric_seconds: time of the metric alone.
-        from_cache: whether the features were there before, maybe made with other versions.
+        from_cache: whether the features were cached, perhaps from other versions.
         time: when the record was made, in UTC.
     """
 
@@ -170,18 +172,18 @@ class Record:
     Attributes:
         model: which features.
         dataset: which sample.
-        metric: which metric; None for a model that could not be scored at all. A failed record with one says that an
-            accuracy could not be measured.
+        metric: which metric; None for a model that could not be scored at all. A failed record with a metric says that
+            an accuracy could not be measured.
         run: how the run went.
         status: "ok"; "failed" for the model or its fine-tuning, or "skipped" for the metric alone, with the reason.
         kind: the kind of failure.
         reason: why there are no terms.
         terms: raw terms by name; what depends on a pool is derived on reading.
-        interval: lowest and highest value of a term over the bootstrap, by name.
-        interval_level: the share of the bootstrap that the intervals hold.
-        used: what the metric chose where an option leaves it open.
+        interval: ends of the interval of a term over the bootstrap, by name.
+        interval_level: the share of the bootstrap that the intervals cover.
+        used: what the metric chose when an option left it open.
         warnings: what to know before trusting the terms.
-        overlap: how far the classes overlap, where the metric says so.
+        overlap: how much the classes overlap, if the metric tells.
         facts: what the model's page said.
         source: where the terms were published, for numbers that this package did not compute.
         schema_version: of this layout.
@@ -206,11 +208,11 @@ class Record:
 
     @property
     def is_failed_measurement(self) -> bool:
-        """Whether an accuracy could not be measured: nothing that counts for, or against, what was scored."""
+        """Whether an accuracy could not be measured, which says nothing about the scores."""
         return self.status == "failed" and self.metric is not None and self.metric.kind == "truth"
 
     def to_json(self) -> str:
-        """Return the record as JSON; what `from_json` would refuse raises RecordError here already."""
+        """Return the record as JSON; RecordError if `from_json` would refuse it."""
         try:
             plain = asdict(self)
             checked(plain)
@@ -222,17 +224,24 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
-        """Return the record that a text holds; RecordError says what is not as it should be, whatever that is."""
-        try:
+        """Return the record in a text; RecordError if it holds none, for whatever reason."""
+        with only_record_errors("A record cannot be read"):
             return checked(migrated(plain_record(text)))
-        except RecordError:
-            raise
-        except Exception as error:
-            raise RecordError(f"A record cannot be read: {reason_of(error)}") from error
+
+
+@contextmanager
+def only_record_errors(what: str) -> Iterator[None]:
+    """Turn any other exception into a RecordError, since records of others may hold anything."""
+    try:
+        yield
+    except RecordError:
+        raise
+    except Exception as error:
+        raise RecordError(f"{what}: {reason_of(error)}") from error
 
 
 def plain_record(text: str | bytes) -> Any:
-    """Return the values of a record's text, as they are."""
+    """Return the values in a record's text, unchecked."""
     try:
         return parse_json(text, what="a record", limit=LIMIT, by_field=True)
     except UnreadableError as error:
@@ -245,15 +254,15 @@ def identity(record: Record) -> str:
 
 
 def plain_identity(plain: Any) -> str:
-    """Return the identity of a record's values, of any schema version; that version named its file by it."""
+    """Return the identity of a record's values in any schema version, by which that version named its file."""
     found = {name: plain[name] for name in ("model", "dataset", "metric")}
     return hashlib.blake2b(CANONICAL.encode(found).encode(), digest_size=16).hexdigest()
 
 
 def record_path(record: Record) -> PurePosixPath:
-    """Return where a record lies below a folder of results: records/<owner>/<name>/<identity>.json.
+    """Return the path of a record below a folder of results: records/<owner>/<name>/<identity>.json.
 
-    A model without an owner, such as a local folder, lies below `_local`. No name leads out of the folder.
+    The owner of a model without one, such as a local folder, is `_local`. No name leads out of the folder.
 
     Example:
         >>> run = RecordedRun("0.1.0", "2025-01-01T00:00:00+00:00")
@@ -262,19 +271,17 @@ def record_path(record: Record) -> PurePosixPath:
         PurePosixPath('records/timm/resnet18')
     """
     owner, slash, name = record.model.id.partition("/")
-    folder = (
-        PurePosixPath(_part(owner).lstrip("_") or "x", _part(name)) if slash else PurePosixPath(LOCAL, _part(owner))
-    )
-    return PurePosixPath("records") / folder / f"{identity(record)}.json"
+    parts = (_part(owner).lstrip("_") or "x", _part(name)) if slash else (LOCAL, _part(owner))
+    return PurePosixPath("records", *parts, f"{identity(record)}.json")
 
 
 def _part(name: str) -> str:
-    """Return a name as one part of a path on every system; what was lost, the identity still tells apart."""
+    """Return a name as one part of a path on every system; records stay distinct by their identity."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:LONGEST_PART].strip(".- ") or "x"
 
 
 def checked(plain: Any) -> Record:
-    """Return the record of plain values of this schema version, checked in full."""
+    """Return the fully checked record of plain values of this schema version."""
     try:
         record: Record = block(Record, plain, "")
     except RecursionError:
@@ -293,13 +300,13 @@ def _check_outcome(record: Record) -> None:
     ok, failed = record.status == "ok", record.status == "failed"
     if failed is not (record.metric is None) and not record.is_failed_measurement:
         expected = "none, or the accuracy that could not be measured" if failed else "a metric"
-        raise wrong("metric", f"{expected}, since the status is {record.status!r}", record.metric)
+        raise wrong("metric", f"{expected}, because the status is {record.status!r}", record.metric)
     if ok is not bool(record.terms):
-        raise wrong("terms", "at least one" if ok else f"none, since the status is {record.status!r}", record.terms)
+        raise wrong("terms", "at least one" if ok else f"none, because the status is {record.status!r}", record.terms)
     if ok is not (record.reason is None):
-        raise wrong("reason", "none, since the status is 'ok'" if ok else "why there are no terms", record.reason)
+        raise wrong("reason", "none, because the status is 'ok'" if ok else "why there are no terms", record.reason)
     if failed is not (record.kind is not None):
-        raise wrong("kind", "the kind of failure" if failed else "none, since no model failed", record.kind)
+        raise wrong("kind", "the kind of failure" if failed else "none, because no model failed", record.kind)
     if ok and record.metric is not None and record.metric.directions.keys() not in (record.terms.keys(), set()):
         raise wrong("metric.directions", f"one for each of {', '.join(record.terms)}", record.metric.directions)
     for term, (low, high) in record.interval.items():
@@ -312,8 +319,8 @@ def _check_outcome(record: Record) -> None:
 
 
 def _check_overlap(overlap: RecordedOverlap) -> None:
-    count = len(overlap.classes)
-    if len(overlap.values) != count * (count - 1) // 2:
-        raise wrong("overlap.values", f"one for each pair of {count} classes", list(overlap.values))
-    if not all(0 <= value <= 1 for value in overlap.values):
-        raise wrong("overlap.values", "numbers from 0 to 1", list(overlap.values))
+    values, classes = list(overlap.values), len(overlap.classes)
+    if len(values) != classes * (classes - 1) // 2:
+        raise wrong("overlap.values", f"one for each pair of {classes} classes", values)
+    if not all(0 <= value <= 1 for value in values):
+        raise wrong("overlap.values", "numbers from 0 to 1", values)

@@ -1,8 +1,8 @@
-"""The JSON Schema of records, read off the dataclasses, for tools that are not written in Python.
+"""The JSON Schema of records, derived from the dataclasses, for tools that are not written in Python.
 
-It says everything about single fields that reading a record checks. What ties fields together it says where the
-language can: which fields go with a status. Equal keys (a direction and an interval for terms that are there), the
-number of pairs of classes, what the metric can give, and times remain for `Record.from_json`.
+It covers all checks of single fields, and which fields go with a status. Other checks between fields (equal keys of
+terms, directions and intervals, the number of pairs of classes, what the metric can give) and of times are left to
+`Record.from_json`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NARROWER: dict[tuple[str, str], dict[str, Any]] = {
     ("RecordedRun", "time"): {"maxLength": LONGEST_TIME, "pattern": f"^{TIME.pattern}$"},
     ("RecordedOverlap", "values"): {"items": {"type": "number", "minimum": 0, "maximum": 1}},
 }
-"""What else is checked of a field, by the name of its class and its own."""
+"""Further checks of a field, by the name of its class and its own."""
 
 NULL, TEXT = {"type": "null"}, {"type": "string"}
 METRIC = {"$ref": f"#/$defs/{RecordedMetric.__name__}"}
@@ -41,7 +41,7 @@ BY_STATUS: dict[str, dict[str, Any]] = {
     "failed": {"metric": UNMEASURED, "kind": TEXT, "reason": TEXT, "terms": {"maxProperties": 0}},
     "skipped": {"metric": METRIC, "kind": NULL, "reason": TEXT, "terms": {"maxProperties": 0}},
 }
-"""What the other fields have to be, by the status."""
+"""What the other fields must be, by the status."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -62,14 +62,12 @@ def json_schema() -> dict[str, Any]:
 
 
 def _block(kind: type, blocks: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a dataclass; those of the dataclasses in its fields go to `blocks`."""
+    """Return the schema of a dataclass, and add those of the dataclasses in its fields to `blocks`."""
     hints, text = get_type_hints(kind, include_extras=True), inspect.getdoc(kind) or ""
-    described = _descriptions(text)
-    properties = {}
+    described, properties = _descriptions(text), {}
     for one in fields(kind):
         schema = {**_value(hints[one.name], blocks), **NARROWER.get((kind.__name__, one.name), {})}
-        about = {"description": described[one.name]} if one.name in described else {}
-        properties[one.name] = {**about, **schema}
+        properties[one.name] = {"description": described[one.name], **schema}
     return {
         "description": text.partition("\n")[0],
         "type": "object",
@@ -81,24 +79,24 @@ def _block(kind: type, blocks: dict[str, Any]) -> dict[str, Any]:
 
 def _value(hint: Any, blocks: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a field's type."""
-    arguments = get_args(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
     if NoneType in arguments:
         inner = _value(next(one for one in arguments if one is not NoneType), blocks)
         return {**inner, "type": [inner["type"], "null"]} if "type" in inner else {"anyOf": [inner, NULL]}
-    if get_origin(hint) is Annotated:
+    if origin is Annotated:
         return {**_value(arguments[0], blocks), **arguments[1].schema}
     if is_dataclass(hint):
         return _reference(hint, blocks)  # type: ignore[arg-type]
     if hint is Any:
         return {}
-    origin = get_origin(hint)
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin is dict:
         values = _value(arguments[1], blocks)
         return {"type": "object", "additionalProperties": values} if values else {"type": "object"}
     if origin is tuple:
-        return {"type": "array", "items": _value(arguments[0], blocks), **_length(arguments)}
+        length = {} if Ellipsis in arguments else {"minItems": len(arguments), "maxItems": len(arguments)}
+        return {"type": "array", "items": _value(arguments[0], blocks), **length}
     return dict(SIMPLE[hint])
 
 
@@ -109,12 +107,8 @@ def _reference(kind: type, blocks: dict[str, Any]) -> dict[str, Any]:
     return {"$ref": f"#/$defs/{kind.__name__}"}
 
 
-def _length(arguments: tuple[Any, ...]) -> dict[str, int]:
-    return {} if Ellipsis in arguments else {"minItems": len(arguments), "maxItems": len(arguments)}
-
-
 def _descriptions(text: str) -> dict[str, str]:
-    """Return what the attributes of a class are, by name, from its docstring."""
+    """Return the descriptions of the attributes of a class, by name, from its docstring."""
     section = text.partition("\nAttributes:\n")[2].partition("\n\n")[0]
     found = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", section, flags=re.MULTILINE)
     return {name: " ".join(words.split()) for name, words in found}

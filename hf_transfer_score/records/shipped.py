@@ -1,7 +1,7 @@
-"""The records that ship with the package: what a leaderboard shows before anybody added any.
+"""The records that ship with the package: what a leaderboard shows before anyone has added records.
 
-Each source of them is one parquet table, since thousands of small files are slow to install and to read. Seen from
-outside they are a place like any other, which holds a file for each record and cannot be written.
+Each source is one parquet table, since thousands of small files are slow to install and to read. The tables can be used
+like any other place with a file for each record, but not be written to.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FOLDER = "shipped"
 REFERENCE = "reference.parquet"
 """The published CIFAR-10 table of NCTI, and a real run on scikit-learn's digits."""
 EVIDENCE = "evidence.parquet"
-"""Scores and measured accuracies of backbones that were pre-trained under differing conditions."""
+"""Scores and measured accuracies of backbones that were pre-trained under different conditions."""
 
 
 @dataclass
@@ -36,9 +36,9 @@ class ShippedView:
     """The records of tables as files, one for each record.
 
     Attributes:
-        version: names the state of the tables.
-        tables: parquet files, as `write_shipped` leaves them.
-        attempt: always 0, since nobody changes them.
+        version: of the tables.
+        tables: parquet files from `write_shipped`.
+        attempt: always 0, since they never change.
     """
 
     version: str
@@ -47,7 +47,7 @@ class ShippedView:
 
     @cached_property
     def files(self) -> dict[str, str]:
-        """What git calls the content of each file, by its path."""
+        """Git's hash of the content of each file, by its path."""
         return dict(self.entries())
 
     def entries(self) -> Iterable[tuple[str, str]]:
@@ -66,7 +66,7 @@ class ShippedView:
         return {path: record.to_json().encode() for path, record in zip(known, records, strict=True)}
 
     def table(self) -> RecordTable:
-        """Return all records, none of which is looked at."""
+        """Return all records, unchecked."""
         return self._table
 
     @cached_property
@@ -80,12 +80,7 @@ class ShippedView:
 
 @dataclass(frozen=True)
 class ShippedPlace:
-    """The tables of a folder as one place that is only read; of records with the same identity the newest counts.
-
-    Attributes:
-        folder: of the tables.
-        shared: False, it is not on the Hub.
-    """
+    """The tables in a folder as one read-only place; of records with the same identity the latest counts."""
 
     folder: Path
     shared: bool = False
@@ -105,15 +100,15 @@ class ShippedPlace:
         if not tables:
             raise StoreError(
                 f"The records that ship with the package are missing: there is no parquet table in {self.folder}. "
-                "Install the package again."
+                "Reinstall the package."
             )
         return ShippedView(self.version() or "", tables)
 
     def update(self, change: Change, *, title: str) -> str:
         """Refuse to write."""
         raise StoreError(
-            f"The records that ship with the package, in {self.folder}, cannot be changed. Copy them into a folder or "
-            "a repository of your own, and write there: merge([shipped_place()], into)."
+            f"The records that ship with the package, in {self.folder}, cannot be changed. Copy them to a folder or "
+            "repository of your own: merge([shipped_place()], into)."
         )
 
 
@@ -133,15 +128,15 @@ def shipped_place() -> ShippedPlace:
 
 
 def write_shipped(records: Iterable[Record], file: Path) -> int:
-    """Write a table of records to ship, and return how many it holds; the same records give the same bytes.
+    """Write a table of records to ship, and return their number; the same records give the same bytes.
 
     Args:
-        records: in any order; of those with the same identity the newest counts.
+        records: in any order; of those with the same identity the latest counts.
         file: the parquet file, which is replaced.
     """
     found: dict[str, tuple[Record, str]] = {}
     for given in records:
-        record = Record.from_json(given.to_json())  # as it will be read: a term of 1 is 1.0 from then on
+        record = Record.from_json(given.to_json())  # as it will be read, where a term of 1 is 1.0
         path, other = str(record_path(record)), (record, blob_id(record.to_json().encode()))
         if path not in found or _age(*found[path]) < _age(*other):
             found[path] = other
@@ -159,7 +154,7 @@ def read_shipped(file: Path) -> list[Record]:
 
 
 def _age(record: Record, stamp: str) -> tuple[object, str]:
-    """Return what is greater for the record that counts; the stamp settles it where two are equally old."""
+    """Return a key that is greater for the record that counts; the stamp decides between equal times."""
     return moment(record.run.time), stamp
 
 
@@ -171,11 +166,11 @@ def _read(file: Path) -> RecordTable:
 
 
 def _damaged(error: Exception) -> StoreError:
-    return StoreError(f"The records that ship with the package are damaged: install the package again. {error}")
+    return StoreError(f"The records that ship with the package are damaged; reinstall the package. {error}")
 
 
 def _joined(tables: list[pyarrow.Table]) -> pyarrow.Table:
-    """Return the rows of tables sorted by path, of those with the same path the newest."""
+    """Return the rows of tables sorted by path; of rows with the same path the latest."""
     import pyarrow
 
     if len(tables) == 1:

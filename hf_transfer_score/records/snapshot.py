@@ -1,7 +1,7 @@
-"""The table that lies beside shared records: brought in step with them, and read where it can be proved right.
+"""The table beside shared records: updated with them, and read as far as it is provably right.
 
-The stamp of a file on the Hub is a hash of its content. A row whose record, written as JSON, has the hash of its file
-holds what the file holds, whoever made the table; any other row is read from its file.
+The stamp of a file on the Hub is a hash of its content. If the record of a row, written as JSON, has the hash of its
+file, the row equals the file, whoever made the table. All other records are read from their files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hf_transfer_score.records.table import RecordTable, Stored
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A table of records that somebody made.
+    """A table of records from anyone.
 
     Attributes:
         table: the table.
@@ -36,7 +36,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, view: PlaceView) -> Snapshot | None:
-        """Return the table of a place; None where there is none, or none that makes sense."""
+        """Return the table of a place; None if there is none, or none that makes sense."""
         table = snapshot_of(view)
         if table is None:
             return None
@@ -46,29 +46,27 @@ class Snapshot:
         return cls(table, {path: row for row, path in enumerate(paths)}, dict(zip(paths, stamps, strict=True)))
 
     def records(self, paths: Iterable[str]) -> dict[str, Record]:
-        """Return the records of rows by path, without rows that hold none."""
+        """Return the records of rows by path, without rows that hold no valid record."""
         known = [path for path in paths if path in self.rows]
         if not known:
             return {}
-        try:
+        with suppress(RecordError):
             return dict(zip(known, self.table.records([self.rows[path] for path in known]), strict=True))
-        except RecordError:
-            pass
         found = {}
-        for path in known:  # at least one of them holds none
+        for path in known:  # at least one of them is invalid
             with suppress(RecordError):
                 found[path] = self.table.records([self.rows[path]])[0]
         return found
 
     def contents(self, files: Mapping[str, str]) -> dict[str, bytes]:
-        """Return the contents of those files, given by their stamps, whose row is proved to hold the same."""
+        """Return the contents of those files, given with their stamps, whose row is provably equal."""
         records = self.records(path for path, stamp in files.items() if self.stamps.get(path) == stamp)
         found = {path: record.to_json().encode() for path, record in records.items()}
         return {path: content for path, content in found.items() if blob_id(content) == files[path]}
 
 
 def contents(view: PlaceView, paths: Iterable[str], snapshot: Snapshot | None = None) -> Iterator[tuple[str, bytes]]:
-    """Yield files by path, from the table where that is proved to hold the same."""
+    """Yield the contents of files by path, from the table where it is provably equal."""
     wanted = list(paths)
     for start in range(0, len(wanted), CHUNK):
         chunk = wanted[start : start + CHUNK]
@@ -78,26 +76,26 @@ def contents(view: PlaceView, paths: Iterable[str], snapshot: Snapshot | None = 
 
 
 def renewed(view: PlaceView, files: Mapping[str, bytes], *, prove: bool = False) -> bytes | None:
-    """Return the table as it has to be once files are written; None where the one that is there is in step.
+    """Return the table for the records after files are written; None if the present table is right already.
 
     Args:
-        view: of a place whose stamps are git's names.
+        view: of a place whose stamps are git's hashes.
         files: records that are about to be written, by path.
-        prove: believe no row that is there before it is proved to hold what its file holds.
+        prove: keep only rows that provably equal their files.
     """
     import pyarrow
 
     stamps = {path: stamp for path, stamp in view.files.items() if is_record_path(path)}
     stamps |= {path: blob_id(content) for path, content in files.items()}
     known = Snapshot.of(view)
-    had = {} if known is None else _believed(known, stamps, prove=prove)
-    changed = sorted(path for path in stamps if path not in had)
+    same = {} if known is None else _unchanged(known, stamps, prove=prove)
+    changed = sorted(path for path in stamps if path not in same)
     unread = contents(view, [path for path in changed if path not in files])
     rows = list(_rows({path: files[path] for path in changed if path in files}.items(), stamps))
     rows += _rows(unread, stamps)
-    if not rows and (known is None or len(had) == len(known.rows)):
+    if not rows and (known is None or len(same) == len(known.rows)):
         return None
-    kept = [] if known is None else [known.table.only([known.rows[path] for path in had]).data]
+    kept = [] if known is None else [known.table.only([known.rows[path] for path in same]).data]
     tables = [RecordTable.of(rows).data, *kept]
     with tempfile.TemporaryDirectory() as folder:  # sorted, so that equal records give equal files
         file = Path(folder) / "records.parquet"
@@ -105,8 +103,8 @@ def renewed(view: PlaceView, files: Mapping[str, bytes], *, prove: bool = False)
         return file.read_bytes()
 
 
-def _believed(known: Snapshot, stamps: Mapping[str, str], *, prove: bool) -> dict[str, str]:
-    """Return the stamps of the rows that are in step with their files, by path."""
+def _unchanged(known: Snapshot, stamps: Mapping[str, str], *, prove: bool) -> dict[str, str]:
+    """Return the stamps of the rows whose files have not changed, by path."""
     same = {path: stamp for path, stamp in known.stamps.items() if stamps.get(path) == stamp}
     if not prove:
         return same

@@ -1,4 +1,4 @@
-"""All records of a place as one table; what did not change since the last time is not read again."""
+"""All records of a place as one table; files that have not changed since the last time are not read again."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from hf_transfer_score.untrusted import readable
 
 SNAPSHOT = "data/records.parquet"
 CHUNK = 500
-"""Files that are read at a time: half a gigabyte where each is as large as a file may be."""
+"""Files that are read at a time: half a gigabyte if each is as large as a file may be."""
 
 UNREAD = "is gone, or cannot be read"
 
 Watch = Callable[[int, int], None]
-"""Notify how many files were read, of how many."""
+"""Called with the number of files that were read, and of all files to read."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that should hold a record and does not.
+    """A file that should hold a record but does not.
 
     Attributes:
         path: below the place.
@@ -43,11 +43,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class TableChange:
-    """What tells a table from an earlier one.
+    """How a table differs from an earlier one.
 
     Attributes:
-        removed: rows of the earlier one that are gone, in order; the others keep their order, and new ones follow.
-        datasets: ids of the datasets of all records that are new, gone or other than they were.
+        removed: rows of the earlier table that are gone, in order; the others keep their order, and new ones follow.
+        datasets: ids of the datasets of all new, removed and changed records.
     """
 
     removed: tuple[int, ...]
@@ -56,14 +56,14 @@ class TableChange:
 
 @dataclass(frozen=True)
 class LoadedRecords:
-    """What a place holds.
+    """The records of a place.
 
     Attributes:
         table: the records.
-        version: of the place; None where there is no such place.
-        problems: files that hold no record; they do not count.
+        version: of the place; None if it does not exist.
+        problems: files that hold no valid record, which are left out.
         read: how many files had to be read.
-        difference: from the table that was known before; None where nothing is known of that.
+        difference: from the previous table; None if unknown.
     """
 
     table: RecordTable
@@ -75,7 +75,7 @@ class LoadedRecords:
 
 @runtime_checkable
 class Tabled(Protocol):
-    """A view whose records lie in a table already."""
+    """A view whose records are a table already."""
 
     def table(self) -> RecordTable:
         """Return all records of the view."""
@@ -83,7 +83,7 @@ class Tabled(Protocol):
 
 
 def read_records(results: str) -> list[Record]:
-    """Return the records of a store of results; files that hold none are left out.
+    """Return the records of a store of results, without files that hold no valid record.
 
     Args:
         results: a folder, or OWNER/NAME of a dataset repository on the Hub.
@@ -103,7 +103,7 @@ def read_records(results: str) -> list[Record]:
 
 
 def cache_file(place: Place) -> Path:
-    """Return where the table of a place is kept: inside a folder that may be written, else in this package's home."""
+    """Return where the table of a place is cached: in the folder if it is writable, else in this package's home."""
     if isinstance(place, FolderPlace):
         with suppress(OSError):
             hidden = place.folder / ".index"
@@ -119,18 +119,18 @@ def load(
     """Return the records of a place.
 
     Args:
-        place: where they lie.
-        cache: a parquet file for what was read, so that the next call reads what changed only; None keeps nothing.
-        previous: what an earlier call returned, which is brought up to date; None starts from the cache, or from the
-            snapshot that comes with the records.
-        watch: told how far it is.
+        place: where they are stored.
+        cache: a parquet file for what was read, so that the next call reads only what changed; None for no cache.
+        previous: the result of an earlier call, to be brought up to date; None starts from the cache, or from the
+            snapshot beside the records.
+        watch: called with the progress.
     """
     view = place.view()
     if previous is not None and previous.version == view.version:
         return previous
     if isinstance(view, Tabled):
         return LoadedRecords(view.table(), view.version)
-    known = previous.table if previous is not None else _kept(cache)
+    known = previous.table if previous is not None else _cached(cache)
     if known is not None and known.at == view.version and previous is None:
         return LoadedRecords(known, view.version)
     if place.shared:
@@ -141,18 +141,19 @@ def load(
     wanted = {path: changed[path] for path in sorted(changed) if path not in bad}
     read, problems = _read(view, wanted, watch)
     table = RecordTable(read.data, view.version) if known is None else known.merged(read, gone, view.version)
-    told = previous is not None and known is previous.table
-    difference = TableChange(tuple(gone), known.datasets(gone) | read.datasets()) if told and known else None
+    difference = None
+    if previous is not None and known is previous.table:
+        difference = TableChange(tuple(gone), known.datasets(gone) | read.datasets())
     later = 0 if table.extra is None else table.extra.num_rows
     if cache is not None and (table.file is None or later + len(gone) > CHUNK):
-        table = _keep(table, cache)
+        table = _cache(table, cache)
     return LoadedRecords(table, view.version, (*bad.values(), *problems), len(wanted), difference)
 
 
 def _difference(known: RecordTable | None, view: PlaceView) -> tuple[dict[str, str], list[int]]:
-    """Return the files to read with their stamps, and the rows that no longer hold what a file holds.
+    """Return the files to read with their stamps, and the rows whose file has changed or is gone.
 
-    Of what did not change only a hash is kept meanwhile: there may be a hundred thousand files.
+    Only hashes of the unchanged files are kept in memory: there may be a hundred thousand files.
     """
     unseen = set() if known is None else {hash(one) for one in known.stamps()}
     changed = {}
@@ -169,25 +170,20 @@ def _difference(known: RecordTable | None, view: PlaceView) -> tuple[dict[str, s
 
 
 def _nearest(known: RecordTable | None, view: PlaceView) -> RecordTable | None:
-    """Return what leaves less to read: what is known, or the snapshot that lies beside the records."""
+    """Return the table that leaves less to read: the known one, or proved rows of the snapshot beside them."""
     missing = len(_difference(known, view)[0])
     if missing <= CHUNK // 10 or SNAPSHOT not in view.files:
         return known
-    found = _believed(snapshot_of(view), view)
-    return known if found is None or len(_difference(found, view)[0]) >= missing else found
-
-
-def _believed(table: RecordTable | None, view: PlaceView) -> RecordTable | None:
-    """Return the rows of a table that is somebody else's that are proved to hold what the files of a view hold."""
+    table, files = snapshot_of(view), view.files
     if table is None:
-        return None
-    files = view.files
+        return known
     rows = {path: row for row, (path, stamp) in enumerate(table.stamps()) if files.get(path) == stamp}
-    return table.only(table.proved(list(rows.values())))
+    found = table.only(table.proved(list(rows.values())))
+    return found if len(_difference(found, view)[0]) < missing else known
 
 
 def snapshot_of(view: PlaceView) -> RecordTable | None:
-    """Return the table that lies beside the records, None where there is none that can be read."""
+    """Return the table beside the records, None if there is none that can be read."""
     import tempfile
 
     content = view.read([SNAPSHOT]).get(SNAPSHOT)
@@ -203,7 +199,7 @@ def snapshot_of(view: PlaceView) -> RecordTable | None:
 
 
 def _read(view: PlaceView, files: Mapping[str, str], watch: Watch | None) -> tuple[RecordTable, list[Problem]]:
-    """Return the records of files, and those files that hold none."""
+    """Return the records of files, and the files that hold none."""
     import pyarrow
 
     tables, paths = [RecordTable.of([])], list(files)
@@ -212,14 +208,14 @@ def _read(view: PlaceView, files: Mapping[str, str], watch: Watch | None) -> tup
         chunk = paths[start : start + CHUNK]
         contents = view.read(chunk)
         problems += [Problem(path, UNREAD) for path in chunk if path not in contents]
-        tables.append(RecordTable.of(_records(contents, files, problems)))
+        tables.append(RecordTable.of(_valid(contents, files, problems)))
         if watch is not None:
             watch(min(start + CHUNK, len(paths)), len(paths))
     data = pyarrow.concat_tables([table.data for table in tables]).unify_dictionaries().combine_chunks()
     return RecordTable(data), problems
 
 
-def _records(contents: Mapping[str, bytes], files: Mapping[str, str], problems: list[Problem]) -> Iterator[Stored]:
+def _valid(contents: Mapping[str, bytes], files: Mapping[str, str], problems: list[Problem]) -> Iterator[Stored]:
     return readable(
         contents,
         lambda path: Stored.read(path, files[path], contents[path]),
@@ -227,7 +223,7 @@ def _records(contents: Mapping[str, bytes], files: Mapping[str, str], problems: 
     )
 
 
-def _kept(cache: Path | None) -> RecordTable | None:
+def _cached(cache: Path | None) -> RecordTable | None:
     if cache is None or not cache.is_file():
         return None
     try:
@@ -236,8 +232,8 @@ def _kept(cache: Path | None) -> RecordTable | None:
         return None
 
 
-def _keep(table: RecordTable, cache: Path) -> RecordTable:
-    """Write a table for the next time and return it without what can be read from there; a full disk is no failure."""
+def _cache(table: RecordTable, cache: Path) -> RecordTable:
+    """Write a table to the cache and return it without its heavy columns; a full disk is not a failure."""
     try:
         table.write(cache, rules=rules())
     except OSError:

@@ -1,12 +1,13 @@
-"""Many records as one table of columns, which opens fast, takes little memory, and is what the Hub's viewer shows.
+"""Many records as one table of columns, which opens fast, takes little memory, and can be seen in the Hub's viewer.
 
-A row holds all of a record and gives it back equal. Blocks of free content are JSON text in their column.
+A row holds a whole record, and reading it gives an equal record. Blocks of free content are JSON text in their column.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path, PurePosixPath
 from types import NoneType
@@ -19,14 +20,11 @@ from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.records.checks import encodable
 from hf_transfer_score.records.migrations import SCHEMA_VERSION, migrated
 from hf_transfer_score.records.place import is_record_path
-from hf_transfer_score.records.record import Record, checked, plain_identity, plain_record
+from hf_transfer_score.records.record import Record, checked, only_record_errors, plain_identity, plain_record
 from hf_transfer_score.untrusted import readable, reason_of, too_large
 
 if TYPE_CHECKING:
     import pyarrow
-
-Form = str
-"""How a field lies in its column: text, word (text that many rows share), integer, number, truth, or json."""
 
 
 class Column(NamedTuple):
@@ -34,18 +32,18 @@ class Column(NamedTuple):
 
     Attributes:
         name: of the column.
-        place: where the value is in a record's plain values.
-        form: how it lies in the table.
+        place: of the value in a record's plain values.
+        form: how it is stored: text, word (text that many rows share), integer, number, truth, or json.
     """
 
     name: str
     place: tuple[str, ...]
-    form: Form
+    form: str
 
 
-FORMS: dict[Any, Form] = {str: "word", int: "integer", float: "number", bool: "truth"}
-JSON_TEXT = ("terms", "interval", "overlap")
-"""Fields whose JSON hardly repeats."""
+FORMS: dict[Any, str] = {str: "word", int: "integer", float: "number", bool: "truth"}
+JSON_TEXT, JSON_FORMS = ("terms", "interval", "overlap"), ("json", "text")
+"""Fields whose JSON rarely repeats, and is stored as text; and the forms of JSON."""
 
 
 def _columns(kind: type, place: tuple[str, ...] = (), prefix: str = "") -> Iterator[Column]:
@@ -59,25 +57,25 @@ def _columns(kind: type, place: tuple[str, ...] = (), prefix: str = "") -> Itera
             yield Column(one.name, inside, "text")
         elif is_dataclass(hint):
             yield from _columns(hint, inside, "" if one.name == "facts" else f"{one.name}_")  # type: ignore[arg-type]
-        elif one.name != "schema_version":  # it is said once for the whole table
+        elif one.name != "schema_version":  # it is stored once for the whole table
             form = "word" if get_origin(hint) is Literal else FORMS.get(hint, "json")
             yield Column(f"{prefix}{one.name}", inside, form)
 
 
-def _in_table(column: Column) -> tuple[int, bool]:
-    """Return where a column stands: what a record is of comes before what it says, and how the run went last."""
+def _table_order(column: Column) -> tuple[int, bool]:
+    """Return a key that sorts columns: first what a record is about, then what it says, and last how the run went."""
     first, block = ("status", "kind", "reason", "model", "dataset", "metric"), column.place[0]
     return first.index(block) if block in first else len(first), block == "run"
 
 
-COLUMNS = tuple(sorted(_columns(Record), key=_in_table))
-"""Every field of a record; a new one is a column by itself."""
+COLUMNS = tuple(sorted(_columns(Record), key=_table_order))
+"""Every field of a record; a new field gets a column by itself."""
 
 KEYS = (Column("path", (), "text"), Column("stamp", (), "text"), Column("identity", (), "text"))
-"""Where a row's record lies, the stamp of that file, and the record's identity."""
+"""The path and the stamp of the file of a row's record, and the record's identity."""
 
 HEAVY = ("overlap",)
-"""Columns that are left on disk until a row's own record is asked for."""
+"""Columns that stay on disk until the record of a row is needed."""
 
 NAMES = tuple(column.name for column in (*KEYS, *COLUMNS))
 
@@ -85,7 +83,7 @@ GROUP = 2**14
 """Rows that are written at a time."""
 
 MANY_CHUNKS = 16
-"""Parts of a column beyond which they are copied into one: each change adds a part."""
+"""The parts of a column, one for each change, from which they are copied into one."""
 
 COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 VERSION_KEY = b"hf_transfer_score.schema_version"
@@ -94,10 +92,10 @@ DETAIL_KEY = b"hf_transfer_score.at"
 
 
 class Stored(NamedTuple):
-    """A checked record with where it lies.
+    """A checked record and its file.
 
     Attributes:
-        path: below the place.
+        path: of the file, below the place.
         stamp: of the file.
         plain: the record as plain values of this schema version.
         identity: of the record.
@@ -110,34 +108,26 @@ class Stored(NamedTuple):
 
     @classmethod
     def of(cls, path: str, stamp: str, record: Record) -> Stored:
-        """Return a record with where it lies."""
+        """Return a record and its file."""
         plain = asdict(record)
         return cls(path, stamp, plain, plain_identity(plain))
 
     @classmethod
     def read(cls, path: str, stamp: str, text: str | bytes) -> Stored:
-        """Return what a file holds; RecordError where it is not a record, or not the one that its name says.
+        """Return the record in a file; RecordError if it holds none, or another one than its name says.
 
-        Whatever a stranger may have put there, nothing else is raised.
+        Nothing else is raised, whatever the file holds.
         """
-        try:
-            return cls._read(path, stamp, text)
-        except RecordError:
-            raise
-        except Exception as error:
-            raise RecordError(f"A record cannot be read: {reason_of(error)}") from error
-
-    @classmethod
-    def _read(cls, path: str, stamp: str, text: str | bytes) -> Stored:
-        if not (encodable(path) and encodable(stamp)):
-            raise RecordError("A record lies below a name that UTF-8 cannot hold.")
-        plain = plain_record(text)
-        migrated_plain = migrated(plain)
-        checked(migrated_plain)
-        name = PurePosixPath(path).stem
-        if name != plain_identity(plain):
-            raise RecordError(f"A record is named {name}, and what it holds is called {plain_identity(plain)}.")
-        return cls(path, stamp, migrated_plain, plain_identity(migrated_plain))
+        with only_record_errors("A record cannot be read"):
+            if not (encodable(path) and encodable(stamp)):
+                raise RecordError("The path of a record is not valid UTF-8.")
+            plain = plain_record(text)
+            migrated_plain = migrated(plain)
+            checked(migrated_plain)
+            name = PurePosixPath(path).stem
+            if name != plain_identity(plain):
+                raise RecordError(f"A record is named {name}, but its identity is {plain_identity(plain)}.")
+            return cls(path, stamp, migrated_plain, plain_identity(migrated_plain))
 
 
 @dataclass(frozen=True)
@@ -146,9 +136,9 @@ class RecordTable:
 
     Attributes:
         data: a pyarrow table.
-        at: names the state of the place that the table was made from, None where that is not known.
+        at: the version of the place that the table was made from, None if unknown.
         file: a parquet file with the heavy columns of the rows, by path and stamp.
-        extra: a pyarrow table with those of rows that came later.
+        extra: a pyarrow table with the heavy columns of later rows.
     """
 
     data: pyarrow.Table
@@ -169,22 +159,20 @@ class RecordTable:
         for one in stored:
             for name, value in _row(one).items():
                 columns[name].append(value)
-        schema = _schema()
-        arrays = [pyarrow.array(columns[name], schema.field(name).type) for name in NAMES]
-        return cls(pyarrow.Table.from_arrays(arrays, schema=schema), at)
+        return cls(pyarrow.table(columns, schema=_schema()), at)
 
     @classmethod
     def read(cls, file: Path, *, whole: bool = False, rules: str | None = None) -> RecordTable:
-        """Return the table of a parquet file, whose columns and kinds have to be as `write` leaves them.
+        """Return the table of a parquet file, whose columns and types must be those of `write`.
 
         Args:
             file: the file.
             whole: read the heavy columns too.
-            rules: by which the records have to have been read; None for any.
+            rules: the rules by which the records must have been read; None for any.
         """
         from pyarrow import parquet
 
-        try:
+        with _only_store_errors(file):
             chunks = chunks_of(file)
             about = parquet.read_metadata(file)
             found = dict(about.metadata or {})
@@ -194,21 +182,16 @@ class RecordTable:
                 raise StoreError(f"{file} is a table of records that were read by other rules.")
             data = _read(file, chunks, [name for name in NAMES if whole or name not in HEAVY])
             if data.num_rows != about.num_rows:
-                raise StoreError(f"{file} is damaged: it says {about.num_rows} rows and holds {data.num_rows}.")
+                raise StoreError(f"{file} is damaged: it claims {about.num_rows} rows and holds {data.num_rows}.")
             data.validate(full=True)
-        except StoreError:
-            raise
-        except Exception as error:  # whatever a stranger's file makes the library raise
-            raise StoreError(f"{file} cannot be read as a table of records: {reason_of(error)}") from error
-        at = found.get(DETAIL_KEY, b"").decode() or None
-        return cls(data, at, file)
+        return cls(data, found.get(DETAIL_KEY, b"").decode() or None, file)
 
     def write(self, file: Path, *, rules: str | None = None) -> None:
-        """Write a parquet file that `read` returns; readers see the old or the new one, never a part.
+        """Write a parquet file for `read`; readers see the old or the new file, never a part of it.
 
         Args:
             file: the file.
-            rules: by which the records were read; None says nothing of that.
+            rules: the rules by which the records were read; None if unknown.
         """
         from pyarrow import parquet
 
@@ -230,7 +213,7 @@ class RecordTable:
         return RecordTable(self.data.select(kept), self.at, self.file, self.extra)
 
     def records(self, rows: Sequence[int] | None = None) -> list[Record]:
-        """Return the records of some rows, of all where none are named; RecordError where one is not a record."""
+        """Return the records of some or all rows; RecordError if one is not a record."""
         chosen = self.data if rows is None else self._taken(rows)
         return [_record(row) for row in self._with_heavy(chosen).to_pylist()]
 
@@ -251,18 +234,17 @@ class RecordTable:
         return RecordTable(both, at, self.file, pyarrow.concat_tables(extra) if extra else None)
 
     def datasets(self, rows: Sequence[int] | None = None) -> frozenset[str]:
-        """Return the ids of the datasets of some rows, of all where none are named."""
+        """Return the ids of the datasets of some or all rows."""
         import pyarrow
 
-        column = self.data.column("dataset_id")
-        chosen = column if rows is None else column.take(pyarrow.array(rows, pyarrow.int64()))
-        return frozenset(chosen.cast(pyarrow.string()).unique().to_pylist())
+        chosen = self.data if rows is None else self._taken(rows)
+        return frozenset(chosen.column("dataset_id").cast(pyarrow.string()).unique().to_pylist())
 
     def proved(self, rows: Sequence[int]) -> list[int]:
-        """Return those of some rows that are proved to hold what their files hold, whoever made the table.
+        """Return those of some rows that provably hold the contents of their files, whoever made the table.
 
-        The stamps of the files have to be git's names: a row whose record, written as a file, has the name of its file
-        and is a record, holds what the file holds.
+        The stamps of the files must be git's hashes: a row with a valid record, whose file would have this path and
+        this hash, holds the contents of the file.
         """
         found: list[int] = []
         for start in range(0, len(rows), GROUP):
@@ -286,20 +268,21 @@ class RecordTable:
             yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
 
     def _heavy_in_memory(self) -> list[Any]:
-        whole = all(name in self.data.column_names for name in HEAVY)
+        whole = set(HEAVY) <= set(self.data.column_names)
         found = [self.data.select(["path", "stamp", *HEAVY])] if whole else []
         return found if self.extra is None else [*found, self.extra]
 
     def _with_heavy(self, chosen: Any) -> Any:
-        """Return rows with the heavy columns of the same path and stamp: the file may have been written anew."""
+        """Return rows with the heavy columns of the same path and stamp: the file may have been rewritten."""
         import pyarrow
         from pyarrow import compute
 
-        if all(name in chosen.column_names for name in HEAVY):
+        if set(HEAVY) <= set(chosen.column_names):
             return chosen
         parts = self._heavy_in_memory()
         if self.file is not None:
-            parts.append(_heavy_of(self.file))
+            with _only_store_errors(self.file):
+                parts.append(_read(self.file, chunks_of(self.file), ["path", "stamp", *HEAVY]))
         if not parts:
             raise StoreError("The table lacks columns, and there is no file to read them from.")
         there = pyarrow.concat_tables(parts).combine_chunks()
@@ -309,9 +292,11 @@ class RecordTable:
         return chosen
 
 
-def _heavy_of(file: Path) -> pyarrow.Table:
+@contextmanager
+def _only_store_errors(file: Path) -> Iterator[None]:
+    """Turn whatever a damaged or hostile file makes the library raise into a StoreError."""
     try:
-        return _read(file, chunks_of(file), ["path", "stamp", *HEAVY])
+        yield
     except StoreError:
         raise
     except Exception as error:
@@ -319,15 +304,14 @@ def _heavy_of(file: Path) -> pyarrow.Table:
 
 
 def _read(file: Path, chunks: Sequence[Chunk], names: Sequence[str]) -> pyarrow.Table:
-    """Return columns of a parquet file, of which none becomes more than its size allows, whatever its footer says.
+    """Return columns of a parquet file, none larger than the size of the file allows, whatever its footer says.
 
-    Texts are read as those that differ, so that one that repeats takes memory once it is known how much.
+    Texts are read as dictionaries, so that repeated texts take memory only after their size was checked.
     """
     import pyarrow
     from pyarrow import compute, parquet
 
-    kinds = pyarrow.schema([_schema().field(name) for name in names])
-    wanted = set(names)
+    kinds, wanted = pyarrow.schema([_schema().field(name) for name in names]), set(names)
     _check_size(file, expanded_bytes(file, [chunk for chunk in chunks if chunk.is_in(wanted)]))
     words = [one.name for one in kinds if pyarrow.types.is_string(one.type) or pyarrow.types.is_dictionary(one.type)]
     data = parquet.read_table(
@@ -349,59 +333,39 @@ def _check_size(file: Path, expanded: int) -> None:
 
 
 def _joined(data: Any) -> Any:
-    """Return path and stamp of each row as one text."""
+    """Return the path and stamp of each row as one text."""
     from pyarrow import compute
 
     return compute.binary_join_element_wise(data.column("path"), data.column("stamp"), " ")
 
 
 def _schema(*, plain: bool = False) -> pyarrow.Schema:
-    """Return the schema; in files, shared words are plain text, which every reader knows."""
+    """Return the schema; in files, words are plain text, which every reader knows."""
     import pyarrow
 
     word = pyarrow.string() if plain else pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
-    kinds = {
-        "text": pyarrow.string(),
-        "word": word,
-        "json": word,
-        "integer": pyarrow.int64(),
-        "number": pyarrow.float64(),
-        "truth": pyarrow.bool_(),
-    }
+    kinds = {"text": pyarrow.string(), "word": word, "json": word}
+    kinds |= {"integer": pyarrow.int64(), "number": pyarrow.float64(), "truth": pyarrow.bool_()}
     return pyarrow.schema([(column.name, kinds[column.form]) for column in (*KEYS, *COLUMNS)])
 
 
 def _row(stored: Stored) -> dict[str, Any]:
     row: dict[str, Any] = {"path": stored.path, "stamp": stored.stamp, "identity": stored.identity}
     for column in COLUMNS:
-        value = _at(stored.plain, column.place)
-        row[column.name] = _text(value) if column.form == "json" or column.name in JSON_TEXT else value
+        value: Any = stored.plain
+        for name in column.place:
+            value = None if value is None else value[name]
+        row[column.name] = COMPACT.encode(value) if value is not None and column.form in JSON_FORMS else value
     return row
 
 
-def _at(plain: Any, place: tuple[str, ...]) -> Any:
-    for name in place:
-        plain = None if plain is None else plain[name]
-    return plain
-
-
-def _text(value: Any) -> str | None:
-    if value is None:
-        return None
-    return COMPACT.encode(value)
-
-
 def _record(row: dict[str, Any]) -> Record:
-    """Return the record of a row, checked in full; RecordError where it holds none, for any reason."""
-    try:
+    """Return the fully checked record of a row; RecordError if it holds none, for whatever reason."""
+    with only_record_errors("A row of a table holds no record"):
         plain = _plain(row)
         if plain_identity(plain) != row["identity"]:
             raise RecordError(f"The row of {row['path']} holds another record than its identity says.")
         return checked(plain)
-    except RecordError:
-        raise
-    except Exception as error:
-        raise RecordError(f"A row of a table holds no record: {reason_of(error)}") from error
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
@@ -409,7 +373,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
     for column in COLUMNS:
         value = row[column.name]
-        if value is not None and (column.form == "json" or column.name in JSON_TEXT):
+        if value is not None and column.form in JSON_FORMS:
             value = plain_record(value)
         block, *inside = column.place
         if inside:
@@ -422,11 +386,11 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _proved(numbered: tuple[int, dict[str, Any]]) -> int:
-    """Return the number of a row; RecordError where it is not proved to hold what its file holds."""
+    """Return the number of a row; RecordError if it does not provably hold the contents of its file."""
     number, row = numbered
     record = _record(row)
     if not is_record_path(row["path"]) or PurePosixPath(row["path"]).stem != row["identity"]:
         raise RecordError("The row holds the record of another file.")
     if blob_id(record.to_json().encode()) != row["stamp"]:
-        raise RecordError("The row holds something else than its file.")
+        raise RecordError("The row differs from its file.")
     return number

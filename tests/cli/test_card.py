@@ -91,7 +91,7 @@ def test_metric_cards(capsys, tmp_path):
         (("a/b", "--push", "--out", "x.md"), "give one of them"),
         (("a/b", "--eval-task", "x"), "give both"),
         (("pixels", "--push"), "'pixels' is not a model on the Hub"),
-        (("pixels", "--results", "nothing://x"), "names no place"),
+        (("pixels", "--results", "nothing://x"), "is not a place of results"),
         (("pixels", "--eval-results"), "is not a dataset on the Hub"),
         (("pca_16", "--eval-results", "--dataset", "scikit-learn digits 5-9"), "is not a dataset on the Hub"),
     ],

@@ -211,7 +211,7 @@ def test_wrong_usage_is_told(run, tmp_path):
         ((*places, "--lease", "0"), "expected seconds from 0.001 to 86400, got '0'"),
         ((*places, "--name", ""), "cannot name a worker"),
         ((*places, "--engine", "jobs"), "Use here, ray or slurm"),
-        (("--requests", "ftp://x/y", "--results", "./b"), "names no place"),
+        (("--requests", "ftp://x/y", "--results", "./b"), "is not a place of results"),
     ):
         status, _, said = run("worker", *arguments)
         assert status == 2 and message in said

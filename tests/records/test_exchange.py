@@ -128,7 +128,7 @@ class TestMerge:
         publish(place(shared, "hf_reader", create_pr=True), [FAILED])
         place(shared).api.merge_pull_request(NAME, 1, repo_type="dataset")
         [problem] = validate(place(shared)).problems
-        assert problem.path == SNAPSHOT and "1 of 2 differ, 0 rows are of no record" in problem.reason
+        assert problem.path == SNAPSHOT and "1 of 2 differ, 0 rows have no record" in problem.reason
         merge([], place(shared))
         assert validate(place(shared)).problems == () and len(stored(shared)) == 2
         before = len(shared.repository(NAME, "dataset").commits)

@@ -167,7 +167,7 @@ class TestErrors:
         for text in ("", "hf://models/a/b", "hf://datasets/a", "https://huggingface.co/datasets/a/b", "file"):
             with pytest.raises(OptionError, match="OWNER/NAME"):
                 open_place(text)
-        with pytest.raises(OptionError, match=r"`create_pr` is for repositories on the Hub, and \./x is a folder"):
+        with pytest.raises(OptionError, match=r"`create_pr` is for repositories on the Hub, but \./x is a folder"):
             open_place("./x", create_pr=True)
 
 

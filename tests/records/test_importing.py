@@ -85,7 +85,7 @@ BAD = {
     "a/a,d/d,full,nan": "accuracy: expected a finite number, got 'nan'.",
     ",d/d,full,0.5": "The column model is empty.",
     "a/a,d/d,,0.5": "The column method is empty.",
-    "a/a,d/d,full": "has 3 values, and the table has 4 columns",
+    "a/a,d/d,full": "has 3 values, but the table has 4 columns",
     f"{'a' * 2000},d/d,full,0.5": "A record's field 'model.id': expected at most 1,000 letters",
 }
 

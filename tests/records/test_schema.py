@@ -124,7 +124,7 @@ def test_every_field_is_described_in_words():
         found = blocks[kind.__name__]["properties"]
         assert list(found) == [one.name for one in fields(kind)]
         assert all(one["description"].endswith(".") and len(one["description"]) > 8 for one in found.values())
-    assert blocks["RecordedFacts"]["properties"]["license"]["description"] == "as its card says."
+    assert blocks["RecordedFacts"]["properties"]["license"]["description"] == "as its card states it."
 
 
 def test_the_page_is_this_schema():

@@ -142,7 +142,7 @@ def test_nothing_is_written_there(place, folder):
 def test_missing_tables_are_said(tmp_path, there):
     if there:
         (tmp_path / "shipped").mkdir()
-    with pytest.raises(StoreError, match=r"are missing: .* no parquet table in .*shipped\. Install the package again"):
+    with pytest.raises(StoreError, match=r"are missing: .* no parquet table in .*shipped\. Reinstall the package"):
         load(ShippedPlace(tmp_path / "shipped"))
 
 
@@ -159,7 +159,7 @@ def damaged(file: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["cut", "empty", "zeros", "other"])
 def test_a_damaged_table_is_said(place, folder, how):
     damaged(folder / "two.parquet", how)
-    sentence = r"that ship with the package are damaged: install the package again\. .*two\.parquet"
+    sentence = r"that ship with the package are damaged; reinstall the package\. .*two\.parquet"
     for look in (lambda: load(place), lambda: place.view().files, lambda: read_shipped(folder / "two.parquet")):
         with pytest.raises(StoreError, match=sentence):
             look()
@@ -174,7 +174,7 @@ def test_a_row_that_holds_another_record_is_said(place, folder):
     RecordTable(table.data.set_column(at, "model_id", names)).write(folder / "two.parquet")
     view = place.view()
     for look in (lambda: view.read(view.files), lambda: read_shipped(folder / "two.parquet")):
-        with pytest.raises(StoreError, match=r"install the package again\. The row of records/.* another record"):
+        with pytest.raises(StoreError, match=r"reinstall the package\. The row of records/.* another record"):
             look()
 
 
