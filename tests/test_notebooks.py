@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, as they are stored: without outputs and without a network."""
+"""The stored notebooks have no outputs, and run from the first cell to the last without a network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "docs" / "notebooks").glob("*
 
 
 def run(source: str, names: dict[str, Any]) -> Any:
-    """Run a cell, and return what its last line gives where that is an expression."""
+    """Run a cell, and return the value of its last line if that is an expression."""
     tree = ast.parse(source)
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, "cell", "exec"), names)

@@ -1,4 +1,4 @@
-"""The README's recipes run, its table is what the command prints, and its links lead somewhere."""
+"""The README's recipes run, its commands parse, and its links lead somewhere."""
 
 import re
 import shlex
@@ -27,7 +27,7 @@ def test_the_recipe_of_a_guide_runs(capsys):
     assert "Fine-tune near: " in capsys.readouterr().out
 
 
-def test_what_the_example_answers_is_the_same_on_all_pages():
+def test_the_answer_of_the_example_is_the_same_on_all_pages():
     answers = [
         " ".join(re.search(r"answer: start -->\n(?:```\n|> )(.*?)\n(?:\n|<)", page.read_text("utf-8"), re.S)[1].split())
         for page in (ROOT / "README.md", ROOT / "docs" / "reading.md")
@@ -35,7 +35,7 @@ def test_what_the_example_answers_is_the_same_on_all_pages():
     assert answers[0] == answers[1] and answers[0].startswith("Fine-tune ")
 
 
-def test_it_is_short_and_shows_the_answer_by_day_and_by_night():
+def test_it_is_short_and_shows_the_answer_in_light_and_dark():
     assert len(README.splitlines()) <= 120
     for picture in re.findall(r'(?:src|srcset)="([^"]+)"', README):
         assert (ROOT / picture).read_text(encoding="utf-8").startswith("<svg")
@@ -48,7 +48,7 @@ def test_there_are_two_commands():
 
 
 def commands_of(page: str) -> list[list[str]]:
-    """Return the commands that a page shows, without what comes before them on the line."""
+    """Return the commands that a page shows, without any words before them on the line."""
     blocks = re.findall(r"```bash\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     shown = [
@@ -58,7 +58,7 @@ def commands_of(page: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/choosing.md", "docs/leaderboard.md", "docs/ranking.md", *GUIDES])
-def test_the_commands_that_are_shown_are_understood(page):
+def test_the_commands_on_a_page_parse(page):
     commands = commands_of(page)
     assert commands
     for command in commands:

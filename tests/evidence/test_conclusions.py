@@ -1,4 +1,4 @@
-"""The sentences of the page follow from the figures, whichever way these fall."""
+"""The sentences of the page follow from the figures."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def good():
     return {"images-50": target()}
 
 
-def test_a_metric_above_every_baseline_is_said_to_be(good):
+def test_a_metric_above_every_baseline_is_named(good):
     said = in_short(good).splitlines()[0]
     assert "the better of FaCe and NCTI is NCTI" in said
     assert "The 80% intervals do not overlap, so it is **above every trivial baseline**." in said
 
 
-def test_intervals_that_overlap_are_said_to():
+def test_overlapping_intervals_are_reported():
     alike = near(0.2)
     said = in_short({"images-50": target(ncti=alike, parameter_count=alike, face=near(2))}).splitlines()[0]
     assert "**The 80% intervals overlap**" in said
@@ -57,14 +57,14 @@ def test_a_baseline_that_wins_is_named():
     assert "NCTI is surely above the best trivial baseline in no target and surely below it in all 1 targets" in said
 
 
-def test_the_source_is_the_last_to_beat(good):
+def test_metrics_are_compared_with_the_source_accuracy(good):
     said = in_short(good).splitlines()[-1]
     assert "Surely above it: no metric." in said
     better = in_short({"images-50": target(**{SOURCE: near(0.5)}, knn=near(0.01))}).splitlines()[-1]
     assert "knn (1 of 1)" in better
 
 
-def test_settings_are_proposed_where_they_are_clearly_better():
+def test_settings_are_proposed_if_they_are_clearly_better():
     good, bad = (
         target(**{"face (temperature=1.0)": near(0.01), "hscore": near(1), "hscore (pca=16)": near(0.02)}),
         target(),
@@ -79,7 +79,7 @@ def test_settings_are_proposed_where_they_are_clearly_better():
     assert "`--option face.temperature=1.0` (1 of 2; surely worse with 10 images per class)" in said
 
 
-def test_a_part_that_is_trained_is_held_against_all():
+def test_training_a_part_is_compared_with_training_everything():
     made = target()
     for method, gain in (("layer", -0.05), ("scl", 0.05)):
         made.truths[method] = {

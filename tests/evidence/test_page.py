@@ -1,4 +1,4 @@
-"""docs/evidence.md says what the shipped records say, and these are as many as were promised."""
+"""docs/evidence.md follows from the shipped records, and these are complete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DATASETS = {
     **{f"banking77-{number}-classes": TEXTS for number in (10, 77)},
 }
 LAST_DIGIT = 0.0101
-"""Another linear algebra may round the end of an interval the other way."""
+"""Another linear algebra library may round the end of an interval differently."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def row_of(text, name):
     return next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
 
 
-def test_the_page_is_what_the_records_give(records, text):
+def test_the_page_follows_from_the_records(records, text):
     again = page(records)
     assert NUMBER.sub("N", again) == NUMBER.sub("N", text)
     assert numbers(again) == pytest.approx(numbers(text), abs=LAST_DIGIT, rel=1e-3)
@@ -96,7 +96,7 @@ def test_a_figure_of_the_page_by_hand(records, text):
     assert numbers(row_of(text, "**ncti**"))[0] == pytest.approx(tau, abs=LAST_DIGIT)
 
 
-def test_the_page_tells_how_many_rows_were_tested_on(records, text):
+def test_the_page_has_the_numbers_of_test_rows(records, text):
     tested = {}
     for one in records:
         if one.metric is not None and one.metric.kind == "truth":
@@ -105,17 +105,17 @@ def test_the_page_tells_how_many_rows_were_tested_on(records, text):
     assert sorted(int(row[2].replace(",", "")) for row in rows) == sorted(count for (count,) in tested.values())
 
 
-def test_the_records_are_small_and_name_no_place():
+def test_the_records_are_small_and_contain_no_paths():
     file = shipped_folder() / EVIDENCE
     assert file.stat().st_size < 4_000_000
     texts = [column.unique() for column in parquet.read_table(file).columns if pa.types.is_string(column.type)]
-    assert sum(map(len, texts)) > 10_000, "else the line below proves nothing"
+    assert sum(map(len, texts)) > 10_000, "otherwise the line below proves nothing"
     assert not re.search(
         r"/(home|root|tmp|work|Users)/", "\n".join(text for one in texts for text in one.to_pylist() if text)
     )
 
 
-def test_the_picture_has_no_date_and_no_place():
+def test_the_picture_has_no_date_and_no_paths():
     picture = Path(PICTURE).read_text(encoding="utf-8")
     assert "dc:date" not in picture
     assert not re.search(r"/(home|root|tmp|work)/", picture)

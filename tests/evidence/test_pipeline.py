@@ -1,4 +1,4 @@
-"""The whole way of the evidence on a scale of seconds: from images to checkpoints, scores, accuracies and figures."""
+"""The whole pipeline of the evidence in seconds: from images to checkpoints, scores, accuracies and figures."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_every_model_has_all_settings_and_accuracies(records):
 
 
 class Here(Executor):
-    """Does at once, in this process, what helpers do in theirs."""
+    """Runs the work of helper processes at once in this process."""
 
     def submit(self, function, *arguments):
         future = Future()
@@ -99,7 +99,7 @@ class Here(Executor):
         return future
 
 
-def test_what_is_there_is_not_made_again(evidence, regime, records, monkeypatch):
+def test_existing_results_are_not_computed_again(evidence, regime, records, monkeypatch):
     monkeypatch.setattr(run, "helpers", lambda _: nullcontext(Here()))
     before = {
         path: path.stat().st_mtime_ns for path in evidence.work.rglob("*") if path.suffix in (".json", ".safetensors")
@@ -112,7 +112,7 @@ def test_what_is_there_is_not_made_again(evidence, regime, records, monkeypatch)
     assert len(evidence.records()) == len(records)
 
 
-def test_records_are_small_and_name_no_place(evidence, records):
+def test_records_are_small_and_contain_no_paths(evidence, records):
     for record in records:
         assert str(evidence.work) not in record.to_json()
         if record.overlap is not None:
@@ -120,7 +120,7 @@ def test_records_are_small_and_name_no_place(evidence, records):
             assert all(value == round(value, 4) for value in record.overlap.values)
 
 
-def test_the_same_backbone_comes_out_again(evidence, tmp_path):
+def test_pretraining_is_repeatable(evidence, tmp_path):
     lesson = Lesson(MEMBERS[0], evidence.work / "source.npz", tmp_path, 3, "cpu")
     with one_thread():
         pre_train(lesson)
@@ -130,7 +130,7 @@ def test_the_same_backbone_comes_out_again(evidence, tmp_path):
     assert again.read_bytes() == first.read_bytes()
 
 
-def test_larger_targets_hold_the_rows_of_smaller_ones(images, regime, tmp_path):
+def test_larger_targets_contain_the_rows_of_smaller_ones(images, regime, tmp_path):
     def cells(one):
         place = write_target(one, images, tmp_path) / "data"
         tables = {split: parquet.read_table(place / f"{split}-00000-of-00001.parquet") for split in ("train", "test")}
@@ -154,7 +154,7 @@ def test_the_pool_is_as_large_as_promised():
     assert len({regime.name for regime in REGIMES.values()}) == len(REGIMES)
 
 
-def test_tables_show_what_the_figures_say(records, regime, monkeypatch):
+def test_tables_show_the_figures(records, regime, monkeypatch):
     target = targets_of(records)["tiny"]
     monkeypatch.setitem(REGIMES, "tiny", regime)
     found = tables.agreements({"tiny": target})
