@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from hf_transfer_score.leaderboard.boards.board import Board
@@ -93,19 +94,12 @@ def catalogue(records: Iterable[Record]) -> Catalogue:
     return Catalogue(table(records))
 
 
-def board(records: Iterable[Record]) -> Board:
+def board(records: Iterable[Record], *, by_metrics: bool = False) -> Board:
     """Return the one board of some records."""
     made = catalogue(records)
     (summary,) = made.boards()
-    return made.board(summary.key)
+    return made.board(summary.key, by_metrics=by_metrics)
 
 
-def published(records: Iterable[Record]) -> Board:
-    """Return the one board of some records in the order of its metrics."""
-    made = catalogue(records)
-    (summary,) = made.boards()
-    return made.board(summary.key, by_metrics=True)
-
-
-def facts(license: str | None = None, downloads: int | None = None) -> RecordedFacts:  # noqa: A002
-    return RecordedFacts(license, downloads)
+published = partial(board, by_metrics=True)
+facts = RecordedFacts

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, replace
-from html.parser import HTMLParser
 
 import pytest
 
@@ -27,6 +25,7 @@ from hf_transfer_score.records.shipped import REFERENCE, shipped_folder
 from hf_transfer_score.records.table import RecordTable
 from tests.leaderboard import made
 from tests.leaderboard.made import DATASET, accuracy, face, failed, model, ncti, run, score
+from tests.reading import Page
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -43,32 +42,10 @@ def pool(*names: str) -> list[Record]:
     return found
 
 
-class Reader(HTMLParser):
-    """Gathers the text and the tags of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.tags: set[str] = set()
-        self.links: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        assert not any(name.startswith("on") for name, _ in attrs)
-        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.words))
-
-
-def read(page: str) -> Reader:
-    found = Reader(page)
-    assert not found.tags & {"script", "img", "iframe", "object", "embed", "form"}
+def read(page: str) -> Page:
+    found = Page(page)
+    assert not found.elements & {"script", "img", "iframe", "object", "embed", "form"}
+    assert not [name for name in found.attributes if name.startswith("on")]
     assert all(link.startswith(("https://", "http://127.")) for link in found.links)
     return found
 
@@ -234,4 +211,4 @@ def test_without_measured_accuracies_nothing_is_concluded():
     page = read(above + below)
     assert figure is None
     assert "No accuracy after fine-tuning is known" in page.text
-    assert "table" not in page.tags
+    assert "table" not in page.elements
