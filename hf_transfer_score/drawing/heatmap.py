@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from hf_transfer_score.drawing.figure import MOST_ROWS, WIDTH, Figure, Table
 from hf_transfer_score.drawing.look import COLOURS, ON_FULL, ON_MIDDLE, ON_PALE, title_of, unchecked
 from hf_transfer_score.drawing.words import in_sentence, named, number, shorten
-from hf_transfer_score.errors import InputError
 
 MOST_CLASSES = 20
 MOST_WRITTEN = 10
@@ -53,7 +53,8 @@ def overlap_figure(
         width: in pixels.
     """
     title = f"Class overlap in the features of {named(model)}" if model else "Class overlap"
-    pairs = _pairs(classes, values)
+    places = combinations(range(len(classes)), 2)
+    pairs = [Pair(*place, float(value)) for place, value in zip(places, values, strict=True)]
     names = [named(name) for name in classes][:MOST_CLASSES]
     shown = [pair for pair in pairs if pair.second < MOST_CLASSES]
     if not shown:
@@ -66,17 +67,6 @@ def overlap_figure(
     told = {"title": title_of(title, width), "description": f"{title}. {words}"}
     chart = _chart(names, shown, full, width, told)
     return Figure(title, words, caption, chart, Table(("classes", "overlap"), rows[:MOST_ROWS], len(rows), "pair"))
-
-
-def _pairs(classes: Sequence[str], values: Sequence[float]) -> list[Pair]:
-    count = len(classes)
-    if len(values) != count * (count - 1) // 2:
-        raise InputError(f"{count} classes have {count * (count - 1) // 2} pairs, got {len(values)} overlaps.")
-    wrong = [value for value in values if not 0 <= value <= 1]
-    if wrong:
-        raise InputError(f"An overlap of classes is a number from 0 to 1, got {wrong[0]}.")
-    places = [(first, second) for first in range(count) for second in range(first + 1, count)]
-    return [Pair(first, second, float(value)) for (first, second), value in zip(places, values, strict=True)]
 
 
 def _nice_above(value: float) -> float:

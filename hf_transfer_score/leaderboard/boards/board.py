@@ -151,8 +151,7 @@ class BoardRow:
     @property
     def scores(self) -> dict[str, float]:
         """Pool score by column label; higher is better."""
-        found = ((label, float(one.scores[self.place])) for label, one in self.columns.items())
-        return {label: value for label, value in found if value == value}
+        return {label: value for label in self.columns if (value := self.score(label)) is not None}
 
     @property
     def ranks(self) -> dict[str, int]:
