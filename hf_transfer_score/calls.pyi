@@ -65,11 +65,11 @@ def rank(
     replicates: int = 100,
     level: float = 0.9,
 ) -> RankReport:
-    """Rank checkpoints for a labelled dataset, by one forward pass of each over a sample of it.
+    """Rank checkpoints for a labelled dataset, by one forward pass of each over a sample.
 
-    A checkpoint that cannot be scored is a model with status "failed" and the reason. Features are kept, so that a
-    second call with other metrics runs no model and asks nobody. Under `accelerate launch` all processes call this
-    alike, and each returns the same report.
+    A checkpoint that cannot be scored is a model with status "failed" and the reason. Features are kept, so a second
+    call with other metrics runs no model and needs no network. Under `accelerate launch` all processes make the same
+    call, and each returns the same report.
 
     Args:
         dataset: an id on the Hub, a folder or file; a `Dataset` or `IterableDataset` of `datasets`, or a dictionary of
@@ -77,16 +77,16 @@ def rank(
             labels); a sample that was drawn before; or "example", which ships with the package.
         models: ids on the Hub ("owner/name", "owner/name@revision"), folders, and models in memory: objects of timm,
             transformers and sentence-transformers, (model, processor), or (name, module, transform) for any module.
-            "example" means the checkpoints that ship with the package; the dataset "example" takes them where none are
-            named.
-        options: what is sampled, how features are read, how sure the ranks are.
-        metrics: names or configured metrics; None for the usual ones. Trivial baselines always stand beside.
-        headline: metrics whose mean rank is the ranking; None for the forecast that all metrics make together.
+            "example" stands for the checkpoints that ship with the package, which are also the default for the dataset
+            "example".
+        options: what is sampled, how features are read, and how rank ranges are computed.
+        metrics: names or configured metrics; None for the default ones. Trivial baselines are always added.
+        headline: metrics whose mean rank is the order; None for the forecast that all metrics make together.
         search: a search of the Hub for more candidates.
-        listener: hears how the run goes on.
-        folder: where samples and features are kept; None for the usual place.
-        results: places of stored results, folders or OWNER/NAME of dataset repositories, that the forecast takes in.
-        engine: where candidates run: a name, or what `open_engine` returned, which stays open. It changes no score.
+        listener: a listener for progress events.
+        folder: where samples and features are kept; None for the default place.
+        results: stored results for the forecast to use: folders, or OWNER/NAME of dataset repositories.
+        engine: where candidates run: a name, or an engine from `open_engine`, which stays open. It changes no score.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
         config: the configuration of the dataset, called subset on the Hub; required if there are several.
@@ -120,13 +120,13 @@ def rank(
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
             one.
         threads: threads that decode and preprocess; without it one per core.
-        max_parameters: candidates with more are not run.
-        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        max_parameters: skip candidates with more parameters.
+        min_throughput: leave out candidates that read fewer examples per second on this computer.
         trust_remote_code: a model whose own Python code may run.
         allow_pickle: a model whose pickled weights may be loaded.
-        free_disk: remove the weights that this run downloads once they are scored.
-        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
-        replicates: bootstrap replicates behind the rank ranges; 0 for none.
+        free_disk: remove downloaded weights once they are scored.
+        refresh: ask the Hub and read the dataset again, instead of using what earlier runs learned.
+        replicates: bootstrap replicates for the rank ranges; 0 for none.
         level: the share of replicates that a rank range covers.
 
     Example:
@@ -140,7 +140,7 @@ def rank(
         DatasetError: the dataset cannot be sampled.
         HubError: the search found nothing.
         OptionError: an option makes no sense.
-        Interrupted: the run was ended by hand; it is a KeyboardInterrupt, with a report of what is done.
+        Interrupted: the run was interrupted; a KeyboardInterrupt with a report of the finished candidates.
     """
 
 def plan_rank(
@@ -189,13 +189,13 @@ def plan_rank(
     """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded.
 
     Args:
-        dataset: as for `rank`, and so are all others.
+        dataset: as for `rank`, like all other arguments.
         models: the candidates.
         options: how they are ranked.
         metrics: what they are ranked by.
         headline: the metrics that decide the order.
         search: a search of the Hub for more candidates.
-        listener: hears how the run goes on.
+        listener: a listener for progress events.
         folder: where samples and features are kept.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
@@ -230,13 +230,13 @@ def plan_rank(
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
             one.
         threads: threads that decode and preprocess; without it one per core.
-        max_parameters: candidates with more are not run.
-        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        max_parameters: skip candidates with more parameters.
+        min_throughput: leave out candidates that read fewer examples per second on this computer.
         trust_remote_code: a model whose own Python code may run.
         allow_pickle: a model whose pickled weights may be loaded.
-        free_disk: remove the weights that this run downloads once they are scored.
-        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
-        replicates: bootstrap replicates behind the rank ranges; 0 for none.
+        free_disk: remove downloaded weights once they are scored.
+        refresh: ask the Hub and read the dataset again, instead of using what earlier runs learned.
+        replicates: bootstrap replicates for the rank ranges; 0 for none.
         level: the share of replicates that a rank range covers.
 
     Example:
@@ -331,12 +331,12 @@ def rank_adaptively(
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
             one.
         threads: threads that decode and preprocess; without it one per core.
-        max_parameters: candidates with more are not run.
-        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        max_parameters: skip candidates with more parameters.
+        min_throughput: leave out candidates that read fewer examples per second on this computer.
         trust_remote_code: a model whose own Python code may run.
         allow_pickle: a model whose pickled weights may be loaded.
-        free_disk: remove the weights that this run downloads once they are scored.
-        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
+        free_disk: remove downloaded weights once they are scored.
+        refresh: ask the Hub and read the dataset again, instead of using what earlier runs learned.
         first: how many of the first models have to be clear, in any order; None for the order of all.
         confidence: the share of halves of the rows that have to agree.
         first_rows: rows that are read first; the next step reads twice as many.
@@ -423,23 +423,23 @@ def verify(
     lora_alpha: float = ...,
     precision: str = ...,
 ) -> VerifyReport:
-    """Rank checkpoints for a dataset, fine-tune the best on the very sample, and say how well the ranking predicted.
+    """Rank checkpoints for a dataset, fine-tune the best on the same sample, and tell how well the ranking predicted.
 
-    A candidate that cannot be fine-tuned is a row with the reason. Ctrl-C ends the fine-tuning, and what was measured
-    is in the report. With `save`, each accuracy is a record as soon as it is there, and none is measured twice.
+    A candidate that cannot be fine-tuned is a row with the reason. Ctrl-C ends the fine-tuning; the report holds the
+    accuracies so far. With `save`, each accuracy is stored at once, and none is measured twice.
 
     Args:
-        dataset: as for `rank`, and so are models, options, metrics, headline, search, listener and folder.
+        dataset: as for `rank`, like models, options, metrics, headline, search, listener and folder.
         models: the candidates.
         options: how they are ranked.
         how: how they are fine-tuned and tested.
         metrics: what they are ranked by.
         headline: the metrics that decide the order.
         search: a search of the Hub for more candidates.
-        listener: hears how the ranking goes on.
-        heard: hears how the fine-tuning goes on.
+        listener: a listener for progress events of the ranking.
+        heard: a listener for progress events of the fine-tuning.
         folder: where samples and features are kept.
-        save: a folder that takes the records of the scores and of the accuracies.
+        save: a folder for the records of scores and accuracies.
         engine: where candidates are scored and fine-tuned, as for `rank`.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
@@ -474,13 +474,13 @@ def verify(
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
             one; where to compute, as torch names it; None for an accelerator if there is one.
         threads: threads that decode and preprocess; without it one per core.
-        max_parameters: candidates with more are not run.
-        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        max_parameters: skip candidates with more parameters.
+        min_throughput: leave out candidates that read fewer examples per second on this computer.
         trust_remote_code: a model whose own Python code may run.
         allow_pickle: a model whose pickled weights may be loaded.
-        free_disk: remove the weights that this run downloads once they are scored.
-        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
-        replicates: bootstrap replicates behind the rank ranges; 0 for none.
+        free_disk: remove downloaded weights once they are scored.
+        refresh: ask the Hub and read the dataset again, instead of using what earlier runs learned.
+        replicates: bootstrap replicates for the rank ranges; 0 for none.
         level: the share of replicates that a rank range covers.
         method: "probe", "full", "layer", "scl" or "lora".
         recipe: the training recipe; None for the default of the modality and method.
@@ -518,7 +518,7 @@ def verify(
     Raises:
         OptionError: the task cannot be fine-tuned, or an option makes no sense.
         DatasetError: the dataset cannot be sampled, or no row is left to test on.
-        Interrupted: the run was ended by hand while it ranked.
+        Interrupted: the run was interrupted during the ranking.
     """
 
 def choose(
@@ -638,12 +638,12 @@ def choose(
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
             one; where to compute, as torch names it; None for an accelerator if there is one.
         threads: threads that decode and preprocess; without it one per core.
-        max_parameters: candidates with more are not run.
-        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        max_parameters: skip candidates with more parameters.
+        min_throughput: leave out candidates that read fewer examples per second on this computer.
         trust_remote_code: a model whose own Python code may run.
         allow_pickle: a model whose pickled weights may be loaded.
-        free_disk: remove the weights that this run downloads once they are scored.
-        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
+        free_disk: remove downloaded weights once they are scored.
+        refresh: ask the Hub and read the dataset again, instead of using what earlier runs learned.
         budget: what it may cost: a time such as 20m or 2h, or "3 fine-tunings" of one candidate by the whole
             recipe.
         within: points of accuracy that do not matter to you.
@@ -725,14 +725,14 @@ def layers(
     free_disk: bool = False,
     refresh: bool = False,
 ) -> LayerProfile:
-    """Return NC1 of each layer of a checkpoint on a labelled dataset, by one forward pass over a sample of it.
+    """Return NC1 of each layer of a checkpoint on a labelled dataset, from one forward pass over a sample.
 
     Args:
         model: an id on the Hub, a folder, or a model in memory, as for `rank`.
         dataset: as for `rank`.
         options: as for `rank`; every layer is read, whatever `layer` says.
-        listener: hears how it goes on.
-        folder: where samples and features are kept; None for the usual place.
+        listener: a listener for progress events.
+        folder: where samples and features are kept; None for the default place.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
         config: the configuration of the dataset, called subset on the Hub; required if there are several.
@@ -764,12 +764,12 @@ def layers(
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
             one.
         threads: threads that decode and preprocess; without it one per core.
-        max_parameters: candidates with more are not run.
-        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        max_parameters: skip candidates with more parameters.
+        min_throughput: leave out candidates that read fewer examples per second on this computer.
         trust_remote_code: a model whose own Python code may run.
         allow_pickle: a model whose pickled weights may be loaded.
-        free_disk: remove the weights that this run downloads once they are scored.
-        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
+        free_disk: remove downloaded weights once they are scored.
+        refresh: ask the Hub and read the dataset again, instead of using what earlier runs learned.
 
     Example:
         >>> from hf_transfer_score import layers
@@ -778,6 +778,6 @@ def layers(
         (3, True)
 
     Raises:
-        CheckpointError: the checkpoint cannot be scored, or does not show its layers.
-        DatasetError: the dataset cannot be sampled, or NC1 is defined in no layer, as without classes.
+        CheckpointError: the checkpoint cannot be scored, or its layers cannot be read.
+        DatasetError: the dataset cannot be sampled, or NC1 is not defined for any layer, such as without classes.
     """

@@ -175,7 +175,7 @@ def test_reasons_are_short_lines():
 OUR_OWN = {
     "integrity.py": "what was made JSON the line before",
     "finetune/states.py": "the head of a state that a training here left, and the header of safetensors around it",
-    "choosing/journal.py": "steps that a choice on this computer wrote down",
+    "choosing/trainer.py": "steps that a choice on this computer wrote down",
     "features/cache.py": "sealed with a hash when it was written",
     "hub/downloads.py": "sealed with a hash when it was written",
     "sampling/load.py": "sealed with a hash when it was written",

@@ -53,7 +53,7 @@ class AdaptiveOptions:
     first_rows: int = 256
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense before anything is read."""
+        """Refuse values that make no sense before anything is read."""
         check_least(self, first=1, first_rows=16)
         if not 0.5 <= self.confidence <= 1:
             raise OptionError(f"confidence={self.confidence:g}: expected a share from 0.5 to 1.")

@@ -17,11 +17,10 @@ from hf_transfer_score.choosing.history import ChooseListener, LearningCurve, Ro
 from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of
 from hf_transfer_score.choosing.nested import part
 from hf_transfer_score.choosing.options import ChooseOptions
-from hf_transfer_score.choosing.probing import Prober
 from hf_transfer_score.choosing.race import Arm, Race, Terms
 from hf_transfer_score.choosing.result import Choice, Tested, tested_records
 from hf_transfer_score.choosing.start import Start, prepare
-from hf_transfer_score.choosing.trainer import Finalist, Trainer
+from hf_transfer_score.choosing.trainer import Finalist, Prober, Trainer
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.finetune.fine_tune import save_truth
 from hf_transfer_score.finetune.rows import other_proportions

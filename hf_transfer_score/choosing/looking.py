@@ -109,16 +109,7 @@ class _Kept(Listener):
 
 @dataclass
 class Looking:
-    """Reads features of candidates, part by part of a sample.
-
-    Attributes:
-        sample: in an order where any first part is a sample too.
-        options: how features are read.
-        folder: where features are kept.
-        heard: is told of each candidate.
-        spent: grows by each forward pass, whenever it ran.
-        rows_a_tuning: forward passes of one example that cost as much as fine-tuning a candidate by the whole recipe.
-    """
+    """Reads features of candidates, part by part of a sample."""
 
     sample: LabelledSample
     options: RankOptions

@@ -89,7 +89,7 @@ class ChooseOptions:
     test_samples: int = 1000
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense before anything is read."""
+        """Refuse values that make no sense before anything is read."""
         Budget.of(self.budget)
         check_known(self, method=RACED)
         check_least(self, first_rows=16, looks=1, test_samples=1)

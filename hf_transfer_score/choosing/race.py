@@ -101,16 +101,7 @@ class Forecast(Protocol):
 
 @dataclass(frozen=True)
 class Terms:
-    """The rules of a race.
-
-    Attributes:
-        passes: epochs of the whole recipe.
-        rates: learning rates of each candidate.
-        within: points of accuracy that do not matter.
-        confidence: how sure the answer has to be.
-        budget: what everything may cost.
-        lost: probability that the best candidate was dropped before the race.
-    """
+    """The rules of a race."""
 
     passes: int
     rates: tuple[float, ...]

@@ -31,13 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tested:
-    """A fine-tuned candidate on the test rows.
-
-    Attributes:
-        name: of the candidate.
-        result: its measurement.
-        whole: whether its training is complete; the runner-up may have been dropped before.
-    """
+    """A fine-tuned candidate on the test rows."""
 
     name: str
     result: FineTuningResult

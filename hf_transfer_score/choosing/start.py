@@ -30,20 +30,7 @@ from hf_transfer_score.sampling.sample import LabelledSample
 
 @dataclass(frozen=True)
 class Start:
-    """A choice before any weights are read.
-
-    Attributes:
-        sample: the training rows, in an order where any first part is a sample too.
-        test: the test rows.
-        plan: what is known of the candidates.
-        typed: how each candidate can be named again, by its name.
-        recipe: how candidates are fine-tuned.
-        options: how features are read.
-        how: the options of the choice.
-        folder: where everything is kept.
-        journal: the finished steps.
-        heard: is told how the choice proceeds.
-    """
+    """A choice before any weights are read."""
 
     sample: LabelledSample
     test: LabelledSample

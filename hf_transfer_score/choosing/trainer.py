@@ -21,7 +21,7 @@ from hf_transfer_score.errors import CheckpointError, LabelsError
 from hf_transfer_score.features.batches import as_checkpoint_error
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.home import write_text
+from hf_transfer_score.home import whole, write_text
 from hf_transfer_score.runs.candidates import release_memory
 from hf_transfer_score.runs.expected import STEP_COST
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -199,7 +199,7 @@ class Trainer:
             best, right = (score, rows) if score.better_than(best) else (best, right)
         return {
             "accuracies": [one.accuracy for one in scores],
-            "right": packed(right),
+            "right": _packed(right),
             "rows": len(right),
             "ended": bool(kept.about["ended"]) and len(kept.scores) <= passes,
             "passes": max(len(scores) - before, 0),
@@ -230,6 +230,68 @@ class Trainer:
         }
 
 
-def packed(rows: Rights) -> str:
+class Prober(Trainer):
+    """Fits a probe on all rows except the held-out ones, and keeps its weights; a fit counts as one epoch."""
+
+    def _leg(self, arm: Arm, passes: int) -> dict[str, Any]:
+        from safetensors.torch import save_file
+
+        from hf_transfer_score.finetune.fine_tune import fit_probe
+        from hf_transfer_score.finetune.loop import features
+        from hf_transfer_score.finetune.states import KEY
+
+        begin, builder = time.perf_counter(), self._builder(arm.name)
+        classifier, rows = builder.bare(), builder.rows
+        read = features(classifier, rows.everything.encoded, rows.everything.rows, builder.machine)
+        classifier.add_head(read, rows.classes)
+        values, parts = read.double().cpu().numpy(), (rows.fitted.rows, rows.held.rows)
+        held = values[rows.held.rows], rows.held.codes
+        found = fit_probe(values, rows.everything.codes, parts, held, tuple(self.recipe.penalties))
+        tensors = {name: value.float().contiguous() for name, value in found.tensors().items()}
+        about = {
+            "layer": None,
+            "scores": [[found.validation, 0.0]],
+            "best": [found.validation, 0.0],
+            "penalty": found.penalty,
+            "ended": True,
+        }
+        path = self.journal.state(self._key(arm))
+        with whole(path, sum(value.nbytes for value in tensors.values())) as aside:
+            save_file(tensors, aside, metadata={KEY: json.dumps(about)})
+        return {
+            "accuracies": [found.validation],
+            "right": _packed(found.right),
+            "rows": len(found.right),
+            "ended": True,
+            "passes": 1,
+            "seconds": time.perf_counter() - begin,
+        }
+
+    def best_state(self, arm: Arm) -> tuple[BuiltNetwork, KeptTraining]:
+        """Return the unchanged network with the probe as its head."""
+        import torch
+
+        from hf_transfer_score.finetune.built import BuiltNetwork
+        from hf_transfer_score.finetune.classifier import Trained
+        from hf_transfer_score.finetune.states import kept_training
+
+        kept, builder = kept_training(self.journal.state(self._key(arm))), self._builder(arm.name)
+        assert kept is not None
+        classifier = builder.bare()
+        behind = builder.behind(classifier)
+        classifier.add_head_at(kept.tensors["centre"], kept.tensors["scale"], builder.rows.classes)
+        with torch.no_grad():
+            classifier.head.weight.copy_(kept.tensors["weight"])
+            classifier.head.bias.copy_(kept.tensors["bias"])
+        trained = Trained(classifier, {}, None)
+        return BuiltNetwork(classifier, trained, trained.count + behind, None), kept
+
+    def _tested(self, arm: Arm) -> dict[str, Any]:
+        _, kept = self.best_state(arm)
+        about = {"learning_rate": None, "penalty": kept.about["penalty"], "epochs": 0}
+        return {**super()._tested(arm), **about}
+
+
+def _packed(rows: Rights) -> str:
     """Return as text which rows are right."""
     return base64.b64encode(np.packbits(rows).tobytes()).decode()

@@ -1,10 +1,10 @@
-"""`card`: what the records say of a model, or a metric of itself, as a card."""
+"""`card`: a model card from stored results, or the card of a metric."""
 
 from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
@@ -17,15 +17,12 @@ from hf_transfer_score.home import write_bytes
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.records.place import Place
 
-if TYPE_CHECKING:
-    pass
-
 NEAREST = 5
 SAID = {
     "proposed": "Proposed at {where}",
-    "pending": "Nothing to do: an open pull request says the same, {where}",
+    "pending": "Nothing to do: an open pull request has the same card, {where}",
     "written": "Written to {model} as commit {where}",
-    "unchanged": "Nothing to do: the card of {model} says the same already",
+    "unchanged": "Nothing to do: the card of {model} is up to date",
 }
 WRITING = Group("Writing", sort_key=10)
 
@@ -45,11 +42,11 @@ def card(
     create_pr: Annotated[bool, Parameter(group=WRITING)] = False,
     output: Json = Output(),
 ) -> int:
-    """Write what the records say of a model as its card.
+    """Write a model card from stored results.
 
-    It becomes a section of the model card, with model-index metadata: what was measured, on which sample, with which
-    terms, what it means and what not, how to measure it again, and what to cite. What the card has stays as it is; a
-    section of ours that is there already is replaced. With `--metric`, it is the card of a metric instead.
+    It writes a section of the model card, with model-index metadata: what was measured, on which sample, what it means,
+    how to measure it again, and what to cite. The rest of an existing card stays as it is; an older section of ours is
+    replaced. With `--metric` it writes the card of a metric instead.
 
     ```bash
     hf-transfer-score card timm/resnet50.a1_in1k --results ./results
@@ -58,24 +55,24 @@ def card(
     ```
 
     Args:
-        model: as the records call it: OWNER/NAME, or a folder's name.
-        metric: the card of this metric instead.
-        results: where the records are, a folder or OWNER/NAME; without it those of the package.
-        dataset: records of this dataset only.
-        metadata: model-index metadata beside the section.
+        model: its name in the records: OWNER/NAME, or a folder's name.
+        metric: write the card of this metric instead.
+        results: where the records are, a folder or OWNER/NAME; by default those of the package.
+        dataset: use only records of this dataset.
+        metadata: add model-index metadata to the section.
         eval_results: write measured accuracies as .eval_results/*.yaml, for datasets that are benchmarks on the Hub;
-            with --push in the same commit, else in place of the card.
-        eval_task: the task of the benchmark, where it has several.
-        out: write it into a file; a card that is there gets the section.
-        push: write it onto the model's page on the Hub.
+            with --push in the same commit, else instead of the card.
+        eval_task: the task of the benchmark, if it has several.
+        out: write to this file; an existing card gets the section.
+        push: write to the model's page on the Hub.
         create_pr: with --push, propose it as a pull request.
     """
     wrong = {
         "card: name a MODEL, or a metric with --metric NAME.": (model is None) is (metric is None),
-        "`create_pr` says how to `push`: give both.": create_pr and not push,
+        "`create_pr` is for `push`: use both.": create_pr and not push,
         "`push` and `eval_results` are for models, and `metric` names a metric.": metric and (push or eval_results),
-        "`push` writes to the Hub and `out` to a file: give one of them.": push and out is not None,
-        "`eval_task` says which task `eval_results` are for: give both.": eval_task and not eval_results,
+        "`push` writes to the Hub and `out` to a file: use one of them.": push and out is not None,
+        "`eval_task` names the task of `eval_results`: use both.": eval_task and not eval_results,
     }
     if said := next((said for said, holds in wrong.items() if holds), None):
         raise OptionError(said)
@@ -83,13 +80,11 @@ def card(
         text = metric_text(metric)
         return _finish({"metric": metric, "card": text}, text, out, output)
     from hf_transfer_score.cards.metadata import eval_result_files
-    from hf_transfer_score.cards.model_card import model_card
+    from hf_transfer_score.cards.model_card import model_card, push_card
 
     evidence = collect(str(model), _place(results), dataset=dataset)
     files = eval_result_files(evidence, eval_task=eval_task) if eval_results else None
     if push:
-        from hf_transfer_score.cards.model_card import push_card
-
         pushed = push_card(evidence, create_pr=create_pr, metadata=metadata, files=files)
         done = {"model": evidence.model, "state": pushed.state, "where": pushed.where}
         output.show(lambda: done, lambda _: f"{SAID[pushed.state].format(**done)}\n")
@@ -108,7 +103,7 @@ def _place(text: str | None) -> Place:
 
 
 def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence:
-    """Return what the records of a place say of a model, on one dataset or all, with its place in their pools."""
+    """Return the evidence on a model in stored results, on one dataset or all, with its rank in their pools."""
     from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
     from hf_transfer_score.leaderboard.pages.model_page import standings
     from hf_transfer_score.records.store import cache_file, load
@@ -122,10 +117,10 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
     if not records:
         if found:
             names = ", ".join(sorted({one.dataset.id for one in found}))
-            raise StoreError(f"{place.name} has no record of {model} on {dataset}. It has some on: {names}.")
+            raise StoreError(f"{place.name} has no record of {model} on {dataset}, only on: {names}.")
         models = catalogue.models()
         near = difflib.get_close_matches(model, models, NEAREST) or models[:NEAREST]
-        more = f" It has {len(models)} models, such as {', '.join(near)}." if near else " It has none at all."
+        more = f" It has {len(models)} models, such as {', '.join(near)}." if near else " It has no records at all."
         raise StoreError(f"{place.name} has no record of {model}.{more}")
     return gather(model, records, standings(catalogue, model, records), source=place.name if place.shared else None)
 
@@ -152,7 +147,7 @@ def _plain(evidence: Evidence, files: dict[str, bytes] | None) -> dict[str, Any]
 
 def _write_files(files: dict[str, bytes], out: Path | None) -> int:
     if out is not None and len(files) > 1:
-        raise OptionError(f"--out {out}: there are {len(files)} files, {', '.join(files)}; leave --out away.")
+        raise OptionError(f"--out {out}: there are {len(files)} files, {', '.join(files)}; do not use --out.")
     for path, content in files.items():
         if out is None:
             write(f"# {path}\n{content.decode()}")
@@ -162,7 +157,7 @@ def _write_files(files: dict[str, bytes], out: Path | None) -> int:
 
 
 def _existing(out: Path | None) -> str:
-    """Return the card that a file holds, with its own line ends."""
+    """Return the card in a file, with its line ends."""
     if out is None or not out.exists():
         return ""
     try:
@@ -172,7 +167,7 @@ def _existing(out: Path | None) -> str:
 
 
 def _save(out: Path, text: str) -> None:
-    """Write a file, so that a card that is there is replaced as a whole or not at all."""
+    """Write a file; an existing card is replaced as a whole or not at all."""
     try:
         write_bytes(out, text.encode())
     except NoSpaceError:
@@ -183,11 +178,11 @@ def _save(out: Path, text: str) -> None:
 
 
 def _finish(facts: dict[str, Any], text: str, out: Path | None, output: Output) -> int:
-    """Print a card, or write it where that changes something."""
+    """Print a card, or write it if that changes something."""
     if output.json or out is None:
         output.show(lambda: facts, lambda _: text)
     elif text == _existing(out):
-        write(f"Nothing to do: {out} says the same already\n")
+        write(f"Nothing to do: {out} is up to date\n")
     else:
         _save(out, text)
     return 0

@@ -220,7 +220,7 @@ class SearchFlags(Search):
     """A search of the Hub for candidates.
 
     Attributes:
-        text: search the Hub for models with these words in their id, or for all models; the next five flags narrow it.
+        text: search the Hub, by words in the id if any; the next five flags narrow it.
     """
 
     text: Annotated[

@@ -1,4 +1,4 @@
-"""What a command's help shows: of the commands with many flags those that many need, and all of them on request."""
+"""Short help for commands with many flags: --help shows the common ones, --help-all shows all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
 LONG = frozenset({"rank", "choose", "verify", "layers"})
-"""Commands whose help would be too long to read at once."""
+"""Commands whose full help does not fit a screen."""
 
 RARE = frozenset(
     {
@@ -32,10 +32,10 @@ MORE = """
 
 
 class UsualFlags(DefaultFormatter):
-    """Leaves out the flags that few need, and the frames around the others."""
+    """Leaves out the rare flags, and the frames around the others."""
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
-        """Show a group of flags, unless nothing of it is left."""
+        """Print a group of flags, unless all of them are rare."""
         from cyclopts.help.specs import DescriptionRenderer, NameRenderer
         from rich.console import Group
         from rich.padding import Padding

@@ -30,15 +30,15 @@ BAR = 24
 """Characters of the longest bar."""
 
 LEAST_FACTOR = 2.0
-"""What bars span at least: values that are nearly equal look so."""
+"""The smallest range of the bars, so that nearly equal values look nearly equal."""
 
-TOLD_ALREADY = ("variance_collapse",)
-"""Terms that the table leaves out: it is minus NC1."""
+REDUNDANT = "variance_collapse"
+"""A term that the table leaves out: it is minus NC1."""
 
 
 @dataclass(frozen=True)
 class LayerBackbone(BackboneOptions):
-    """How features are read off each layer of one checkpoint."""
+    """How features are read from each layer of one checkpoint."""
 
     layer: Annotated[int | str, HIDDEN] = "all"
 
@@ -56,11 +56,11 @@ def layers(
     plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     output: Table = TableOutput(),
 ) -> int:
-    """Show how collapsed classes are in each layer of a checkpoint.
+    """Show how collapsed the classes are in each layer of a checkpoint.
 
-    It prints NC1 of the pooled features of every layer, with the terms of ncti and face, from one forward pass over a
-    sample. Nothing is fine-tuned. The layer with the smallest NC1 is where layer-wise fine-tuning (Layer-FT) would
-    train: the block that ends there, and a new classifier.
+    It prints NC1 of the pooled features of each layer, with the terms of ncti and face, from one forward pass over a
+    sample. Nothing is fine-tuned. Layer-wise fine-tuning (Layer-FT) would train the block that ends in the layer with
+    the smallest NC1, and a new classifier.
 
     ```bash
     hf-transfer-score layers uoft-cs/cifar10 --model facebook/dinov2-small --per-class 50
@@ -68,11 +68,11 @@ def layers(
     ```
 
     Args:
-        dataset: an id on the Hub, a folder or a file; or example, which ships with the package.
-        model: an id on the Hub, or a folder.
+        dataset: a dataset on the Hub, a folder or a file; or example, which ships with the package.
+        model: a model on the Hub, or a folder.
         refresh: ask the Hub and read the dataset again.
-        quiet: no plan and no progress on the error stream.
-        plot: also draw it: .png, .svg or .html.
+        quiet: print no plan and no progress.
+        plot: also draw a chart: .png, .svg or .html.
     """
     if plot is not None:
         check_plot_path(plot)
@@ -100,23 +100,22 @@ def layers(
 
 
 def profile_text(profile: LayerProfile, page: Page) -> str:
-    """Return a profile as text: what was sampled, a row a layer with a bar, and what the smallest NC1 means."""
+    """Return a profile as text: the sample, one row per layer with a bar, and what the smallest NC1 means."""
     about, best = [f"model: {profile.model}", *describe(profile.report.sample), ""], profile.best
     smallest = (
-        f"Of the layers 1 to {profile.rows[-1].layer}, layer {best.layer} has the smallest NC1, {number(best.nc1)}: "
-        "there the rows of a class lie closest together, measured by how far the classes are apart. Bars are on a "
-        "logarithmic scale."
+        f"Layer {best.layer} has the smallest NC1 of the layers 1 to {profile.rows[-1].layer}, {number(best.nc1)}: its "
+        "classes are the most compact, relative to the distances between them. Bars are on a logarithmic scale."
     )
     tuning = (
-        f"Layer-FT would train what ends in layer {best.layer} and a new classifier, and leave the rest as it is; "
-        f"SCL-FT takes a layer before the last and also adds its pooled output to the last features. "
-        "`verify --method layer` chooses by the same measure on the same sample, among single blocks."
+        f"Layer-FT would train the block that ends in layer {best.layer} and a new classifier. SCL-FT takes a layer "
+        "before the last, and also adds its pooled output to the last features. `verify --method layer` chooses a "
+        "block by the same measure on the same sample."
     )
     return render([*about, _table(profile), "", smallest, tuning, *notes_table(_notes(profile))], page)
 
 
 def _table(profile: LayerProfile) -> TextTable:
-    terms = [(metric, term) for metric, term in _terms(profile.rows) if term not in TOLD_ALREADY]
+    terms = [(metric, term) for metric, term in _terms(profile.rows) if term != REDUNDANT]
     table = table_of(">layer", ">width", ">nc1", "", *(f">{term}" for _, term in terms))
     for row, bar in zip(profile.rows, bars([one.nc1 for one in profile.rows]), strict=True):
         cells = [row.layer, number(row.width), number(row.nc1), bar]
@@ -127,7 +126,7 @@ def _table(profile: LayerProfile) -> TextTable:
 
 
 def bars(values: Sequence[float | None]) -> list[str]:
-    """Return a bar for each value, on a logarithmic scale from the smallest, which has one character.
+    """Return a bar for each value, on a logarithmic scale; the bar of the smallest has one character.
 
     Example:
         >>> [len(bar) for bar in bars([1.0, 10.0, None, 1000.0])]
@@ -145,23 +144,23 @@ def _notes(profile: LayerProfile) -> list[Note]:
     rows = profile.report.sample.rows
     wide = [one.layer for one in profile.rows if one.width is not None and one.width >= rows]
     if wide:
-        text = f"with {rows:,} rows, layers with as many features look more collapsed than they are: {', '.join(wide)}"
+        text = f"with only {rows:,} rows, layers this wide look more collapsed than they are: {', '.join(wide)}"
         notes.append(Note("warning", text))
     for row in profile.rows:
         notes += [Note("failed", f"layer {row.layer}: {metric}: {why}") for metric, why in row.reasons.items()]
     if profile.rows[0].layer == "0":
-        notes.append(Note("note", "layer 0 is the embeddings, which no block gives"))
+        notes.append(Note("note", "layer 0 is the embeddings, before the first block"))
     return notes
 
 
 def _terms(rows: Sequence[ProfileRow]) -> list[tuple[str, str]]:
-    """Return the terms that some layer has, in the order of the metrics."""
+    """Return the terms of any layer, in the order of the metrics."""
     found = [(metric, term) for metric in METRICS for row in rows for term in row.terms.get(metric, {})]
     return list(dict.fromkeys(found))
 
 
 def profile_csv(profile: LayerProfile) -> str:
-    """Return a row a layer, with METRIC.TERM columns."""
+    """Return one row per layer, with METRIC.TERM columns."""
     terms = _terms(profile.rows)
     header = ["model", "layer", "width", "nc1", *(f"{metric}.{term}" for metric, term in terms), "smallest"]
     rows: list[list[Cell]] = []

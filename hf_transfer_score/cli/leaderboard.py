@@ -28,11 +28,10 @@ def leaderboard(
 ) -> int:
     """Show stored results as a web page.
 
-    It has a board for each task and dataset, charts, which metric to trust, models side by side, and scoring of your
-    own features. It follows the records: new ones appear without a restart. It needs
-    `pip install hf-transfer-score[space]`.
+    It has a board for each task and dataset, charts, a page on which metric to trust, a comparison of models, and
+    scoring of your own features. New records appear without a restart. It needs `pip install hf-transfer-score[space]`.
 
-    A place is a folder, as `rank --save FOLDER` leaves it, or a dataset repository on the Hub as OWNER/NAME.
+    Results are a folder, as `rank --save FOLDER` writes it, or a dataset repository on the Hub, OWNER/NAME.
 
     ```bash
     hf-transfer-score leaderboard --open
@@ -40,12 +39,12 @@ def leaderboard(
     ```
 
     Args:
-        results: the place of the records; without it those that ship with the package.
-        requests: the place where visitors' requests go; without it nobody may ask.
-        host: address to listen on; without it 127.0.0.1, this machine alone.
-        port: without it the first free one from 7860.
-        open: show it in a browser.
-        poll: seconds between looks for new records.
+        results: the records to show; by default those that ship with the package.
+        requests: where visitors' requests are stored; by default visitors cannot send requests.
+        host: address to listen on; by default 127.0.0.1, this computer only.
+        port: port to listen on; by default the first free one from 7860.
+        open: open it in a browser.
+        poll: seconds between checks for new records.
     """
     if find_spec("gradio") is None:
         raise OptionError("The leaderboard needs gradio>=6.31: pip install 'hf-transfer-score[space]'.")
@@ -58,7 +57,7 @@ def leaderboard(
     address = serve(app, host=host, port=port, in_browser=open)
     write(f"Leaderboard of {results or 'the records of the package'}: {address}\nCtrl-C stops it.\n")
     sys.stdout.flush()
-    with suppress(KeyboardInterrupt):  # or SIGTERM: it is how a service is ended, and no failure
+    with suppress(KeyboardInterrupt):  # or SIGTERM, the normal way to end a service
         threading.Event().wait()
     app.close(verbose=False)
     return 0
@@ -74,17 +73,16 @@ def space_push(
     private: bool = False,
     create_pr: bool = False,
 ) -> int:
-    """Put the leaderboard, or a metric, on the Hub as a Space.
+    """Publish the leaderboard, or a metric, as a Space on the Hub.
 
-    The Space is made if it is not there yet, and gets the app, its settings and this very version of the package,
-    without torch or transformers. Pushing again brings it up to date; what you added to its files stays, as long as it
-    is not one of these.
+    The Space is created if needed, and gets the app, its settings and this version of the package, without torch or
+    transformers. Pushing again updates these files; other files in the Space stay.
 
-    With `--requests` visitors who are signed in can ask for models to be scored, which `worker` does; the Space then
-    needs a token that may write there, as its secret HF_TOKEN.
+    With `--requests`, visitors who are signed in can ask for models to be scored by a `worker`. The Space then needs a
+    token with write access, as its secret HF_TOKEN.
 
-    With `--metric` it is the Space of that metric instead: its card, the module that `evaluate.load("OWNER/NAME")`
-    loads, and an app that scores an uploaded file.
+    With `--metric` it is the Space of a metric instead: its card, the module that `evaluate.load("OWNER/NAME")` loads,
+    and an app that scores an uploaded file.
 
     ```bash
     hf-transfer-score space push owner/leaderboard --results owner/results
@@ -93,11 +91,11 @@ def space_push(
 
     Args:
         space: OWNER/NAME of the Space.
-        results: dataset repository of the records, as `results publish` makes it; without it the Space shows the
+        results: dataset repository of the records, as `results publish` makes it; by default the Space shows the
             records that ship with the package.
         requests: dataset repository of requests for scoring.
-        metric: the Space of this metric, face or ncti, not the leaderboard.
-        private: make the Space private, if it is not there yet.
+        metric: publish the Space of this metric, face or ncti, instead of the leaderboard.
+        private: make a new Space private.
         create_pr: propose the files as a pull request.
     """
     if metric is None:
@@ -108,7 +106,7 @@ def space_push(
         from hf_transfer_score.evaluate_modules.install import push_metric_space
 
         if results is not None or requests is not None:
-            raise OptionError("`results` and `requests` are for the leaderboard: the Space of a metric has no records.")
+            raise OptionError("`results` and `requests` are for the leaderboard; the Space of a metric has no records.")
         pushed = push_metric_space(space, metric, private=private, create_pr=create_pr)
     write(f"{'Proposed' if create_pr else 'Pushed'} {pushed.files} files: {pushed.address}\n")
     write("".join(f"{with_flags(note)}\n" for note in pushed.notes))

@@ -1,4 +1,4 @@
-"""`metrics` and `register`: all that a metric says of itself, which the generated reference shows too."""
+"""`metrics` and `register`: the description of each metric, which the generated reference also shows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from hf_transfer_score.cli.flags import Json, kind_of
 from hf_transfer_score.cli.output import PROSE_WIDTH, Output, Page, render, write
 from hf_transfer_score.cli.tables import pairs
-from hf_transfer_score.metrics.registry import (
-    NEED_REASONS,
-    Metric,
-    Need,
-    Term,
-    all_metrics,
-    get_metric,
-)
+from hf_transfer_score.metrics.registry import NEED_REASONS, Metric, Need, Term, all_metrics, get_metric
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,14 +24,7 @@ INDENT = 4
 
 @dataclass(frozen=True)
 class OptionGuide:
-    """One option of a metric.
-
-    Attributes:
-        name: the word before the equals sign.
-        kind: what may stand after it, in words.
-        default: its value when nothing is said.
-        meaning: what it does, from the docstring of the options.
-    """
+    """An option of a metric: its name, its type in words, its default, and its meaning."""
 
     name: str
     kind: str
@@ -52,14 +38,14 @@ class MetricGuide:
 
     Attributes:
         name: the key in the registry.
-        title: a short human title.
+        title: a short title.
         about: docstring of the metric's module.
         computes: docstring of the metric's function.
-        needs: what it cannot do without.
+        needs: the inputs that it needs besides features.
         terms: its raw numbers.
         pool_rule: its score in a pool, as a formula of the terms.
-        options: what can be set.
-        citation: where it comes from.
+        options: its options.
+        citation: the paper it comes from.
         baseline: whether it is a trivial baseline.
         slow: whether it is left out of the default set.
     """
@@ -76,26 +62,22 @@ class MetricGuide:
     baseline: bool
     slow: bool
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain values that JSON can hold."""
-        return asdict(self)
-
 
 def metrics(name: str | None = None, /, *, output: Json = Output()) -> int:
-    """List the metrics, or tell all about one.
+    """List the metrics, or explain one.
 
-    The list has terms, needs, options and papers.
+    The list has the terms, needs, options and papers of each metric.
 
     Args:
-        name: a metric.
+        name: the metric to explain.
     """
     if name is not None:
         guide = metric_guide(get_metric(name))
-        output.show(guide.as_dict, lambda page: guide_text(guide, page), piped_width=PROSE_WIDTH)
+        output.show(lambda: asdict(guide), lambda page: guide_text(guide, page), piped_width=PROSE_WIDTH)
     else:
         guides = all_guides()
         output.show(
-            lambda: [one.as_dict() for one in guides], lambda page: guides_text(guides, page), piped_width=PROSE_WIDTH
+            lambda: [asdict(one) for one in guides], lambda page: guides_text(guides, page), piped_width=PROSE_WIDTH
         )
     return 0
 
@@ -113,7 +95,7 @@ def guides_text(guides: Sequence[MetricGuide], page: Page) -> str:
             rows.append(("paper", guide.citation))
         parts += [_heading(guide), pairs(rows, indent=INDENT), ""]
     parts.append("↑ higher is better, ↓ lower is better; pool: the score that ranks a pool, higher is better.")
-    parts.append("All about one metric: hf-transfer-score metrics NAME")
+    parts.append("To explain one metric: hf-transfer-score metrics NAME")
     return render(parts, page)
 
 
@@ -126,7 +108,7 @@ def guide_text(guide: MetricGuide, page: Page) -> str:
     parts += [pairs([("needs", needs), ("pool", guide.pool_rule), ("paper", guide.citation)], indent=INDENT)]
     parts += ["", _bold("Terms"), pairs(terms, indent=INDENT)]
     if options:
-        parts += ["", _bold(f"Options, with their defaults; change one by --option {guide.name}.NAME=VALUE")]
+        parts += ["", _bold(f"Options with their defaults; change one with --option {guide.name}.NAME=VALUE")]
         parts.append(pairs(options, indent=INDENT))
     return render(parts, page)
 
@@ -137,7 +119,7 @@ def setting(value: Any) -> str:
 
 
 def option_text(option: OptionGuide) -> str:
-    """Return what an option does and what it may be, without saying the choices twice."""
+    """Return what an option does and its possible values, without repeating the choices."""
     choices = option.kind.removeprefix("one of ").split(", ") if option.kind.startswith("one of ") else [option.kind]
     if all(f'"{choice}"' in option.meaning for choice in choices):
         return option.meaning
@@ -158,21 +140,21 @@ def _bold(text: str) -> RenderableType:
 
 
 def register() -> int:
-    """Make evaluate.load find the metrics.
+    """Register the metrics with evaluate.load.
 
-    It puts the evaluate modules of this package where evaluate looks for metrics, so that
-    evaluate.load("face_transferability") works, offline too.
+    It copies the evaluate modules of this package to where evaluate looks for metrics, so that
+    evaluate.load("face_transferability") works, even offline.
     """
     from hf_transfer_score.evaluate_modules.install import register as install_modules
 
     paths = install_modules()
     write("".join(f"installed {path}\n" for path in paths))
-    write("".join(f'use it by evaluate.load("{path.stem}")\n' for path in paths))
+    write("".join(f'load it with evaluate.load("{path.stem}")\n' for path in paths))
     return 0
 
 
 def metric_guide(metric: Metric) -> MetricGuide:
-    """Return what a metric says of itself."""
+    """Return the description of a metric."""
     module = sys.modules.get(metric.compute.__module__)
     first, *others = metric.terms
     formula = first.name if first.direction == 1 else f"-{first.name}"

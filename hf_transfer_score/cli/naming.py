@@ -1,4 +1,4 @@
-"""How Python's names are written on the command line: those of options, and those that a message is about."""
+"""How argument names of Python are written on the command line, as flags and in messages."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ NAMES: Mapping[str, str] = {
     "max_parameters": "max-params",
     "labels_path": "labels",
 }
-"""The flags that are called otherwise than the argument in Python, without the hyphens before them."""
+"""The flags that differ from the argument name in Python, without leading hyphens."""
 
 ARGUMENT = re.compile(r"`(?P<quoted>[a-z][a-z_]*)`|(?<![\w.=/'\"-])(?P<set>[a-z][a-z_]*)=(?P<bool>True\b|False\b)?")
-"""An argument that a message of ours names: as `name`, or with its value as name=value."""
+"""An argument in a message: as `name`, or with its value as name=value."""
 
 arguments: ContextVar[Callable[[], Mapping[str, str]]] = ContextVar("arguments", default=dict)
-"""Gives the flags of the command that runs, by the name of the argument in Python."""
+"""Returns the flags of the current command, by argument name."""
 
 
 def flag(name: str) -> str:
-    """Return the flag of an argument, without the hyphens before it.
+    """Return the flag of an argument, without leading hyphens.
 
     Example:
         >>> flag("max_samples"), flag("label_column")
@@ -35,14 +35,14 @@ def flag(name: str) -> str:
 
 
 def shown_default(value: Any) -> str | None:
-    """Return a default as it is typed, None for one that goes without saying."""
+    """Return a default as it is typed; None for one that needs no mention."""
     if value is None or value is False or value in ((), ""):
         return None
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def with_flags(message: str) -> str:
-    """Return a message with the flags of the command that runs in the place of arguments in Python.
+    """Return a message with the flags of the current command instead of argument names.
 
     Example:
         >>> _ = arguments.set(lambda: {"max_samples": "--max-samples"})

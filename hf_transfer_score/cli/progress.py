@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NAME_CHARACTERS = 48
 
 
-class PlanListener(Listener):
+class _PlanListener(Listener):
     """Prints the sample and the plan before the run starts, and nothing else."""
 
     drawn: tuple[str, ...] = ()
@@ -33,18 +33,16 @@ class PlanListener(Listener):
         self.drawn = (*describe(sample), "")
 
     def planned(self, plan: Plan) -> None:
-        """Print both."""
         say("\n".join(shown(line) for line in self.drawn))
         terminal = sys.stderr.isatty()
         width = os.get_terminal_size(sys.stderr.fileno()).columns if terminal else UNLIMITED
         say(plan_text(plan, Page(width or PROSE_WIDTH, colour=terminal)))
 
     def waiting(self, what: str) -> None:
-        """Print what is waited for."""
         say(what)
 
 
-class BarListener(PlanListener):
+class _BarListener(_PlanListener):
     """Prints the plan, then shows progress bars."""
 
     def __init__(self, progress: Progress) -> None:
@@ -55,11 +53,9 @@ class BarListener(PlanListener):
         self.model: TaskID = progress.add_task("reading the dataset", total=None, unit="rows")
 
     def sampling(self, rows: int) -> None:
-        """Count the rows that were read."""
         self.progress.update(self.model, completed=rows)
 
     def sampled(self, sample: LabelledSample) -> None:
-        """Wait for the plan."""
         super().sampled(sample)
         self.examples_of_all = len(sample)
         self._restart("looking up the models")
@@ -74,7 +70,6 @@ class BarListener(PlanListener):
         self.progress.reset(self.run, total=total, description=f"{len(plan.models)} models", visible=True)
 
     def started(self, model: PlannedModel, number: int, count: int) -> None:
-        """Start the bar of a model."""
         failed = f", {self.failed} failed" if self.failed else ""
         self.progress.update(self.run, description=f"model {number} of {count}{failed}")
         self._restart(_short(model.name))
@@ -91,7 +86,6 @@ class BarListener(PlanListener):
         self.progress.console.print(what, markup=False)
 
     def examples(self, model: PlannedModel, count: int) -> None:
-        """Move both bars."""
         self.progress.advance(self.model, count)
         self.progress.advance(self.run, count)
 
@@ -100,7 +94,6 @@ class BarListener(PlanListener):
         self.failed += any(outcome.status == "failed" for outcome in outcomes)
 
     def ranking(self) -> None:
-        """Show the last stage."""
         self._restart("bootstrapping the ranking")
 
     def _restart(self, description: str, total: int | None = None) -> None:
@@ -117,10 +110,10 @@ def watching(*, quiet: bool) -> Iterator[Listener]:
     if quiet:
         yield Listener()
     elif not sys.stderr.isatty():
-        yield PlanListener()
+        yield _PlanListener()
     else:
         with _bars() as progress:
-            yield BarListener(progress)
+            yield _BarListener(progress)
 
 
 def _bars() -> AbstractContextManager[Progress]:

@@ -95,13 +95,13 @@ def rank(
 
     Args:
         dataset: a dataset on the Hub, a folder or a file (parquet, csv, json, arrow, folders of images or sounds);
-            or example, which ships with the package together with ten checkpoints.
+            or example, which ships with ten checkpoints.
         task: the task of the dataset (image-classification, text-classification, token-classification,
             audio-classification, image-segmentation, *-regression); by default inferred from its columns. With
             --search also the task under which models are listed, such as fill-mask.
         results: stored results for the forecast to use (folders, or OWNER/NAME on the Hub): how these and related
             models did on other datasets.
-        adaptive: read 256 rows, and more only until the order is clear; a note says how many it took.
+        adaptive: read 256 rows, and more only until the order is clear; a note says how many.
         first: with --adaptive, stop as soon as the first N models are clear, in any order.
         dry_run: show what would be downloaded and run, then stop.
         quiet: print no plan and no progress.

@@ -1,4 +1,4 @@
-"""`reproduce`: a published table off line, and beside it what its models get now."""
+"""`reproduce`: a published table, and new scores of its models beside it."""
 
 from __future__ import annotations
 
@@ -23,56 +23,51 @@ if TYPE_CHECKING:
 MAX_SAMPLES = 5000
 
 PREPARED = (
-    "images are prepared as timm's configuration of each checkpoint says (size, crop, interpolation, normalisation), "
-    "not by the loader of the authors of the table, so raw terms differ from theirs even with the same weights"
+    "images are prepared by timm's configuration of each checkpoint (size, crop, interpolation, normalisation), not by "
+    "the authors' loader, so raw terms differ from theirs even with the same weights"
 )
 
 
 @dataclass(frozen=True)
 class Rescored:
-    """The models of a table as `rank` sees their checkpoints.
-
-    Attributes:
-        report: of the run.
-        names: the name in the table of each checkpoint.
-    """
+    """The report of a new run, and the name in the table of each of its checkpoints."""
 
     report: RankReport
     names: Mapping[str, str]
 
     @property
     def models(self) -> dict[str, RankedModel]:
-        """Models by the name in the table."""
+        """The models, by their name in the table."""
         return {self.names[one.model]: one for one in self.report.models.values()}
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics to show: without trivial baselines."""
+        """The metrics to show, without trivial baselines."""
         from hf_transfer_score.runs.scoring import BASELINES
 
         return [name for name in self.report.pools if name not in BASELINES]
 
     def scores(self, metric: str) -> dict[str, float]:
-        """Return the pool scores of a metric by the name in the table."""
+        """Return the pool scores of a metric, by name in the table."""
         return {self.names[name]: score for name, score in self.report.pools[metric].scores.items()}
 
     def ranks(self, metric: str) -> dict[str, int]:
-        """Return the ranks of a metric by the name in the table."""
+        """Return the ranks of a metric, by name in the table."""
         return {self.names[name]: rank for name, rank in self.report.pools[metric].ranks.items()}
 
 
 @dataclass(frozen=True)
 class Rescoring:
-    """How the models of a table are scored anew.
+    """How the models of a table are scored again.
 
     Attributes:
-        run: score the nearest checkpoints on the Hub, on line.
-        max_samples: examples drawn.
-        per_class: draw so many of each class instead.
-        batch_size: examples in a forward pass; without it one is found.
-        device: cpu, cuda, cuda:1, mps; without it an accelerator if there is one.
-        free_disk: remove weights this run downloads once they are scored.
-        quiet: no plan and no progress on the error stream.
+        run: score the nearest checkpoints on the Hub (needs the network).
+        max_samples: number of examples.
+        per_class: draw this many examples of each class instead.
+        batch_size: examples per forward pass; found automatically by default.
+        device: cpu, cuda, cuda:1, mps; by default an accelerator if there is one.
+        free_disk: remove downloaded weights once they are scored.
+        quiet: print no plan and no progress.
     """
 
     run: bool = False
@@ -91,14 +86,13 @@ def reproduce(
     running: Annotated[Rescoring, Parameter(name="*", group=RUNNING)] = Rescoring(),
     output: Json = Output(),
 ) -> int:
-    """Print a published table, and score its models anew.
+    """Print a published table, and score its models again.
 
-    It stands beside the accuracies that were measured after fine-tuning, with how well they agree; off line, from the
-    records that ship with the package. It says where each number is from.
+    The table shows published scores and accuracies after fine-tuning, how well they agree, and the source of each
+    number. It ships with the package and needs no network.
 
-    With `--run`, on line: the checkpoints of the Hub that are nearest to the models of the table are scored on the
-    dataset on the Hub, as `rank` does, and both stand side by side. A checkpoint that is missing is a row with the
-    reason.
+    With `--run`, the checkpoints on the Hub that are nearest to the models of the table are scored on the same dataset,
+    as `rank` does, and both are shown side by side. A missing checkpoint is listed with the reason.
 
     ```bash
     hf-transfer-score reproduce ncti-cifar10
@@ -111,7 +105,7 @@ def reproduce(
     published = published_table(table)
     given = [name for name, value in vars(running).items() if value != getattr(Rescoring, name)]
     if given and not running.run:
-        raise OptionError(f"`{given[0]}` says how models are scored anew; add `run`, or leave it out.")
+        raise OptionError(f"`{given[0]}` says how models are scored again: add `run`, or leave it out.")
     rescored = _rescored(published, running) if running.run else None
     output.show(lambda: _facts(published, rescored), lambda page: _text(published, rescored, page))
     return FAILED if rescored is not None and not rescored.report.ranks else 0
@@ -142,7 +136,7 @@ def _rescored(table: PublishedTable, running: Rescoring) -> Rescored:
 
 
 def _text(table: PublishedTable, rescored: Rescored | None, page: Page) -> str:
-    """Return the table as text, with notes on where each number is from."""
+    """Return the table as text, with notes on the source of each number."""
     models = table.models
     scored = {one.name: (str(one.score_rank), number(one.score)) for one in models}
     tuned = {one.name: (str(one.accuracy_rank), f"{one.accuracy:.2%}") for one in models}
@@ -175,17 +169,18 @@ def _sentences(table: PublishedTable, rescored: Rescored | None) -> list[str]:
     lines = [f"Published scores and accuracies: {_agreement_text(table.agreement)}."]
     if rescored is None:
         return lines
-    for metric in rescored.metrics:
-        scores = rescored.scores(metric)
-        lines.append(f"{metric} now and the accuracies: {_agreement_text(table.agreement_of(scores))}.")
-    if len(scores := rescored.scores(rescored.metrics[0]) if rescored.metrics else {}) < len(table.models):
-        beside = table.published_agreement_of(scores)
+    scores: dict[str, dict[str, float]] = {metric: rescored.scores(metric) for metric in rescored.metrics}
+    for metric, found in scores.items():
+        lines.append(f"{metric} now and the accuracies: {_agreement_text(table.agreement_of(found))}.")
+    first = next(iter(scores.values()), {})
+    if len(first) < len(table.models):
+        beside = table.published_agreement_of(first)
         lines.append(f"Published scores of those scored now: {_agreement_text(beside)}.")
     return lines
 
 
 def _agreement_text(found: Agreement) -> str:
-    """Return the figures in words, with the interval where there are models enough."""
+    """Return an agreement in words, with its interval if there are enough models."""
     if found.weighted_tau is None or found.tau is None:
         return f"{found.models} models, no agreement is defined"
     ends = found.weighted_tau_interval
@@ -198,7 +193,7 @@ def _notes(table: PublishedTable, rescored: Rescored | None) -> list[Note]:
     notes = [Note(kind, text) for kind, text in table.origins.items()]
     notes += [Note("note", text) for text in table.source.remarks]
     if rescored is None:
-        return [*notes, Note("note", "add --run to score the nearest checkpoints of the Hub beside them")]
+        return [*notes, Note("note", "add --run to score the nearest checkpoints on the Hub too")]
     sample = rescored.report.sample
     about = f"scored on {len(sample):,} examples of {sample.source.dataset}, split {table.source.split}"
     notes.append(Note("now", f"{about}, with features of one forward pass"))

@@ -1,4 +1,4 @@
-"""`results import`, `publish`, `pull`, `merge` and `validate`: stored results in folders and on the Hub."""
+"""`results import`, `publish`, `pull`, `merge` and `validate`: results stored in folders and on the Hub."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def results_import(
     dry_run: bool = False,
     output: Json = Output(),
 ) -> int:
-    r"""Bring tables of others into a place of results.
+    r"""Import tables of results.
 
-    A table has a row for each model and dataset: the columns model, dataset, and metric and value, or method (such as
-    full, lora or probe) and accuracy (a share from 0 to 1). Who published it stays with each record, and different
-    methods are never mixed. Rows that cannot be used are reported and left out.
+    A table has one row per model and dataset, with the columns model, dataset, and either metric and value, or method
+    (such as full, lora or probe) and accuracy (from 0 to 1). The source stays with each record, and different methods
+    are never mixed. Rows that cannot be used are reported and left out.
 
     ```bash
     hf-transfer-score results import accuracies.csv scores.csv --to ./results --task image-classification \
@@ -47,13 +47,13 @@ def results_import(
     ```
 
     Args:
-        files: tables with a line of names; .tsv is split at tabs, all others at commas.
+        files: tables with a header line; .tsv files are separated by tabs, all others by commas.
         to: a folder, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
-        task: what the datasets ask, such as image-classification.
+        task: the task of the datasets, such as image-classification.
         source: who published the tables.
         facts: a table of the models: model, family, architecture, base_model, parameters, license, pretrained_on.
-        column: other names of columns, as in model=checkpoint.
-        dry_run: say what would be written, and write nothing.
+        column: other column names, such as model=checkpoint.
+        dry_run: show what would be written, and write nothing.
     """
     renamed = dict(_renamed(one) for one in column or ())
     found = Imported()
@@ -70,7 +70,7 @@ def results_import(
         published = publish(place, found.records, dry_run=dry_run)
     done, counts = Merged(published, 0, tuple(found.problems)), summary(found.records)
     text = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
-    ignored = f"Columns that were not used: {', '.join(sorted(found.ignored))}.\n" if found.ignored else ""
+    ignored = f"Columns not used: {', '.join(sorted(found.ignored))}.\n" if found.ignored else ""
     facts_found = {"to": place.name, "dry_run": dry_run, **counts, **_facts(done, place, found.problems)}
     verb = "To be imported into" if dry_run else "Imported into"
     output.show(lambda: facts_found, lambda _: f"{_done_text(done, place, verb)}{text}.\n{ignored}")
@@ -92,15 +92,14 @@ def results_publish(
     dry_run: bool = False,
     output: Json = Output(),
 ) -> int:
-    """Share results on the Hub.
+    """Publish results on the Hub.
 
-    The records of folders, as `rank --save FOLDER` leaves them, are brought into a dataset repository on the Hub. It is
-    made when it is not there yet. Each record is checked before. What is there already stays, unless your record was
-    made later. Many may publish to one repository at the same time: nobody's records are lost. A table of all records,
-    which the dataset viewer shows, and a card come with them.
+    The records of folders, as `rank --save FOLDER` writes them, are checked and added to a dataset repository on the
+    Hub, which is created if needed. Existing records stay, unless yours are newer. Many people can publish to one
+    repository at the same time, and no records are lost. A table of all records, for the dataset viewer, and a card are
+    updated too.
 
-    Writing needs a token (`hf auth login`, or HF_TOKEN). Who may not write to a repository proposes the records by
-    `--create-pr`.
+    Writing needs a token (`hf auth login`, or HF_TOKEN). Without write access, propose the records with `--create-pr`.
 
     ```bash
     hf-transfer-score results publish ./results --to owner/results
@@ -109,11 +108,11 @@ def results_publish(
     ```
 
     Args:
-        folders: what `rank --save` wrote.
+        folders: folders of `rank --save`.
         to: a folder, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
         create_pr: propose the records as a pull request.
-        private: make the repository private, if it is not there yet.
-        dry_run: say what would be written, and write nothing.
+        private: make a new repository private.
+        dry_run: show what would be written, and write nothing.
     """
     with quiet_client():
         place, gathering = open_place(to, private=private, create_pr=create_pr), Gathering()
@@ -135,10 +134,9 @@ def results_publish(
 
 
 def results_pull(source: str, /, *, into: Path, output: Json = Output()) -> int:
-    """Copy shared results into a folder.
+    """Copy shared results to a folder.
 
-    A second call reads only what changed. Records that are not as they should be are reported and left out; what you
-    have and made later stays.
+    A second call reads only what changed. Invalid records are reported and left out; newer records of yours stay.
 
     ```bash
     hf-transfer-score results pull owner/results --into ./results
@@ -146,7 +144,7 @@ def results_pull(source: str, /, *, into: Path, output: Json = Output()) -> int:
 
     Args:
         source: a folder, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
-        into: the folder, made when needed.
+        into: the folder, created if needed.
     """
     with quiet_client():
         place, target = open_place(source), FolderPlace(local_folder(into))
@@ -157,11 +155,10 @@ def results_pull(source: str, /, *, into: Path, output: Json = Output()) -> int:
 
 
 def results_merge(*sources: str, into: str, output: Json = Output()) -> int:
-    """Bring results of several places into one.
+    """Merge results from several places.
 
-    Of records with one identity (model, dataset and metric, with all their options) the one that was made last counts.
-    Without sources it only brings the table of a repository in step with its records, which is due after pull requests
-    were merged.
+    Of records with the same identity (model, dataset and metric, with all their options) the newest one is kept.
+    Without sources it only updates the table of a repository, which is needed after pull requests were merged.
 
     ```bash
     hf-transfer-score results merge ./monday ./tuesday --into ./results
@@ -170,7 +167,7 @@ def results_merge(*sources: str, into: str, output: Json = Output()) -> int:
 
     Args:
         sources: folders, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
-        into: another such place; a folder to be made is written ./a/b.
+        into: another such place; write a new folder as ./a/b.
     """
     with quiet_client():
         target = open_place(into)
@@ -178,9 +175,9 @@ def results_merge(*sources: str, into: str, output: Json = Output()) -> int:
     if sources:
         text = _done_text(done, target, "Merged into")
     elif target.shared:
-        text = f"The table of {target.name} is in step with its records.\n"
+        text = f"The table of {target.name} is up to date.\n"
     else:
-        text = f"{target.name} is a folder: there is no table to bring in step with its records.\n"
+        text = f"{target.name} is a folder: there is no table to update.\n"
     output.show(lambda: {"into": target.name, **_facts(done, target, done.problems)}, lambda _: text)
     return 0
 
@@ -188,8 +185,8 @@ def results_merge(*sources: str, into: str, output: Json = Output()) -> int:
 def results_validate(store: str, /, *, output: Json = Output()) -> int:
     """Check stored results.
 
-    Each has to be a record of a version this package knows, named by its identity, in the folder of its model, and in
-    the table beside them. It ends with status 1 when something is wrong.
+    Each file has to be a record of a known version, named by its identity, in the folder of its model, and listed in
+    the table. The exit status is 1 if anything is wrong.
 
     ```bash
     hf-transfer-score results validate ./results
@@ -203,7 +200,7 @@ def results_validate(store: str, /, *, output: Json = Output()) -> int:
         place = open_place(store)
         found = validate(place)
     problems = found.problems
-    state = _count(len(problems), "problem") if problems else "all as they should be"
+    state = _count(len(problems), "problem") if problems else "all valid"
     said = f"{_problem_lines(problems, 'wrong')}{place.name}: {_count(found.checked, 'record')}, {state}.\n"
     facts = {"store": place.name, "records": found.checked, "valid": not problems, "problems": _plain(problems)}
     output.show(lambda: facts, lambda _: said)
@@ -211,11 +208,11 @@ def results_validate(store: str, /, *, output: Json = Output()) -> int:
 
 
 def _done_text(done: Merged, place: Place, verb: str) -> str:
-    """Return what became of records: the bad ones first, then the counts, then where they are."""
+    """Return what was done with records: the bad ones first, then the counts, then the address."""
     published = done.published
     counts = [f"{published.written} written", f"{done.unchanged} unchanged"]
     if published.older:
-        counts.append(f"{published.older} older than what is there")
+        counts.append(f"{published.older} older than the existing ones")
     if done.problems:
         counts.append(f"{len(done.problems)} bad and left out")
     text = f"{_problem_lines(done.problems)}{verb} {place.name}: {', '.join(counts)}.\n"
@@ -246,7 +243,7 @@ def _plain(problems: Sequence[Problem]) -> list[dict[str, str]]:
 
 
 def _problem_lines(problems: Sequence[Problem], word: str = "bad") -> str:
-    """Return a line for each file that is not as it should be."""
+    """Return one line per bad file."""
     return "".join(f"{word}: {shown(f'{one.path}: {one.reason}', LONGEST_REASON)}\n" for one in problems)
 
 

@@ -1,4 +1,4 @@
-"""Score files of features: one model, or a pool of models on one sample."""
+"""Scores of feature files: one model, or a pool of models on one sample."""
 
 from __future__ import annotations
 
@@ -27,13 +27,7 @@ CANNOT_SCORE = (InputError, FeatureFileError, MemoryError)
 
 @dataclass(frozen=True)
 class FileOptions:
-    """How files are read.
-
-    Attributes:
-        labels_path: a file with the labels of all, or None where each holds its own.
-        features_key: name of the features in the files; None for the usual ones.
-        labels_key: name of the labels; None for the usual ones.
-    """
+    """How files are read: a file with the labels of all, if any, and other names of features and labels."""
 
     labels_path: Path | None = None
     features_key: str | None = None
@@ -49,13 +43,13 @@ def score_files(
     headline: Sequence[str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Ranking:
-    """Score the models of some files, by name, and rank them by every metric; one file is in memory at a time.
+    """Score the models of feature files, by name, and rank them by every metric; one file is in memory at a time.
 
-    A file that cannot be read or scored is kept with status "failed" and the reason. `progress` is called with each
-    model's name before it is scored.
+    A file that cannot be read or scored has the status "failed" and the reason. `progress` is called with each model's
+    name before it is scored.
 
     Raises:
-        LabelsError: two files hold different labels, so that they are not on one sample.
+        LabelsError: two files hold different labels, so they are not from one sample.
     """
     options = options or FileOptions()
     if options.labels_path is not None:
@@ -116,7 +110,7 @@ def _difference(one: RowTruth, other: RowTruth) -> str | None:
 
 
 def _named(truth: RowTruth) -> NDArray[Any] | None:
-    """Return labels as the file has them, names where they are names."""
+    """Return labels as they are in the file, names or numbers."""
     if truth.labels is None or truth.label_names is None:
         return truth.labels
     named: NDArray[Any] = np.asarray(truth.label_names)[truth.labels]
@@ -143,9 +137,9 @@ def _unequal(what: str, left: NDArray[Any] | None, right: NDArray[Any] | None) -
 
 
 def name_models(paths: Iterable[Path]) -> dict[str, Path]:
-    """Return files by model name: the stem, with as much of the path or ending as tells equal ones apart.
+    """Return files by model name: the stem, with as much of the path or suffix as makes it unique.
 
-    Files that hold the labels of others, by their name, are left out where there are others.
+    Files of labels, judging by their name, are left out unless there are no others.
     """
     paths = list(paths)
     twice = [path for path, count in Counter(map(_resolved, paths)).items() if count > 1]
@@ -164,14 +158,14 @@ def name_models(paths: Iterable[Path]) -> dict[str, Path]:
 def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
-    except (OSError, RuntimeError):  # links in a circle: its row will say so
+    except (OSError, RuntimeError):  # circular links: its row will say so
         return path.absolute()
 
 
 def read_model_facts(
     entries: Sequence[str], models: Iterable[str]
 ) -> tuple[dict[str, ModelFacts], dict[str, Relations]]:
-    """Return facts by model, and what they have in common with others, from entries and from tables of facts."""
+    """Return facts and relations by model, from entries and from tables of facts."""
     names, tables = list(models), [entry for entry in entries if entry.endswith(".csv")]
     found, relations = parse_facts([entry for entry in entries if entry not in tables], names), {}
     for table in tables:
@@ -208,7 +202,7 @@ def parse_facts(entries: Sequence[str], models: Iterable[str]) -> dict[str, Mode
 
 
 def _with_fact(facts: ModelFacts, entry: str, text: str) -> ModelFacts:
-    """Return facts with one more, from text such as "downloads=1000"."""
+    """Return facts with one added, from text such as "downloads=1000"."""
     name, _, number = text.partition("=")
     try:
         value = int(number)

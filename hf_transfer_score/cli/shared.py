@@ -1,4 +1,4 @@
-"""What every command takes beside its own flags: a file of flags, `--save-config`, `--help-all` and `--traceback`."""
+"""The flags of every command: `--config`, `--save-config`, `--help-all` and `--traceback`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,7 @@ CONFIG, SAVE_CONFIG, HELP, HELP_ALL, TRACEBACK = "--config", "--save-config", "-
 
 @dataclass(frozen=True)
 class SharedFlags:
-    """What was asked of any command, and the words that are left for it.
-
-    Attributes:
-        words: the other words.
-        config: a file that flags are read from.
-        save_config: a file that they are written to.
-        all_flags: whether help shows the flags that few need too.
-        traceback: whether an error shows where it is from.
-    """
+    """The shared flags of a command line, and its other words."""
 
     words: list[str]
     config: Path | None = None
@@ -36,7 +28,7 @@ class SharedFlags:
 
     @classmethod
     def split(cls, words: Sequence[str]) -> SharedFlags:
-        """Take these flags out of the words of a command line, wherever they stand before a lone `--`.
+        """Take these flags out of the words of a command line, up to a lone `--`.
 
         Example:
             >>> found = SharedFlags.split(["score", "a.npz", "--config=my.yaml", "--traceback"])
@@ -58,13 +50,13 @@ class SharedFlags:
 
 
 def read_flags(path: Path) -> dict[str, Any]:
-    """Return the flags that a YAML file sets, by name, without the hyphens before it."""
+    """Return the flags in a YAML file, by name without leading hyphens."""
     try:
         values = parse_yaml(path.read_bytes(), what=f"the file {path}")
     except OSError as error:
         raise OptionError(f"{path} cannot be read as a file of flags ({error.strerror or error}).") from None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise OptionError(f"{path}: expected a flag and its value on each line, such as `max-samples: 500`.")
+        raise OptionError(f"{path}: expected one flag with its value per line, such as `max-samples: 500`.")
     for name, value in values.items():
         items = value if isinstance(value, list) else [value]
         if not items or not all(isinstance(one, str | int | float | bool) for one in items):
@@ -73,13 +65,13 @@ def read_flags(path: Path) -> dict[str, Any]:
 
 
 class FlagsOfFile:
-    """Gives a command the flags of a file, which are checked as if they had been typed; those that were typed win."""
+    """Adds the flags of a file to a command; they are checked like typed flags, which take precedence."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.values = path, read_flags(path)
 
     def __call__(self, app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-        """Add them to the arguments of the command that runs."""
+        """Add them to the arguments of the current command."""
         values = {name.removeprefix("--"): value for name, value in self.values.items()}
         for name, argument in _positional(arguments):
             if name in values:
@@ -92,19 +84,19 @@ class FlagsOfFile:
             if isinstance(values.get(name), list) and argument.parameter.n_tokens == 1:
                 values[name] = ",".join(map(str, values[name]))
         nested: dict[str, Any] = values
-        for command in reversed(commands):  # at its top Dict would take `metrics` for the command of that name
+        for command in reversed(commands):  # at the top level, Dict would take `metrics` for the command of that name
             nested = {command: nested}
         Dict(data=nested, source=str(self.path))(app, commands, arguments)
 
 
 class FlagsToFile:
-    """Keeps the flags of the command that runs, from wherever they came, and writes them to a file."""
+    """Keeps the flags of the current command, typed or from a file, and writes them to a file."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.values = path, dict[str, Any]()
 
     def __call__(self, app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-        """Note the arguments of the command that runs."""
+        """Keep the arguments of the current command."""
         names = {id(argument): name for name, argument in _positional(arguments)}
         for argument in arguments:
             if argument.tokens:
@@ -122,12 +114,12 @@ class FlagsToFile:
 
 
 def _positional(arguments: ArgumentCollection) -> Iterator[tuple[str, Any]]:
-    """Yield the arguments that have no flag, by name."""
+    """Yield the arguments without a flag, by name."""
     for argument in arguments:
         if argument.parse and not argument.name.startswith("-"):
             yield argument.field_info.name, argument
 
 
 def _plain(text: str) -> Any:
-    """Return a number for the text of a whole number, so that YAML writes it without quotes."""
+    """Return a whole number for its text, so that YAML writes it without quotes."""
     return int(text) if text.isdecimal() and str(int(text)) == text else text

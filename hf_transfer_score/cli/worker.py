@@ -1,4 +1,4 @@
-"""`worker`: score what others requested."""
+"""`worker`: score models that others requested."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ STATES = ("done", "failed", "refused", "again", "lost")
 
 @dataclass(frozen=True)
 class JobFlags:
-    """What one job may take.
+    """The limits of one job.
 
     Attributes:
-        memory: bytes, such as 8G; without it 12G, or most of this machine's.
+        memory: bytes, such as 8G; by default 12G, or most of this computer's memory.
         time: seconds from start to end.
-        disk: bytes, downloads included.
-        device: where models run: cpu, cuda, cuda:1, mps; without it an accelerator if there is one.
-        max_parameters: models with more fail, such as 100M or 1.5B.
+        disk: bytes, including downloads.
+        device: where models run: cpu, cuda, cuda:1, mps; by default an accelerator if there is one.
+        max_parameters: largest model, such as 100M or 1.5B; larger ones fail.
     """
 
     memory: Bytes | None = None
@@ -59,14 +59,14 @@ class JobFlags:
 
 @dataclass(frozen=True)
 class WorkFlags:
-    """How a worker works.
+    """How a worker runs.
 
     Attributes:
-        once: stop when no request waits.
-        limit: stop after so many requests.
-        poll: seconds between looks.
+        once: stop when no request is waiting.
+        limit: stop after this many requests.
+        poll: seconds between checks for new requests.
         lease: seconds that a claim lasts.
-        name: how others see this worker; a random part is added.
+        name: name of this worker, which others see; a random part is added.
     """
 
     once: bool = False
@@ -84,19 +84,19 @@ def worker(
     job: Annotated[JobFlags, Parameter(name="*", group=Group("One job", sort_key=10))] = JobFlags(),
     engine: Engines = EngineFlags(),
 ) -> int:
-    """Score what others requested.
+    """Score models that others requested.
 
-    It claims the oldest request, ranks its model on its dataset as `rank` does, publishes the records, writes the state
-    back, and goes on. Any number of workers on any machines may share a queue. A place is a folder, or a dataset
-    repository on the Hub as OWNER/NAME, which needs a token that may write there.
+    A worker claims the oldest request, ranks its model on its dataset as `rank` does, publishes the records, and takes
+    the next one. Any number of workers on any computers can share a queue, which is a folder, or a dataset repository
+    on the Hub (OWNER/NAME) that your token can write to.
 
-    A claim is renewed while its request runs. Ctrl-C and SIGTERM give it back at once; that of a worker that died ends
-    after `--lease` seconds, and another worker takes it. After three starts that did not finish, however they ended, a
-    request fails. What waits for the Hub is tried again; what cannot be scored is a failed request with the reason. No
-    remote code runs, no pickled weights are loaded.
+    A claim is renewed while its request runs. Ctrl-C and SIGTERM give it back at once. If a worker dies, its claim ends
+    after `--lease` seconds, and another worker takes the request. A request fails after three starts that did not
+    finish, or if it cannot be scored, with the reason; problems with the Hub are tried again. No remote code runs, and
+    no pickled weights are loaded.
 
-    Each request runs in a process of its own: without your token and the rest of your environment, in a folder that is
-    removed afterwards, killed with all that it started when it takes more memory, time or disk than it may.
+    Each request runs in a process of its own, without your token and environment, in a folder that is removed
+    afterwards. The process and its children are killed if they exceed the limits on memory, time or disk.
 
     ```bash
     hf-transfer-score worker --requests me/requests --results me/results
@@ -104,8 +104,8 @@ def worker(
     ```
 
     Args:
-        requests: the place where the requests are.
-        results: the place where the records go.
+        requests: where the requests are.
+        results: where the records are published.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise OptionError("A worker is one process: start several, each with its own `device`, without a launcher.")
@@ -125,13 +125,13 @@ def worker(
             _say(f"stopped: {_summary(running.counts)}")
             opened.close()
             end_children()
-            os._exit(interrupted_status())  # a download may be under way, and nobody waits for it
+            os._exit(interrupted_status())  # do not wait for a download
     _say(_summary(counts))
     return 0
 
 
 def _place(text: str) -> Place:
-    """Return the place that a text names, wherever the process goes; refuse one on the Hub that nobody may write."""
+    """Return the place that a text names, with an absolute folder; refuse one on the Hub without a token."""
     place = open_place(text)
     if isinstance(place, FolderPlace):
         return FolderPlace(place.folder.absolute())
@@ -142,7 +142,7 @@ def _place(text: str) -> Place:
 
 @contextmanager
 def _nowhere() -> Iterator[None]:
-    """Be in an empty folder, so that no name that a stranger wrote is that of a file here."""
+    """Change to an empty folder, so that no name from a stranger matches a file."""
     before, folder = Path.cwd(), home() / "nowhere"
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)

@@ -1,4 +1,4 @@
-"""What goes on beside the current candidate: weights of the next one come, and candidates with features are scored."""
+"""Work in the background: the weights of the next candidate are downloaded, and cached features are scored."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from hf_transfer_score.runs.plan import Plan, PlannedModel
 Found = list[RankedModel]
 
 FEW = 32_000_000
-"""Numbers that the features of a candidate hold at most for it to be scored beside others: some hundred MB."""
+"""Most values in the features of a candidate that is scored in parallel with others: a hundred MB or so."""
 
 AT_ONCE = 8
-"""Candidates that are scored beside each other at most, so that many cores do not fill the memory."""
+"""Candidates scored in parallel at most, so that many cores do not fill the memory."""
 
 
 def few_enough(cached: CachedFeatures, metrics: Sequence[Metric]) -> bool:
-    """Return whether features are so few that several candidates fit into memory, and one core each is enough."""
+    """Return whether several candidates like this fit into memory, and one core for each is enough."""
     shapes = [one.shape for one in cached.features.values()]
     fast = not any(metric.slow for metric in metrics)
     return fast and sum(rows * width for rows, width in shapes) <= FEW and max(w for _, w in shapes) <= ONE_THREAD_WIDTH
 
 
 class ScoresAhead:
-    """Scores of candidates whose features are there, several at a time, in the order of their turns.
+    """Scores candidates whose features are cached, several in parallel, in their order.
 
-    Meanwhile linear algebra keeps to one thread a candidate.
+    Meanwhile linear algebra uses one thread per candidate.
 
     Args:
-        jobs: make the scores of a candidate, None where that is left to its turn.
+        jobs: by candidate, what returns its scores, or None if it has to be scored at its turn.
     """
 
     def __init__(self, jobs: Mapping[str, Callable[[], Found | None]]) -> None:
@@ -49,7 +49,7 @@ class ScoresAhead:
         self._pool = ThreadPoolExecutor(at_once)
 
     def take(self, name: str) -> Found | None:
-        """Return the scores of a candidate, None where it has to be scored now."""
+        """Return the scores of a candidate; None if it has to be scored now."""
         future = self._started.pop(name, None)
         try:
             return None if future is None else future.result()
@@ -58,24 +58,24 @@ class ScoresAhead:
                 self._open.close()
 
     def cancel(self) -> None:
-        """Drop what has not begun."""
+        """Drop the jobs that have not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def __enter__(self) -> ScoresAhead:
-        """Begin with all of them."""
+        """Start all jobs."""
         if self._jobs:
             self._open.enter_context(one_thread())
         self._started = {name: self._pool.submit(job) for name, job in self._jobs.items()}
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Drop what has not begun."""
+        """Drop the jobs that have not started."""
         self.cancel()
         self._open.close()
 
 
 class Downloads:
-    """Weights of the next candidate on their way while the current one runs."""
+    """Downloads the weights of the next candidate while the current one runs."""
 
     def __init__(self, plan: Plan, processes: Processes, *, free: bool) -> None:
         self.ahead, self.free = processes.local_index == 0, free
@@ -100,15 +100,15 @@ class Downloads:
         return self.started[model.name]
 
     def cancel(self) -> None:
-        """Drop what has not begun."""
+        """Drop the downloads that have not started."""
         self.background.close()
 
     def __enter__(self) -> Downloads:
-        """Return itself; nothing comes before the first turn."""
+        """Return itself; nothing starts before the first turn."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Drop what has not begun, and where disk is to be freed what came for a turn that never came."""
+        """Drop the downloads that have not started; to free disk, also remove files that were never used."""
         self.cancel()
         for future in self.started.values():
             if self.free and future.done() and not future.cancelled() and future.exception() is None:

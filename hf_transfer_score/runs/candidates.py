@@ -1,4 +1,4 @@
-"""One candidate of a run: its features are made once and scored, in this process or in a worker's."""
+"""One candidate of a run: its features are extracted once and scored, in this process or in a worker."""
 
 from __future__ import annotations
 
@@ -40,25 +40,14 @@ SAMPLES_KEPT = 2
 
 
 def files_of(model: PlannedModel) -> Fetched:
-    """Return the files of a candidate, which are downloaded now where they are not here."""
+    """Return the files of a candidate, downloaded if needed."""
     assert model.checkpoint is not None
     return fetch(model.checkpoint, model.files)
 
 
 @dataclass(frozen=True)
 class CandidateRun:
-    """What a process needs to score candidates.
-
-    Attributes:
-        sample: what they are scored on.
-        scoring: by which metrics.
-        options: how their features are read.
-        cache: where these are kept.
-        processes: those that share the work.
-        listener: hears how it goes on.
-        fetch: gets the files of a candidate.
-        ahead: scores of candidates whose features were there.
-    """
+    """Everything that a process needs to score candidates."""
 
     sample: LabelledSample
     scoring: Scoring
@@ -70,7 +59,7 @@ class CandidateRun:
     ahead: ScoresAhead = field(default_factory=lambda: ScoresAhead({}))
 
     def outcome(self, model: PlannedModel) -> list[RankedModel]:
-        """Return what became of one candidate, one model per layer; a failure is one, too."""
+        """Return the result of one candidate, one model per layer; a failure is a result too."""
 
         def scored(*, from_cache: bool) -> list[RankedModel]:
             if not self.processes.is_main:
@@ -81,11 +70,11 @@ class CandidateRun:
         return self.with_features(model, scored)
 
     def with_features(self, model: PlannedModel, use: Callable[..., list[RankedModel]]) -> list[RankedModel]:
-        """Return what is made of the features of a candidate, which are made where they are not there.
+        """Extract the features of a candidate unless they are cached, and return the result of `use`.
 
         Args:
             model: the candidate.
-            use: called when they are there, with whether they were before.
+            use: called with whether the features were cached before.
         """
         was_there = True
         try:
@@ -98,14 +87,14 @@ class CandidateRun:
             failure = error
         except NoSpaceError as error:
             failure = as_checkpoint_error(error)
-        except Exception as error:  # what a library raises for one model is no reason to end the run
-            if self.processes.count > 1:  # the others would wait for ever
+        except Exception as error:  # a library's error on one model must not end the run
+            if self.processes.count > 1:  # the other processes would wait for ever
                 raise
             failure = as_checkpoint_error(error)
         return [failed_model(replace(model, failure=failure))]
 
     def scored_ahead(self, model: PlannedModel) -> list[RankedModel] | None:
-        """Return the scores of a candidate whose features are there and few, None for another."""
+        """Return the scores of a candidate whose features are cached and few; None for any other."""
         cached = model.cached(self.cache)
         if cached is None or not few_enough(cached, self.scoring.metrics):
             return None
@@ -129,12 +118,12 @@ class CandidateRun:
         return cached
 
     def _is_cached(self, model: PlannedModel) -> bool:
-        """Whether the features are there; the main process decides, since another run may have added them."""
+        """Whether the features are cached; the main process decides, since another run may have added them."""
         there = model.cached(self.cache) is not None if self.processes.is_main else False
         return self.processes.from_main(there)
 
     def _extract_once(self, model: PlannedModel) -> bool:
-        """Make the features, unless another run is at it: then wait for them, or for its end; return who made them."""
+        """Extract the features, after waiting for another run that does the same; return whether this run did it."""
         waiting = partial(waiting_for, self.listener, f"the features of {model.name}")
         with self.cache.alone(model.first_key, waiting) if self.processes.is_main else nullcontext():
             known = self.processes.from_main(model.known_failure(self.cache) if self.processes.is_main else None)
@@ -146,9 +135,9 @@ class CandidateRun:
             return True
 
     def _extract(self, model: PlannedModel) -> None:
-        if not model.files:  # it was cached when the plan was made
+        if not model.files:  # the features were cached when the plan was made
             raise CheckpointError("error", GONE)
-        gc.freeze()  # what is there stays: collecting this model's cycles afterwards need not look at it
+        gc.freeze()  # existing objects stay: collecting this model's cycles afterwards need not visit them
         writer = self.cache.writer(model.first_key, self.sample.rows) if self.processes.is_main else None
         fetched: Fetched | None = None
         try:
@@ -193,8 +182,8 @@ class CandidateRun:
 
 
 def waiting_for(listener: Listener, what: str, holder: str) -> None:
-    """Tell that another process is waited for."""
-    listener.waiting(f"{what}: waiting for {holder}, which makes the same")
+    """Report that another process is doing the same work, which this one waits for."""
+    listener.waiting(f"{what}: waiting for {holder}, which is computing the same")
 
 
 def _finish(
@@ -204,7 +193,7 @@ def _finish(
     backbone: Backbone,
     summary: dict[str, Any],
 ) -> None:
-    """Check what was written, and make it visible."""
+    """Check the features that were written, and add them to the cache."""
     if writer is None:
         return
     used = Precision.of(summary)
@@ -223,7 +212,7 @@ def _finish(
         advice = "its weights may be damaged" if used.dtype == "float32" else "try dtype=float32"
         failure = CheckpointError(
             "non_finite",
-            f"{bad:,} of {writer.rows:,} rows hold features that are not finite, the first is row {first}; {advice}",
+            f"{bad:,} of {writer.rows:,} rows have features that are not finite, the first is row {first}; {advice}",
         )
         writer.cache.fail(writer.key, failure, about)
         raise failure
@@ -232,7 +221,7 @@ def _finish(
 
 
 def release_memory() -> None:
-    """Give the memory of a model back before the next one is loaded."""
+    """Free the memory of a model before the next one is loaded."""
     gc.collect()
     torch = sys.modules.get("torch")
     with suppress(AttributeError, RuntimeError):
@@ -241,7 +230,7 @@ def release_memory() -> None:
 
 
 class WorkersCache(FeatureCache):
-    """The features as a worker adds to them; what is too much is removed by the run that it works for."""
+    """The cache of features as a worker sees it: the run that it works for removes old ones."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, limit=0)
@@ -252,15 +241,7 @@ class WorkersCache(FeatureCache):
 
 @dataclass(frozen=True)
 class ScoreCandidate:
-    """The work on one candidate as a worker gets it.
-
-    Attributes:
-        model: the candidate.
-        sample: the file of the sample.
-        scoring: the metrics.
-        options: how its features are read.
-        features: the folder that keeps them.
-    """
+    """The scoring of one candidate, as a worker gets it."""
 
     model: PlannedModel
     sample: Path
@@ -269,22 +250,22 @@ class ScoreCandidate:
     features: Path
 
     def __call__(self) -> list[RankedModel]:
-        """Make the features and return the scores, in whatever process this is."""
+        """Extract the features and return the scores."""
         with quiet_client():
             return self._run(self.sample, self.features).outcome(self.model)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What it reads besides the checkpoint: the sample."""
+        """Files that it reads besides the checkpoint: the sample."""
         return (self.sample,)
 
     @property
     def bound(self) -> str:
-        """Why it can be done on this computer only."""
+        """Why it can run on this computer only."""
         return only_here(self.model)
 
     def leave(self, files: Sequence[Path], folder: Path) -> None:
-        """Leave the features, or why there are none, for `take`; they are scored where the run is."""
+        """Write the features, or the failure, for `take`; the run itself scores them."""
         with quiet_client(), TemporaryDirectory() as made:
             failed = self._run(files[0], Path(made)).with_features(self.model, lambda **_: [])
             for key in self.model.keys.values():
@@ -294,7 +275,7 @@ class ScoreCandidate:
             (folder / FAILED).write_text(json.dumps([failed[0].kind, failed[0].reason]), encoding="utf-8")
 
     def take(self, folder: Path) -> list[RankedModel]:
-        """Take the features into the cache and return the scores."""
+        """Move the features into the cache and return the scores."""
         run = self._run(self.sample, self.features)
         for key in self.model.keys.values():
             if key in WorkersCache(folder):
@@ -307,7 +288,7 @@ class ScoreCandidate:
                 raise failure_in(folder / FAILED)
             cached = self.model.cached(run.cache)
             if cached is None or any(len(one) != run.sample.rows for one in cached.features.values()):
-                raise CheckpointError("error", "its job sent back no features of this sample that are whole")
+                raise CheckpointError("error", "its job returned no complete features of this sample")
             return run.scores(self.model, cached, from_cache=False)
         except CheckpointError as error:
             return [failed_model(replace(self.model, failure=error))]
@@ -317,23 +298,23 @@ class ScoreCandidate:
 
 
 FAILED = "failed.json"
-"""The kind and reason of a failure, as a worker leaves it where no folder is shared."""
+"""The file with the kind and reason of a failure, from a worker that shares no folder."""
 
 
 def failure_in(path: Path) -> CheckpointError:
-    """Return the failure that a worker left in a file."""
+    """Return the failure that a worker wrote to a file."""
     kind, reason = parse_json(path.read_bytes())
     return CheckpointError(kind if kind in FAILURE_KINDS else "error", str(reason))
 
 
 def only_here(model: PlannedModel) -> str:
-    """Return why a candidate can be run on this computer only, "" where it can be anywhere."""
+    """Return why a candidate can run on this computer only; "" if it can run anywhere."""
     checkpoint = model.checkpoint
     return "" if checkpoint is None or checkpoint.folder is None else "it lies in a folder of this computer"
 
 
 def with_whole_paths(model: PlannedModel) -> PlannedModel:
-    """Return a candidate for a process with another working folder."""
+    """Return a candidate with an absolute folder, for a process with another working folder."""
     checkpoint = model.checkpoint
     if checkpoint is None or checkpoint.folder is None:
         return model

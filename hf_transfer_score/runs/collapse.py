@@ -1,4 +1,4 @@
-"""How far classes collapse on held-out rows while a model is fine-tuned, in the logs of transformers' Trainer."""
+"""Collapse of the classes on held-out rows during fine-tuning, in the logs of transformers' Trainer."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ LABELS = ("labels", "label")
 
 
 class CollapseCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
-    """Logs the collapse of held-out rows: at the start, after so many steps, and at the end.
+    """Logs the collapse of held-out rows: at the start, every few steps, and at the end.
 
-    `collapse_nc1` is the variance within classes per variance between them, of what the classifier reads; it is smaller
-    for more collapse. `collapse_nc1_layer_3` is the same of a layer's mean over tokens or places, 0 being the
-    embeddings. The terms of FaCe and NCTI have their own names. Training takes the same course with and without it.
+    `collapse_nc1` is the variance within classes relative to the variance between them, of the features that the
+    classifier reads; smaller means more collapse. `collapse_nc1_layer_3` is the same for a layer's mean over tokens or
+    positions, where 0 means the embeddings. The terms of FaCe and NCTI have their own names. Training is not affected.
 
         trainer.add_callback(CollapseCallback(trainer, held_out, every=50))
 
     Args:
-        trainer: which trains, and in whose logs the numbers come.
-        held_out: rows with labels that are not trained on, as the trainer's own `eval_dataset`.
-        every: steps between two looks.
-        most_rows: that are looked at, the same ones each time, drawn at random.
-        seed: of that.
+        trainer: the trainer, whose logs get the numbers.
+        held_out: labelled rows that are not trained on, like the trainer's `eval_dataset`.
+        every: steps between two measurements.
+        most_rows: rows to measure at most, drawn at random once.
+        seed: of the drawing.
     """
 
     def __init__(
@@ -51,18 +51,18 @@ class CollapseCallback(TrainerCallback):  # type: ignore[misc]  # transformers h
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Look before the first step."""
+        """Measure before the first step."""
         self._log(state)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Look where it is time."""
+        """Measure every few steps."""
         if state.global_step % self.every == 0:
             self._log(state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Look after the last step."""
+        """Measure after the last step."""
         self._log(state)
 
     def _log(self, state: TrainerState) -> None:
@@ -71,7 +71,7 @@ class CollapseCallback(TrainerCallback):  # type: ignore[misc]  # transformers h
             self.trainer.log(self.measured())
 
     def measured(self) -> dict[str, float]:
-        """Return the numbers of the model as it is now."""
+        """Return the collapse of the model as it is now."""
         layers, features, labels = self._passed()
         found = {f"{PREFIX}nc1_layer_{number}": layer for number, layer in enumerate(layers)}
         told = {name: score_features(one, labels, metrics=["nc1"])["nc1"].terms for name, one in found.items()}
@@ -82,17 +82,17 @@ class CollapseCallback(TrainerCallback):  # type: ignore[misc]  # transformers h
         return numbers
 
     def _passed(self) -> tuple[list[Array], Array, NDArray[np.int64]]:
-        """Return the rows of each layer and of what the classifier reads, and the labels."""
+        """Return the features of each layer, those that the classifier reads, and the labels."""
         model, parts = self.trainer.model, []
-        with _evaluating(model), _reading(model) as heard:
+        with _evaluating(model), _reading(model) as read:
             for batch in self.trainer.get_eval_dataloader(self.rows):
                 labels = [batch.pop(name) for name in LABELS if name in batch]
                 if not labels:
-                    raise OptionError(f"The held-out rows have no {' or '.join(LABELS)}: collapse is that of classes.")
+                    raise OptionError(f"The held-out rows have no {' or '.join(LABELS)}: collapse needs classes.")
                 outputs = model(**batch, output_hidden_states=True)
                 mask = batch.get("attention_mask")
                 states = [_means(one, mask) for one in outputs.hidden_states or ()]
-                part = self.trainer.accelerator.gather_for_metrics((*states, _means(heard.pop(), None), labels[0]))
+                part = self.trainer.accelerator.gather_for_metrics((*states, _means(read.pop(), None), labels[0]))
                 parts.append([one.cpu().numpy() for one in part])
         joined = [np.concatenate(some) for some in zip(*parts, strict=True)]
         return joined[:-2], joined[-2], joined[-1].reshape(-1).astype(np.int64)
@@ -100,7 +100,7 @@ class CollapseCallback(TrainerCallback):  # type: ignore[misc]  # transformers h
 
 @contextmanager
 def _evaluating(model: Any) -> Iterator[None]:
-    """Let a model be as it is when it is used, and leave it, and the generator of random numbers, as they were."""
+    """Put a model into evaluation mode, and restore its modes and the random state afterwards."""
     before = [(one, one.training) for one in model.modules()]
     model.eval()
     try:
@@ -113,21 +113,21 @@ def _evaluating(model: Any) -> Iterator[None]:
 
 @contextmanager
 def _reading(model: Any) -> Iterator[list[torch.Tensor]]:
-    """Yield a list that gets what the classifier of a model reads in each pass."""
+    """Yield a list that gets the input of the model's classifier in each pass."""
     wide = getattr(model.config, "num_labels", None)
     heads = [one for one in model.modules() if isinstance(one, torch.nn.Linear) and one.out_features == wide]
     if not heads:
-        raise CheckpointError("unsupported", f"no linear layer of the model has {wide} outputs, one a class")
-    heard: list[torch.Tensor] = []
-    hook = heads[-1].register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+        raise CheckpointError("unsupported", f"no linear layer of the model has {wide} outputs, one per class")
+    read: list[torch.Tensor] = []
+    hook = heads[-1].register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
     try:
-        yield heard
+        yield read
     finally:
         hook.remove()
 
 
 def _means(states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Return a row of each example: the mean over its tokens, those that count where there is a mask, or its places."""
+    """Return one row per example: the mean over its tokens (within the mask, if any) or its positions."""
     states = states.float()
     if states.ndim == 4:
         states = states.mean((2, 3))

@@ -1,10 +1,8 @@
-"""Options that would do nothing are refused before the first model, whether or not its features are kept already."""
+"""Options that would have no effect are refused before the first model, even if all features are cached."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any
 
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.runs.options import RankOptions
@@ -12,43 +10,32 @@ from hf_transfer_score.tasks import Task
 
 
 def check_fits(options: RankOptions, task: Task) -> None:
-    """Refuse options that such a task has no use for.
+    """Refuse options that do not apply to a task.
 
     Raises:
-        OptionError: one was set to something else than its default.
+        OptionError: one was set to something other than its default.
     """
-    for options_of, name, what in _useless(task):
-        value = getattr(getattr(options, options_of), name)
-        if value != _default(getattr(options, options_of), name):
+    backbone, sample = options.backbone, options.sample
+    for group, name, what, applies in (
+        (backbone, "max_length", "texts", task.modality == "text"),
+        (backbone, "subword", "token-classification", task.unit == "word"),
+        (backbone, "image_size", "images", task.modality == "image"),
+        (sample, "rows_per_example", "labels of words and pixels", task.unit != "example"),
+        (sample, "ignore_values", "image-segmentation", task.unit == "pixel"),
+        (sample, "per_class", "classes", task.truth == "labels"),
+    ):
+        value = getattr(group, name)
+        default = next(one.default for one in fields(group) if one.name == name)
+        if not applies and value != default:
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
             raise OptionError(f"{name}={shown} is for {what}, and this is {task.name}: leave it out.")
 
 
-def _useless(task: Task) -> Iterator[tuple[str, str, str]]:
-    """Yield the group, the name and the purpose of each option that the task has no use for."""
-    if task.modality != "text":
-        yield "backbone", "max_length", "texts"
-    if task.unit != "word":
-        yield "backbone", "subword", "token-classification"
-    if task.modality != "image":
-        yield "backbone", "image_size", "images"
-    if task.unit == "example":
-        yield "sample", "rows_per_example", "labels of words and pixels"
-    if task.unit != "pixel":
-        yield "sample", "ignore_values", "image-segmentation"
-    if task.truth != "labels":
-        yield "sample", "per_class", "classes"
-
-
-def _default(options: Any, name: str) -> Any:
-    return next(one.default for one in fields(options) if one.name == name)
-
-
 def check_device(wanted: str | None) -> None:
-    """Refuse a device that is not on this computer.
+    """Refuse a device that this computer does not have.
 
     Raises:
-        OptionError: torch does not know it, or has no such device here.
+        OptionError: torch does not know it, or finds no such device.
     """
     if wanted is None:
         return

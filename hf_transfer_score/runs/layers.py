@@ -1,4 +1,4 @@
-"""How collapsed the classes of a dataset are in each layer of one checkpoint: its profile of NC1."""
+"""The NC1 profile of one checkpoint: how collapsed the classes of a dataset are in each of its layers."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from hf_transfer_score.runs.run import rank
 NC1 = "nc1"
 METRICS = (NC1, "ncti", "face")
 EMBEDDINGS = "0"
-"""The name of what goes into the first block, which no block gives."""
+"""The layer that is the input of the first block, not the output of a block."""
 
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """One layer.
+    """One layer of a profile.
 
     Attributes:
         layer: its number, as `layer` of `BackboneOptions` takes it; 0 for the embeddings.
-        width: features a row.
-        nc1: trace(Σ_W Σ_B†) / K of its pooled features, smaller is more collapsed; None where it is not defined.
+        width: number of features.
+        nc1: trace(Σ_W Σ_B†) / K of its pooled features, smaller is more collapsed; None if it is not defined.
         terms: raw terms of the other metrics that could be computed, by metric.
         reasons: why a metric could not be computed, by metric.
     """
@@ -48,8 +48,8 @@ class LayerProfile(Shown):
 
     Attributes:
         model: the id or folder.
-        rows: a row a layer, from the input to the output.
-        report: of the run that read the features.
+        rows: one row per layer, from the input to the output.
+        report: the run that read the features.
     """
 
     model: str
@@ -57,7 +57,7 @@ class LayerProfile(Shown):
     report: RankReport
 
     def __repr__(self) -> str:
-        """Return a line that fits on a screen."""
+        """Return one short line."""
         return f"<{type(self).__name__} of {len(self.rows)} layers. {self.answer}>"
 
     @property
@@ -67,12 +67,12 @@ class LayerProfile(Shown):
 
     @property
     def answer(self) -> str:
-        """Which layer separates the classes best."""
+        """The layer where the classes are most collapsed."""
         return f"The classes are most collapsed in layer {self.best.layer} of {self.model}: NC1 {self.best.nc1:.3g}."
 
     @property
     def best(self) -> ProfileRow:
-        """The layer with the smallest NC1, the earlier of equal ones; embeddings are the output of no block."""
+        """The layer with the smallest NC1, the earlier of equal ones; the embeddings do not count."""
         blocks = {one.layer: one for one in self.rows if one.layer != EMBEDDINGS}
         chosen = most_collapsed({layer: one.nc1 for layer, one in blocks.items()})
         assert chosen is not None
@@ -94,7 +94,7 @@ class LayerProfile(Shown):
         }
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """Return the chart of NC1 against the layers, and write it to a file in .png, .svg or .html if one is named."""
+        """Return the chart of NC1 by layer, and write it to a .png, .svg or .html file if one is named."""
         from hf_transfer_score.drawing.files import save_profile
         from hf_transfer_score.drawing.layer_chart import profile_chart
 
@@ -131,14 +131,14 @@ def layer_profile(
     listener: Listener | None = None,
     folder: str | Path | None = None,
 ) -> LayerProfile:
-    """Return NC1 of each layer of a checkpoint on a labelled dataset, by one forward pass over a sample of it.
+    """Return NC1 of each layer of a checkpoint on a labelled dataset, from one forward pass over a sample.
 
     Args:
         model: an id on the Hub, a folder, or a model in memory, as for `rank`.
         dataset: as for `rank`.
         options: as for `rank`; every layer is read, whatever `layer` says.
-        listener: hears how it goes on.
-        folder: where samples and features are kept; None for the usual place.
+        listener: a listener for progress events.
+        folder: where samples and features are kept; None for the default place.
 
     Example:
         >>> from hf_transfer_score import layers
@@ -147,12 +147,12 @@ def layer_profile(
         (3, True)
 
     Raises:
-        CheckpointError: the checkpoint cannot be scored, or does not show its layers.
-        DatasetError: the dataset cannot be sampled, or NC1 is defined in no layer, as without classes.
+        CheckpointError: the checkpoint cannot be scored, or its layers cannot be read.
+        DatasetError: the dataset cannot be sampled, or NC1 is not defined for any layer, such as without classes.
     """
     candidates = parse_candidates([model])
     if len(candidates) > 1:
-        raise OptionError(f"{model!r} means several checkpoints, and the layers are those of one: name one of them.")
+        raise OptionError(f"{model!r} stands for several checkpoints: name one of them.")
     asked = options or RankOptions()
     asked = replace(asked, backbone=replace(asked.backbone, layer="all"), replicates=0)
     report = rank(dataset, candidates, options=asked, metrics=list(METRICS), listener=listener, folder=folder)

@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it; nothing by default."""
+"""The progress events of a run."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from hf_transfer_score.sampling.sample import LabelledSample
 
 
 class Listener:
-    """Hears how a run goes on. Every method may be overridden; all are called in the main process only."""
+    """Is told how a run proceeds. Any method can be overridden; they are called in the main process only."""
 
     def sampling(self, rows: int) -> None:
-        """So many rows of the dataset were read."""
+        """Called with the number of rows of the dataset read so far."""
 
     def sampled(self, sample: LabelledSample) -> None:
-        """The sample is there."""
+        """Called when the sample is drawn."""
 
     def planned(self, plan: Plan) -> None:
-        """It is known what will be done."""
+        """Called when the plan is made."""
 
     def started(self, model: PlannedModel, number: int, count: int) -> None:
-        """A candidate's turn has come; its number counts from 1."""
+        """Called when a candidate starts; its number counts from 1."""
 
     def stage(self, model: PlannedModel, what: str) -> None:
-        """A candidate is at a stage: "downloading", "loading", "running" or "scoring"."""
+        """Called when a candidate reaches a stage: "downloading", "loading", "running" or "scoring"."""
 
     def waiting(self, what: str) -> None:
-        """Another process does the same work, and this one waits for it."""
+        """Called when this process waits for another one that does the same work."""
 
     def examples(self, model: PlannedModel, count: int) -> None:
-        """So many more examples went through the model."""
+        """Called when `count` more examples have gone through the model."""
 
     def finished(self, model: PlannedModel, models: list[RankedModel]) -> None:
-        """A candidate is done, well or not."""
+        """Called when a candidate is done or has failed."""
 
     def ranking(self) -> None:
-        """All candidates are done; what is left is the order and how sure it is."""
+        """Called when all candidates are done, before the ranking is computed."""

@@ -1,4 +1,4 @@
-"""Everything that can change a ranking, fixed before the first model is looked at."""
+"""The options of a ranking, which are fixed before the first model."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class RankOptions:
 
     Attributes:
         sample: what is drawn from the dataset.
-        backbone: how features are read off a checkpoint.
+        backbone: how features are read from a checkpoint.
         extract: how the forward passes are run.
-        max_parameters: candidates with more are not run.
-        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        max_parameters: skip candidates with more parameters.
+        min_throughput: leave out candidates that read fewer examples per second on this computer.
         trust_remote_code: a model whose own Python code may run.
         allow_pickle: a model whose pickled weights may be loaded.
-        free_disk: remove the weights that this run downloads once they are scored.
-        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
-        replicates: bootstrap replicates behind the rank ranges; 0 for none.
+        free_disk: remove downloaded weights once they are scored.
+        refresh: ask the Hub and read the dataset again, instead of using what earlier runs learned.
+        replicates: bootstrap replicates for the rank ranges; 0 for none.
         level: the share of replicates that a rank range covers.
         seed: of the bootstrap.
     """
@@ -43,10 +43,10 @@ class RankOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense before anything is read."""
+        """Refuse values that make no sense before anything is read."""
         if self.replicates < 0 or self.replicates == 1:
             raise OptionError(f"replicates={self.replicates}: expected 0 for no rank ranges, or at least 2.")
         if self.min_throughput is not None and not self.min_throughput > 0:
-            raise OptionError(f"min_throughput={self.min_throughput}: expected examples a second, more than 0.")
+            raise OptionError(f"min_throughput={self.min_throughput}: expected examples per second, more than 0.")
         if not 0.5 <= self.level < 1:
             raise OptionError(f"level={self.level}: expected a share from 0.5 to below 1.")

@@ -1,10 +1,11 @@
-"""What a run will do with each candidate: nothing, a forward pass, a download before it, or fail."""
+"""The plan of a run: for each candidate nothing, a forward pass, a download before it, or a failure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from hf_transfer_score.backbones.base import AdaptedOptions, BackboneOptions, all_kinds, kind_of
 from hf_transfer_score.checkpoints.candidate import Candidate, display_names
@@ -18,28 +19,30 @@ from hf_transfer_score.home import free_bytes
 from hf_transfer_score.hub.downloads import Answers, map_at_once
 from hf_transfer_score.hub.settings import hub_cache
 from hf_transfer_score.runs.options import RankOptions
-from hf_transfer_score.runs.pace import expected_seconds, paces
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.version import VERSION
 
 ASKED_AT_ONCE = 8
+
+ALIKE = 10
+"""Models are similar if one has at most this many times the parameters of the other."""
 
 State = Literal["cached", "on disk", "download", "failed"]
 
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """One candidate and what is to be done with it.
+    """One candidate of a plan.
 
     Attributes:
         name: as tables show it.
-        state: "cached" features need nothing; weights are "on disk" or to be downloaded; or it "failed" already.
-        checkpoint: its repository, None where it could not be found.
+        state: "cached" features need no work; weights are "on disk" or to "download"; or it "failed" already.
+        checkpoint: its repository; None if it was not found.
         kind: the name of its kind of backbone.
         files: the files that are needed.
-        download_bytes: bytes of them that are to be downloaded.
+        download_bytes: how many bytes of them have to be downloaded.
         keys: of its features in the cache, by each precision that may serve, the preferred one first.
-        options: how its features are read; what may run is decided for each model.
+        options: how its features are read, and what code may run.
         failure: why it cannot be scored.
         local: whether it is a folder.
     """
@@ -56,15 +59,15 @@ class PlannedModel:
     local: bool = False
 
     def cached(self, cache: FeatureCache) -> CachedFeatures | None:
-        """Return its features, in whichever precision they are there; None where they are not."""
+        """Return its cached features, in the first precision that is there; None if there are none."""
         return next((found for key in self.keys.values() if (found := cache.get(key)) is not None), None)
 
     def known_failure(self, cache: FeatureCache) -> CheckpointError | None:
-        """Return why there are none, where that is known and would be the same again."""
+        """Return the failure of an earlier run that would happen again, if any."""
         return next((found for key in self.keys.values() if (found := cache.failure(key)) is not None), None)
 
     def converted(self, cache: FeatureCache, sample: LabelledSample) -> ConvertedModels:
-        """Return where it is kept as converted for OpenVINO, for samples of this task."""
+        """Return where its conversion to OpenVINO is kept, for samples of this task."""
         assert self.checkpoint is not None
         parts = {**key_parts(self.checkpoint, self.kind or "", sample, self.options), "sample": sample.task.name}
         about = {"model": self.name, "commit": self.commit, "dataset": "converted for OpenVINO"}
@@ -72,34 +75,34 @@ class PlannedModel:
 
     @property
     def first_key(self) -> str:
-        """The key of the preferred features: what they are made under, and waited for."""
+        """The key of the features in the preferred precision."""
         return next(iter(self.keys.values()), "")
 
     @property
     def commit(self) -> str | None:
-        """The commit of its repository, None where it could not be found."""
+        """The commit of its repository; None if it was not found."""
         return self.checkpoint.commit if self.checkpoint else None
 
     @property
     def parameters(self) -> int | None:
-        """Parameters as the repository says, None where it does not."""
+        """Parameters according to the repository; None if it does not say."""
         return self.checkpoint.parameters if self.checkpoint else None
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of the files that are needed, here or not; 0 where nothing is to run."""
+        """Bytes of the files that are needed, downloaded or not; 0 if it does not run."""
         return self.checkpoint.repository.bytes_of(self.files) if self.checkpoint else 0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do.
+    """The plan of a run.
 
     Attributes:
         models: the candidates in the order they were named.
-        free_bytes: what is free on the disk that takes the weights; None where that is not known.
-        notes: what to know before it starts.
-        seconds: about how long the forward passes take; None where nothing tells yet.
+        free_bytes: free space on the disk for the weights; None if unknown.
+        notes: what to know before the run starts.
+        seconds: about how long the forward passes take; None if unknown.
     """
 
     models: tuple[PlannedModel, ...]
@@ -120,18 +123,16 @@ def make_plan(
     known: Answers,
     options: RankOptions,
 ) -> Plan:
-    """Return what is to be done; the Hub is asked about candidates whose features are not in the cache."""
+    """Return the plan; the Hub is asked only about candidates whose features are not in the cache."""
     names = display_names(candidates)
     kinds = all_kinds()  # loaded here, once, before threads ask for them
     assert kinds
+    planner = _Planner(sample, cache, known, options)
 
     def one(number: int) -> PlannedModel:
-        model = _plan_model(candidates[number], sample, cache, known, options)
-        return replace(
-            model,
-            name=names[number],
-            local=candidates[number].folder is not None or candidates[number].held is not None,
-        )
+        candidate = candidates[number]
+        local = candidate.folder is not None or candidate.held is not None
+        return replace(planner.planned(candidate), name=names[number], local=local)
 
     models = tuple(map_at_once(one, range(len(candidates)), ASKED_AT_ONCE))
     free = free_bytes(hub_cache()) if any(model.download_bytes for model in models) else None
@@ -139,24 +140,70 @@ def make_plan(
     return Plan(models, free, tuple(_notes(models, free, options)), seconds)
 
 
-def _plan_model(
-    candidate: Candidate, sample: LabelledSample, cache: FeatureCache, known: Answers, options: RankOptions
-) -> PlannedModel:
-    own = model_options(candidate, options)
-    remembered = recall(candidate, known)
-    try:
-        if remembered is not None:
-            model = _remembered(candidate, remembered, sample, cache, known, options)
-            if model is not None:
-                return model
-        return _of_checkpoint(candidate, resolve(candidate, known), sample, cache, known, options)
-    except Exception as error:  # noqa: BLE001  # what is strange about one repository is no reason to end the run
-        failure = error if isinstance(error, CheckpointError) else as_checkpoint_error(error)
-        return PlannedModel(str(candidate), "failed", remembered, options=own, failure=failure)
+@dataclass(frozen=True)
+class _Planner:
+    """Plans candidates on one sample."""
+
+    sample: LabelledSample
+    cache: FeatureCache
+    known: Answers
+    options: RankOptions
+
+    def planned(self, candidate: Candidate) -> PlannedModel:
+        remembered = recall(candidate, self.known)
+        try:
+            model = None if remembered is None else self._remembered(candidate, remembered)
+            return model or self._resolved(candidate)
+        except Exception as error:  # noqa: BLE001  # one strange repository must not end the run
+            failure = error if isinstance(error, CheckpointError) else as_checkpoint_error(error)
+            own = model_options(candidate, self.options)
+            return PlannedModel(str(candidate), "failed", remembered, options=own, failure=failure)
+
+    def _remembered(self, candidate: Candidate, checkpoint: Checkpoint) -> PlannedModel | None:
+        """Return a candidate whose features or failure are in the cache, without importing any library; else None."""
+        kind = self.known.recall(self._kind_question(checkpoint))
+        if kind is None:
+            return None
+        model = self._found(candidate, checkpoint, str(kind["name"]))
+        if model.cached(self.cache) is not None:  # reading them protects them from removal in this run
+            return model
+        failure = model.known_failure(self.cache)
+        return None if failure is None else replace(model, state="failed", failure=failure)
+
+    def _resolved(self, candidate: Candidate) -> PlannedModel:
+        """Return a candidate after asking the Hub, or reading its folder."""
+        checkpoint = resolve(candidate, self.known)
+        kind = kind_of(checkpoint.repository, self.sample.task)
+        self.known.remember(self._kind_question(checkpoint), {"name": kind.name})
+        there = self._remembered(candidate, checkpoint)
+        if there is not None:
+            return there
+        model = self._found(candidate, checkpoint, kind.name)
+        files = tuple(dict.fromkeys(kind.files(checkpoint.repository, model.options)))
+        _check_size(checkpoint, files, self.options)
+        needed = missing_bytes(checkpoint, files)
+        return replace(model, state="download" if needed else "on disk", files=files, download_bytes=needed)
+
+    def _kind_question(self, checkpoint: Checkpoint) -> str:
+        kinds, name, adapter = ", ".join(all_kinds()), checkpoint.repository.name, checkpoint.adapter
+        if adapter is not None:  # its base decides
+            name = f"{adapter.name} on {adapter.base}@{adapter.base_commit}"
+        return f"kind of {name} at {checkpoint.commit} for {self.sample.task.modality}, of {kinds} in version {VERSION}"
+
+    def _found(self, candidate: Candidate, checkpoint: Checkpoint, kind: str) -> PlannedModel:
+        """Return a candidate of a known kind, with the keys of its features."""
+        own = model_options(candidate, self.options)
+        if checkpoint.adapter is not None:
+            of_base = model_options(Candidate(checkpoint.adapter.base), self.options)
+            own = AdaptedOptions(**vars(of_base), adapter=checkpoint.adapter, pickled_adapter=own.allow_pickle)
+        parts = key_parts(checkpoint, kind, self.sample, own)
+        ways = possible(self.options.extract.dtype, self.options.extract.runtime)
+        keys = {one: feature_key({**parts, **one.key_parts()}) for one in ways}
+        return PlannedModel(str(candidate), "cached", checkpoint, kind, keys=keys, options=own)
 
 
 def model_options(candidate: Candidate, options: RankOptions) -> BackboneOptions:
-    """Return the options for one candidate: remote code and pickles only where they are allowed by name."""
+    """Return the options of one candidate: remote code and pickles only if they are allowed by name."""
     names = {candidate.name, str(candidate)}
     return replace(
         options.backbone,
@@ -165,69 +212,8 @@ def model_options(candidate: Candidate, options: RankOptions) -> BackboneOptions
     )
 
 
-def _remembered(
-    candidate: Candidate,
-    checkpoint: Checkpoint,
-    sample: LabelledSample,
-    cache: FeatureCache,
-    known: Answers,
-    options: RankOptions,
-) -> PlannedModel | None:
-    """Return a candidate whose features are in the cache, else None; to ask the kinds can import their libraries."""
-    kind = known.recall(_kind_question(checkpoint, sample))
-    if kind is None:
-        return None
-    model = _found(candidate, checkpoint, str(kind["name"]), sample, options)
-    if model.cached(cache) is not None:  # reading them keeps them for this run, whatever it adds
-        return model
-    failure = model.known_failure(cache)
-    return None if failure is None else replace(model, state="failed", failure=failure)
-
-
-def _kind_question(checkpoint: Checkpoint, sample: LabelledSample) -> str:
-    kinds = ", ".join(all_kinds())
-    adapter = checkpoint.adapter  # its base decides
-    name = checkpoint.repository.name if adapter is None else f"{adapter.name} on {adapter.base}@{adapter.base_commit}"
-    return f"kind of {name} at {checkpoint.commit} for {sample.task.modality}, of {kinds} in version {VERSION}"
-
-
-def _found(
-    candidate: Candidate, checkpoint: Checkpoint, kind: str, sample: LabelledSample, options: RankOptions
-) -> PlannedModel:
-    own = model_options(candidate, options)
-    if checkpoint.adapter is not None:
-        of_base = model_options(Candidate(checkpoint.adapter.base), options)
-        own = AdaptedOptions(**vars(of_base), adapter=checkpoint.adapter, pickled_adapter=own.allow_pickle)
-    parts = key_parts(checkpoint, kind, sample, own)
-    ways = possible(options.extract.dtype, options.extract.runtime)
-    keys = {one: feature_key({**parts, **one.key_parts()}) for one in ways}
-    return PlannedModel(str(candidate), "cached", checkpoint, kind, keys=keys, options=own)
-
-
-def _of_checkpoint(
-    candidate: Candidate,
-    checkpoint: Checkpoint,
-    sample: LabelledSample,
-    cache: FeatureCache,
-    known: Answers,
-    options: RankOptions,
-) -> PlannedModel:
-    kind = kind_of(checkpoint.repository, sample.task)
-    known.remember(_kind_question(checkpoint, sample), {"name": kind.name})
-    there = _remembered(candidate, checkpoint, sample, cache, known, options)
-    if there is not None:
-        return there
-    model = _found(candidate, checkpoint, kind.name, sample, options)
-    own = model.options
-    files = tuple(dict.fromkeys(kind.files(checkpoint.repository, own)))
-    _check_size(checkpoint, files, options)
-    needed = missing_bytes(checkpoint, files)
-    state: State = "download" if needed else "on disk"
-    return replace(model, state=state, files=files, download_bytes=needed)
-
-
 def key_parts(checkpoint: Checkpoint, kind: str, sample: LabelledSample, own: BackboneOptions) -> dict[str, object]:
-    """Return everything that can change the features of a checkpoint, besides the precision."""
+    """Return everything that can change the features of a checkpoint, except the precision."""
     name = checkpoint.repository.name if checkpoint.folder is None else "folder"
     return {
         "model": name,
@@ -253,5 +239,45 @@ def _notes(models: Sequence[PlannedModel], free: int | None, options: RankOption
     at_once = sum(sorted(needed)[-2:]) if options.free_disk else sum(needed)
     if free is not None and at_once > free:
         remedy = "" if options.free_disk else "; `free_disk` removes weights once they are scored"
-        return [f"The downloads need {at_once:,} bytes, and {free:,} are free{remedy}."]
+        return [f"The downloads need {at_once:,} bytes, but only {free:,} are free{remedy}."]
     return []
+
+
+class KnownPace(NamedTuple):
+    """The time of one example in a model that ran before, with its kind of backbone and its parameters."""
+
+    kind: str
+    parameters: int
+    seconds: float
+
+
+def paces(kept: Iterable[dict[str, Any]]) -> list[KnownPace]:
+    """Return the paces of models on the last device, from the metadata of cached features, the last used first."""
+    found, device = [], None
+    for meta in kept:
+        made = meta.get("extraction") or {}
+        seconds, examples, parameters = made.get("seconds"), made.get("examples"), meta.get("own_parameters")
+        if not (seconds and examples and parameters):
+            continue
+        device = device or made.get("device")
+        if made.get("device") == device:
+            found.append(KnownPace(str(meta.get("kind")), int(parameters), float(seconds) / int(examples)))
+    return found
+
+
+def expected_seconds(models: Sequence[PlannedModel], examples: int, known: Sequence[KnownPace]) -> float | None:
+    """Return about how many seconds the forward passes of the models that are to run take; None if unknown.
+
+    A model takes the time of the model of its kind that is nearest in size, in proportion to their sizes.
+    """
+    total = 0.0
+    for model in models:
+        if model.state not in ("on disk", "download"):
+            continue
+        size = model.parameters or model.weight_bytes // BYTES_A_PARAMETER
+        apart = {one: abs(math.log(max(size, 1) / one.parameters)) for one in known if one.kind == model.kind}
+        near = min(apart, key=apart.__getitem__, default=None)
+        if near is None or apart[near] > math.log(ALIKE):
+            return None
+        total += near.seconds * examples * size / near.parameters
+    return total

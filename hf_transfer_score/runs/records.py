@@ -1,4 +1,4 @@
-"""A ranking as records: one for each model and metric, written beside the ranking itself."""
+"""The records of a ranking: one for each model and metric, written beside the ranking itself."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 def records_of(ranking: Ranking, sample: LabelledSample) -> list[Record]:
     """Return a record for each metric of each model that was scored, and one for each model that failed.
 
-    Candidates that an interrupted run did not reach have none, nor have those that were too slow on this machine.
+    Candidates that an interrupted run did not reach, or that were too slow on this computer, have no record.
     """
     return records_on(ranking, _dataset(sample), sample.label_names)
 
 
 def records_on(ranking: Ranking, dataset: RecordedDataset, label_names: Sequence[str] | None = None) -> list[Record]:
-    """Return the records of a ranking on a sample that is described, and need not be here."""
+    """Return the records of a ranking on a described sample, which need not be on this computer."""
     now, records = datetime.now(timezone.utc).isoformat(timespec="seconds"), []
     for name, one in ranking.models.items():
         if one.status == "interrupted" or one.kind == "too_slow":
@@ -61,14 +61,13 @@ def records_on(ranking: Ranking, dataset: RecordedDataset, label_names: Sequence
         for result in one.results.values():
             record = _result(result, model, dataset, run)
             record = replace(record, facts=_facts(one), overlap=_overlap(result.overlap, label_names))
-            records.append(
-                _with_interval(record, ranking.intervals.get(name, {}).get(result.metric, {}), ranking.level)
-            )
+            interval = ranking.intervals.get(name, {}).get(result.metric, {})
+            records.append(_with_interval(record, interval, ranking.level))
     return records
 
 
 def save_records(records: Sequence[Record], ranking: Mapping[str, Any], folder: Path) -> int:
-    """Write the records of a ranking and the ranking itself as plain values, and return the number of records."""
+    """Write records, and the ranking itself as plain values, and return the number of records."""
     texts = {folder / record_path(record): record.to_json() for record in records}
     for path, text in texts.items():
         write_text(path, text)
@@ -105,14 +104,14 @@ def _result(result: MetricResult, model: RecordedModel, dataset: RecordedDataset
 
 
 def _with_interval(record: Record, interval: Mapping[str, tuple[float, float]], level: float | None) -> Record:
-    """Return a record with the intervals of its terms; an end that is not finite says nothing."""
+    """Return a record with the finite intervals of its terms."""
     ends = {term: (float(low), float(high)) for term, (low, high) in interval.items() if term in record.terms}
     known = {term: pair for term, pair in ends.items() if all(map(math.isfinite, pair))}
     return replace(record, interval=known, interval_level=level if known else None)
 
 
 def _overlap(overlap: ClassOverlap | None, names: Sequence[str] | None) -> RecordedOverlap | None:
-    """Return the overlaps with the names of the classes, which are numbers where they have none."""
+    """Return the overlaps with the names of the classes, or their numbers where they have no name."""
     if overlap is None:
         return None
     named = names or ()
@@ -121,7 +120,7 @@ def _overlap(overlap: ClassOverlap | None, names: Sequence[str] | None) -> Recor
 
 
 def _metric(result: MetricResult) -> tuple[RecordedMetric, dict[str, Any]]:
-    """Return a metric with its options, and apart from them what it used: that follows from the features."""
+    """Return a metric with its options, and separately the values that followed from the features."""
     known = all_metrics().get(result.metric)
     values = _described(result.parameters)
     if known is None:
@@ -155,7 +154,7 @@ def _model(one: RankedModel) -> RecordedModel:
 
 
 def name_and_revision(one: RankedModel) -> tuple[str, str | None]:
-    """Return the id without the revision for the Hub, and the last part of the name for a folder."""
+    """Return the id on the Hub and its revision; for a folder the last part of its name."""
     text = _encodable(one.model)
     if one.local:
         return last_part(text), None
@@ -164,13 +163,13 @@ def name_and_revision(one: RankedModel) -> tuple[str, str | None]:
 
 
 def last_part(text: str) -> str:
-    """Return the last part of a path of any system, or the text itself where it has none."""
+    """Return the last part of a path of any operating system, or the text itself if it has none."""
     parts = [part for part in re.split(r"[\\/]", text) if part not in ("", ".", "..", "~")]
     return parts[-1] if parts else text
 
 
 def dataset_id(sample: LabelledSample) -> str:
-    """Return what to call a dataset: its id on the Hub, an address without secrets, or the last part of a path."""
+    """Return the name of a dataset: its id on the Hub, an address without secrets, or the last part of a path."""
     name = _encodable(sample.source.dataset)
     if "://" in name:
         parts = urlsplit(name)
@@ -208,7 +207,7 @@ def _run(one: RankedModel, now: str) -> RecordedRun:
 
 @cache
 def _versions() -> tuple[tuple[str, str], ...]:
-    """Return the versions of what is installed; nothing is imported for it."""
+    """Return the versions of the installed libraries, without importing them."""
     found = []
     for name in LIBRARIES:
         try:
@@ -219,7 +218,7 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 
 def without_places(text: str) -> str:
-    """Return a text with files by their last name only, and without tokens.
+    """Return a text without tokens, and with only the last part of each path.
 
     Example:
         >>> without_places("cannot read '/home/me/models/a b/config.json', nor /tmp/x/y.bin")
@@ -230,18 +229,18 @@ def without_places(text: str) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Return a text that UTF-8 can hold: names of files may have bytes that it cannot."""
+    """Return a text that UTF-8 can encode: file names may hold bytes that it cannot."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _described(values: Any) -> dict[str, Any]:
-    """Return named values as a record holds them."""
+    """Return named values without paths and tokens."""
     found: dict[str, Any] = plain_values(values, hide=True)
     return found
 
 
 def plain_values(value: Any, *, hide: bool = False) -> Any:
-    """Return values that JSON can hold: NumPy's as Python's, what is not finite as None, the rest as text."""
+    """Return values that JSON can hold: NumPy values as Python's, non-finite ones as None, the rest as text."""
     if isinstance(value, dict):
         return {str(name): plain_values(one, hide=hide) for name, one in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -1,4 +1,4 @@
-"""Bootstrap replicates kept beside the features they came from: a model that joins a pool costs its own only."""
+"""Bootstrap replicates are kept beside their features, so that a new model in a pool needs only its own."""
 
 from __future__ import annotations
 
@@ -20,13 +20,7 @@ from hf_transfer_score.version import VERSION
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """What determines the replicates of a model's features.
-
-    Attributes:
-        metrics: the configured metrics.
-        replicates: how many there are.
-        seed: of the drawing.
-    """
+    """The configured metrics, number of replicates and seed, which determine the replicates of some features."""
 
     metrics: Sequence[Metric]
     replicates: int
@@ -40,7 +34,7 @@ class Bootstrap:
 
 
 def recall_replicates(folder: Path | None, layer: str, bootstrap: Bootstrap) -> Terms | None:
-    """Return replicates that an earlier run kept in the folder of some features, or None."""
+    """Return the replicates that an earlier run kept in the folder of some features, or None."""
     question = bootstrap.question(layer)
     if folder is None:
         return None
@@ -57,7 +51,7 @@ def recall_replicates(folder: Path | None, layer: str, bootstrap: Bootstrap) -> 
 
 
 def keep_replicates(folder: Path | None, layer: str, bootstrap: Bootstrap, terms: Terms) -> None:
-    """Keep replicates; where the features are gone or the disk is full, they are drawn again next time."""
+    """Keep replicates; if the features are gone or the disk is full, they are drawn again next time."""
     question = bootstrap.question(layer)
     plain = {metric: {term: values.tolist() for term, values in found.items()} for metric, found in terms.items()}
     if folder is not None and folder.is_dir():

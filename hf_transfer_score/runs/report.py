@@ -1,4 +1,4 @@
-"""What a run of `rank` returns: the ranking of its candidates, with the sample they were ranked on."""
+"""The result of `rank`: the ranking of the candidates, with the sample they were ranked on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RankReport(Ranking):
     Attributes:
         sample: what was drawn from the dataset.
         seconds: wall-clock time of the run.
-        interrupted: whether the run was ended before all candidates were scored.
+        interrupted: whether the run ended before all candidates were scored.
     """
 
     sample: LabelledSample = field(kw_only=True)
@@ -36,7 +36,7 @@ class RankReport(Ranking):
 
     @property
     def all_notes(self) -> tuple[str, ...]:
-        """What to know about the run and the sample."""
+        """Notes on the run and the sample."""
         return (*self.sample.notes, *self.notes)
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class RankReport(Ranking):
     def records(self) -> list[Record]:
         """Return a record for each metric of each model that was scored, and one for each model that failed.
 
-        Candidates that an interrupted run did not reach have none, nor have those that were too slow on this machine.
+        Candidates that an interrupted run did not reach, or that were too slow on this computer, have no record.
         """
         return records_of(self, self.sample)
 
@@ -86,7 +86,7 @@ def sample_facts(sample: LabelledSample) -> dict[str, Any]:
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run was ended by hand; what is done is in the cache, and in `report` for those who want to show it."""
+    """A run was interrupted; finished candidates are in the cache, and in `report`."""
 
     def __init__(self, report: RankReport) -> None:
         done = sum(one.status == "ok" for one in report.models.values())

@@ -1,11 +1,11 @@
-"""The run: sample once, plan, hand the candidates to an engine, and report."""
+"""The run: draw the sample, plan, hand the candidates to an engine, and report."""
 
 from __future__ import annotations
 
 import gc
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -66,11 +66,11 @@ def rank(
     results: str | Sequence[str] = (),
     engine: str | Engine = HERE,
 ) -> RankReport:
-    """Rank checkpoints for a labelled dataset, by one forward pass of each over a sample of it.
+    """Rank checkpoints for a labelled dataset, by one forward pass of each over a sample.
 
-    A checkpoint that cannot be scored is a model with status "failed" and the reason. Features are kept, so that a
-    second call with other metrics runs no model and asks nobody. Under `accelerate launch` all processes call this
-    alike, and each returns the same report.
+    A checkpoint that cannot be scored is a model with status "failed" and the reason. Features are kept, so a second
+    call with other metrics runs no model and needs no network. Under `accelerate launch` all processes make the same
+    call, and each returns the same report.
 
     Args:
         dataset: an id on the Hub, a folder or file; a `Dataset` or `IterableDataset` of `datasets`, or a dictionary of
@@ -78,16 +78,16 @@ def rank(
             labels); a sample that was drawn before; or "example", which ships with the package.
         models: ids on the Hub ("owner/name", "owner/name@revision"), folders, and models in memory: objects of timm,
             transformers and sentence-transformers, (model, processor), or (name, module, transform) for any module.
-            "example" means the checkpoints that ship with the package; the dataset "example" takes them where none are
-            named.
-        options: what is sampled, how features are read, how sure the ranks are.
-        metrics: names or configured metrics; None for the usual ones. Trivial baselines always stand beside.
-        headline: metrics whose mean rank is the ranking; None for the forecast that all metrics make together.
+            "example" stands for the checkpoints that ship with the package, which are also the default for the dataset
+            "example".
+        options: what is sampled, how features are read, and how rank ranges are computed.
+        metrics: names or configured metrics; None for the default ones. Trivial baselines are always added.
+        headline: metrics whose mean rank is the order; None for the forecast that all metrics make together.
         search: a search of the Hub for more candidates.
-        listener: hears how the run goes on.
-        folder: where samples and features are kept; None for the usual place.
-        results: places of stored results, folders or OWNER/NAME of dataset repositories, that the forecast takes in.
-        engine: where candidates run: a name, or what `open_engine` returned, which stays open. It changes no score.
+        listener: a listener for progress events.
+        folder: where samples and features are kept; None for the default place.
+        results: stored results for the forecast to use: folders, or OWNER/NAME of dataset repositories.
+        engine: where candidates run: a name, or an engine from `open_engine`, which stays open. It changes no score.
 
     Example:
         >>> from hf_transfer_score import rank
@@ -100,7 +100,7 @@ def rank(
         DatasetError: the dataset cannot be sampled.
         HubError: the search found nothing.
         OptionError: an option makes no sense.
-        Interrupted: the run was ended by hand; it is a KeyboardInterrupt, with a report of what is done.
+        Interrupted: the run was interrupted; a KeyboardInterrupt with a report of the finished candidates.
     """
     start = time.perf_counter()
     with opened(engine) as open_one:
@@ -123,13 +123,13 @@ def plan_rank(
     """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded.
 
     Args:
-        dataset: as for `rank`, and so are all others.
+        dataset: as for `rank`, like all other arguments.
         models: the candidates.
         options: how they are ranked.
         metrics: what they are ranked by.
         headline: the metrics that decide the order.
         search: a search of the Hub for more candidates.
-        listener: hears how the run goes on.
+        listener: a listener for progress events.
         folder: where samples and features are kept.
 
     Example:
@@ -164,7 +164,7 @@ class _RankRun:
         self.options, self.listener, self.folder, self.results = options, listener, folder, results
         self.engine, self.processes = engine, Processes.current()
         if engine.elsewhere and self.processes.count > 1:
-            raise OptionError("This engine starts its workers itself: start it without a launcher.")
+            raise OptionError("This engine starts its own workers: run it without a launcher.")
         self.cache = FeatureCache(folder / "features", cache_limit())
         self.known = Answers(folder / "checkpoints", fresh=options.refresh)
         if not self.processes.is_main:
@@ -181,7 +181,7 @@ class _RankRun:
         """Return the sample and the plan; every process gets the same."""
         named = named_candidates(dataset, models, search)
         if not named and search is None:
-            raise OptionError("No model was named: pass ids or folders, or a search.")
+            raise OptionError("No model was named: name ids or folders, or search the Hub.")
         if not self.engine.elsewhere:
             check_device(self.options.extract.device)
         sample = self.processes.first_main(lambda: self._sample(dataset))
@@ -222,10 +222,11 @@ class _RankRun:
         """Score every candidate and return the report."""
         outcomes: dict[str, list[RankedModel]] = {}
         interrupted = False
-        with ExitStack() as beside:
-            beside.enter_context(quiet_client())
-            downloads = beside.enter_context(Downloads(prepared.plan, self.processes, free=self.options.free_disk))
-            ahead = beside.enter_context(self._scores_ahead(prepared))
+        with (
+            quiet_client(),
+            Downloads(prepared.plan, self.processes, free=self.options.free_disk) as downloads,
+            self._scores_ahead(prepared) as ahead,
+        ):
             try:
                 here = replace(self._here(prepared), fetch=downloads.take, ahead=ahead)
                 with closing(self._outcomes(prepared, here)) as coming:
@@ -241,8 +242,7 @@ class _RankRun:
         scored = self._scored(prepared, outcomes)
         self.listener.ranking()
         report = self._report(prepared, scored, everywhere=not interrupted)
-        notes = (*prepared.plan.notes, *report.notes)
-        report = replace(report, interrupted=interrupted, notes=notes)
+        report = replace(report, interrupted=interrupted, notes=(*prepared.plan.notes, *report.notes))
         if prepared.scoring.forecast and (report.can_be_forecast or self.results):
             report = informed(report, self.results, report.sample.task.name)
         report = replace(report, seconds=time.perf_counter() - start)
@@ -256,9 +256,9 @@ class _RankRun:
     def _outcomes(
         self, prepared: PreparedRun, here: CandidateRun
     ) -> Generator[tuple[PlannedModel, list[RankedModel]], None, None]:
-        """Yield what became of each candidate, one model per layer.
+        """Yield the result of each candidate, one model per layer.
 
-        An engine that works elsewhere gets those whose features are to be made; the others need no worker.
+        An engine that runs elsewhere gets only the candidates whose features have to be extracted.
         """
         models = prepared.plan.models
         places = {one.name: number for number, one in enumerate(models, start=1)}
@@ -267,10 +267,13 @@ class _RankRun:
             number = places[work.name]
             self.listener.started(models[number - 1], number, len(models))
 
-        away = [one for one in models if self.engine.elsewhere and one.state not in ("cached", "failed")]
-        away = [one for one in away if one.checkpoint is not None and one.checkpoint.held is None]
-        handed_out = {one.name for one in away}
-        own = [Work(one.name, partial(here.outcome, one)) for one in models if one.name not in handed_out]
+        def goes_away(model: PlannedModel) -> bool:
+            checkpoint = model.checkpoint
+            to_run = self.engine.elsewhere and model.state not in ("cached", "failed")
+            return to_run and checkpoint is not None and checkpoint.held is None
+
+        away = [one for one in models if goes_away(one)]
+        own = [Work(one.name, partial(here.outcome, one)) for one in models if not goes_away(one)]
         for done in (Here() if self.engine.elsewhere else self.engine).run(own, began):
             yield models[places[done.work.name] - 1], done.value
         if away:
@@ -290,19 +293,19 @@ class _RankRun:
         return Work(model.name, action, weights, gpu=self.options.extract.device != "cpu")
 
     def _received(self, model: PlannedModel, done: Finished, examples: int) -> list[RankedModel]:
-        """Return what a worker made of a candidate; its features are kept for this run from here on."""
+        """Return the result of a worker; its features stay in the cache for the rest of this run."""
         found: list[RankedModel] = done.value or [failed_model(replace(model, failure=done.failure))]
         if any(one.status == "ok" for one in found):
             self.listener.examples(model, examples)
             if model.cached(self.cache) is None:
                 raise OptionError(
-                    f"A worker kept the features of {model.name} in {self.cache.folder}, and on this computer they are "
-                    f"not there: name a folder that all workers share ({HOME_VARIABLE})."
+                    f"A worker wrote the features of {model.name} to {self.cache.folder}, and on this computer they "
+                    f"are not there: name a folder that all workers share ({HOME_VARIABLE})."
                 )
         return found
 
     def _scored(self, prepared: PreparedRun, outcomes: Mapping[str, list[RankedModel]]) -> Scored:
-        """Return the outcomes in the order of the plan, whoever came first."""
+        """Return the results in the order of the plan."""
         scored = Scored()
         for model in prepared.plan.models:
             there = model.cached(self.cache)
@@ -314,14 +317,14 @@ class _RankRun:
         return scored
 
     def _report(self, prepared: PreparedRun, scored: Scored, *, everywhere: bool) -> RankReport:
-        """Return the report; the main process has it, and gives it to the others unless they are being ended."""
-        if not everywhere or self.processes.count == 1:
+        """Return the report, which the main process makes and sends to the others unless interrupted."""
+
+        def made() -> RankReport:
             return make_report(prepared.sample, scored, prepared.scoring, self.options)
-        own = self.processes.together(
-            lambda: (
-                make_report(prepared.sample, scored, prepared.scoring, self.options) if self.processes.is_main else None
-            )
-        )
+
+        if not everywhere or self.processes.count == 1:
+            return made()
+        own = self.processes.together(lambda: made() if self.processes.is_main else None)
         small = None if own is None else replace(own, sample=prepared.sample.without_examples())
         received = self.processes.from_main(small)
         assert received is not None
@@ -334,6 +337,6 @@ class _RankRun:
         return labelled(cached, layer, sample)
 
     def _scores_ahead(self, prepared: PreparedRun) -> ScoresAhead:
-        """Return the scores of candidates whose features are there, on their way in the background."""
+        """Return what scores the candidates with cached features in the background."""
         ready = [] if self.processes.count > 1 else [one for one in prepared.plan.models if one.state == "cached"]
         return ScoresAhead({one.name: partial(self._here(prepared).scored_ahead, one) for one in ready})

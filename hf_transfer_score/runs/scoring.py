@@ -1,4 +1,4 @@
-"""From features in the cache to scored models, and from these to a report."""
+"""From cached features to scored models, and from these to a report."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ BASELINES = ("parameter_count", "feature_width", "downloads")
 
 @dataclass(frozen=True)
 class Scoring:
-    """Which metrics are computed, and which of them decide.
+    """Which metrics are computed, and which of them decide the order.
 
     Attributes:
-        metrics: all metrics, baselines included.
-        headline: names of those whose mean rank is the ranking where nothing is forecast.
+        metrics: all metrics, including baselines.
+        headline: names of those whose mean rank is the order without a forecast.
         forecast: whether the order is that of the forecast.
     """
 
@@ -44,12 +44,12 @@ class Scoring:
 def choose_scoring(
     sample: LabelledSample, metrics: MetricChoice = None, headline: Sequence[str] | None = None
 ) -> Scoring:
-    """Return the metrics to compute on a sample; trivial baselines always stand beside them.
+    """Return the metrics to compute on a sample; trivial baselines are always added.
 
     Args:
         sample: its task says whether there are labels or targets.
-        metrics: as for `score_features`; None for those that the forecast weighs.
-        headline: the metrics whose mean rank decides; None for the forecast of all, and for regression for the first.
+        metrics: as for `score_features`; None for those that the forecast uses.
+        headline: the metrics whose mean rank decides; None for the forecast, or for regression the first metric.
     """
     truth = sample.task.truth
     chosen = choose_metrics(USUAL[truth] if metrics is None else metrics)
@@ -76,7 +76,7 @@ def _headline(chosen: Sequence[Metric], truth: str, headline: Sequence[str] | No
 
 @dataclass(frozen=True)
 class Ready:
-    """Features that were scored: the folder they are kept in (None for no place), their layer, and what reads them."""
+    """Features that were scored: the folder they are kept in, if any, their layer, and a function that reads them."""
 
     folder: Path | None
     layer: str
@@ -85,7 +85,7 @@ class Ready:
 
 @dataclass
 class Scored:
-    """The models so far, and what the bootstrap needs of each that was scored."""
+    """The models so far, and the features of those that were scored, for the bootstrap."""
 
     models: dict[str, RankedModel] = field(default_factory=dict)
     ready: dict[str, Ready] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Scored:
 def score_layer(
     model: RankedModel, cached: CachedFeatures, layer: str, sample: LabelledSample, scoring: Scoring
 ) -> RankedModel:
-    """Return a model with the scores of one layer; features that cannot be scored are a failure."""
+    """Return a model with the scores of one layer, or with a failure if they cannot be computed."""
     try:
         scores = score_features(
             cached.features[layer],
@@ -116,14 +116,14 @@ def score_layer(
 
 
 def labelled(cached: CachedFeatures, layer: str, sample: LabelledSample) -> LabelledFeatures:
-    """Return the features of a layer with the truth of the sample."""
+    """Return the features of a layer with the labels or targets of the sample."""
     return LabelledFeatures(
         cached.features[layer], sample.labels, targets=sample.targets, source_probs=cached.source_probs
     )
 
 
 def unscored_model(model: PlannedModel, cached: CachedFeatures, layer: str, *, from_cache: bool) -> RankedModel:
-    """Return what is known of a model whose features are there, without scores."""
+    """Return a model whose features are cached, without scores."""
     meta, several = cached.meta, len(cached.features) > 1
     checkpoint = model.checkpoint
     return RankedModel(
@@ -143,7 +143,7 @@ def unscored_model(model: PlannedModel, cached: CachedFeatures, layer: str, *, f
 
 
 def failed_model(model: PlannedModel) -> RankedModel:
-    """Return a model with a failure, or one that was not reached."""
+    """Return a model that failed, or that was not reached."""
     checkpoint = model.checkpoint
     return RankedModel(
         name=model.name,
@@ -160,15 +160,15 @@ def failed_model(model: PlannedModel) -> RankedModel:
 
 
 def make_report(sample: LabelledSample, scored: Scored, scoring: Scoring, options: RankOptions) -> RankReport:
-    """Return the ranking of what was scored, with the bootstrap behind its ranges."""
+    """Return the ranking of the scored models, with the bootstrap for its ranges."""
     ranking = ranked(scored.models, scoring.metrics, scoring.headline)
     ranking = ranking.with_replicates(_bootstrap(scored, scoring, ranking, options), scoring.metrics, options.level)
     wide = [name for name, one in scored.models.items() if one.extraction.get("source_probs_left_out")]
-    notes = [f"Source probabilities of too wide heads were not kept: {', '.join(wide)}."] if wide else []
+    notes = [f"Source probabilities were not kept because the heads are too wide: {', '.join(wide)}."] if wide else []
     notes += [f"{name}: {one.extraction['note']}." for name, one in scored.models.items() if "note" in one.extraction]
     unknown = [name for name, one in scored.models.items() if one.status == "ok" and one.throughput is None]
     if options.min_throughput is not None and unknown:
-        notes.append(f"How many examples a second they read is not known, so they stay: {', '.join(unknown)}.")
+        notes.append(f"Kept although their examples per second are not known: {', '.join(unknown)}.")
     return RankReport.on(sample, ranking, tuple(notes))
 
 

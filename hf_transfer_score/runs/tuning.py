@@ -1,4 +1,4 @@
-"""One candidate of a verification: loaded afresh and fine-tuned with each seed, in this process or in a worker's."""
+"""One candidate of a verification: loaded and fine-tuned once per seed, in this process or in a worker."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from hf_transfer_score.text import json_text
 from hf_transfer_score.untrusted import parse_json
 
 TUNED = "tuned.json"
-"""The measurements, as a worker leaves them where no folder is shared."""
+"""The file with the measurements, from a worker that shares no folder."""
 
 Loading = tuple[Callable[[], Backbone], Callable[[], Any]]
-"""What loads a candidate, and what frees the disk of it."""
+"""A function that loads a candidate, and one that frees the disk space of its files."""
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What came of fine-tuning a candidate: a measurement for each seed, and the kind and reason of what ended them."""
+    """The measurements of a candidate by seed, and the kind and reason of a failure that ended them."""
 
     measured: Mapping[int, FineTuningResult]
     failure: tuple[str, str] | None = None
@@ -38,16 +38,7 @@ class Tuned:
 
 @dataclass(frozen=True)
 class TuneCandidate:
-    """The fine-tuning of one candidate as a worker gets it.
-
-    Attributes:
-        model: the candidate.
-        sample: the file of the rows to train on.
-        test: the file of the rows to test on.
-        recipe: how.
-        seeds: one measurement each.
-        free_disk: remove the weights behind it where they are downloaded for it.
-    """
+    """The fine-tuning of one candidate, as a worker gets it."""
 
     model: PlannedModel
     sample: Path
@@ -57,7 +48,7 @@ class TuneCandidate:
     free_disk: bool
 
     def __call__(self) -> Tuned:
-        """Return the measurements, in whatever process this is."""
+        """Return the measurements."""
         measured: dict[int, FineTuningResult] = {}
         train, test = loaded_sample(self.sample), loaded_sample(self.test)
         free: Callable[[], Any] = lambda: None  # noqa: E731
@@ -68,7 +59,7 @@ class TuneCandidate:
                     measured[seed] = fine_tune(load, train, test, self.recipe, seed)
         except LabelsError:
             raise
-        except Exception as error:  # noqa: BLE001  # what a library raises for one model is no reason to end the run
+        except Exception as error:  # noqa: BLE001  # a library's error on one model must not end the run
             return Tuned(measured, why(error))
         finally:
             free()
@@ -77,22 +68,22 @@ class TuneCandidate:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What it reads besides the checkpoint: the rows to train and to test on."""
+        """Files that it reads besides the checkpoint: the training and test rows."""
         return self.sample, self.test
 
     @property
     def bound(self) -> str:
-        """Why it can be done on this computer only."""
+        """Why it can run on this computer only."""
         return only_here(self.model)
 
     def leave(self, files: Sequence[Path], folder: Path) -> None:
-        """Leave the measurements for `take`."""
+        """Write the measurements for `take`."""
         found = replace(self, sample=files[0], test=files[1])()
         plain = {"measured": {str(seed): asdict(one) for seed, one in found.measured.items()}, "failure": found.failure}
         (folder / TUNED).write_text(json_text(plain), encoding="utf-8")
 
     def take(self, folder: Path) -> Tuned:
-        """Return the measurements that were left."""
+        """Return the measurements that a worker wrote."""
         plain = parse_json((folder / TUNED).read_bytes())
         measured = {
             seed: measured_from(plain["measured"][str(seed)]) for seed in self.seeds if str(seed) in plain["measured"]
@@ -102,20 +93,20 @@ class TuneCandidate:
 
 
 def measured_from(plain: Mapping[str, Any]) -> FineTuningResult:
-    """Return a measurement from plain values, or raise what says that these are none."""
+    """Return a measurement from plain values, or raise an error if they are not one."""
     notes = tuple(str(note) for note in plain["notes"])
     found = FineTuningResult(**{**plain, "notes": notes})
     for one in fields(found):
         value = getattr(found, one.name)
         if one.name != "notes" and not (value is None or isinstance(value, int | float | str)):
-            raise UnreadableError(f"{one.name} has a value of another kind")
+            raise UnreadableError(f"{one.name} has a value of the wrong type")
     if not 0 <= found.accuracy <= 1:
         raise UnreadableError(f"an accuracy of {found.accuracy}")
     return found
 
 
 def loading(model: PlannedModel, task: Task, *, free_disk: bool) -> Loading:
-    """Return what loads a candidate afresh, whose weights are downloaded now where they are not here."""
+    """Return what loads a candidate; its weights are downloaded now if needed."""
     assert model.checkpoint is not None
     kind = all_kinds()[model.kind or ""]
     fetched = fetch(model.checkpoint, kind.files(model.checkpoint.repository, model.options))
@@ -123,15 +114,15 @@ def loading(model: PlannedModel, task: Task, *, free_disk: bool) -> Loading:
 
 
 def weights_of(model: PlannedModel) -> int:
-    """Return the bytes of a candidate's files, also of one whose features are in the cache."""
+    """Return the bytes of a candidate's files, even if its features are cached."""
     assert model.checkpoint is not None
     repository = model.checkpoint.repository
     return repository.bytes_of(all_kinds()[model.kind or ""].files(repository, model.options))
 
 
 def why(error: Exception) -> tuple[str, str]:
-    """Return the kind of a failure and its reason."""
-    if isinstance(error, OptionError):  # a block that this architecture does not have
+    """Return the kind and the reason of a failure."""
+    if isinstance(error, OptionError):  # such as a block that this architecture does not have
         return "bad_input", str(error)
     failure = error if isinstance(error, CheckpointError) else as_checkpoint_error(error)
     return failure.kind, str(failure)

@@ -43,7 +43,7 @@ class VerifyOptions:
     test_samples: int = 1000
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense before anything is read."""
+        """Refuse values that make no sense before anything is read."""
         for name in ("top", "test_samples"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name}={getattr(self, name)}: expected at least 1.")

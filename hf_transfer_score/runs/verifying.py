@@ -1,4 +1,4 @@
-"""A ranking held against fine-tuning: the best candidates are fine-tuned on the very sample they were ranked by."""
+"""A ranking compared with fine-tuning: the best candidates are fine-tuned on the sample they were ranked on."""
 
 from __future__ import annotations
 
@@ -53,26 +53,26 @@ from hf_transfer_score.sampling.sample import LabelledSample
 
 
 class VerifyListener:
-    """Hears how the fine-tuning goes on; nothing by default."""
+    """Is told how the fine-tuning proceeds; does nothing by default."""
 
     def ranked(self, report: RankReport, test: LabelledSample, names: Sequence[str]) -> None:
-        """The ranking and the test rows are there; these candidates will be fine-tuned."""
+        """Called when the ranking and the test rows are known, with the candidates that will be fine-tuned."""
 
     def stage(self, name: str, seed: int, words: str) -> None:
-        """A candidate is at some stage with a seed."""
+        """Called when a candidate reaches a stage with a seed."""
 
     def expected(self, time: ExpectedTime) -> None:
-        """The first passes tell how long everything takes."""
+        """Called when the first epochs show how long everything will take."""
 
     def measured(self, name: str, seed: int, measured: FineTuningResult, *, before: bool) -> None:
-        """A seed is done, now or by an earlier run."""
+        """Called when a seed is measured, now or by an earlier run."""
 
     def failed(self, verified: Verified) -> None:
-        """A candidate cannot be fine-tuned."""
+        """Called when a candidate cannot be fine-tuned."""
 
 
 class _Planned(Listener):
-    """Passes everything on, and keeps the plan: it knows where the weights of each candidate are."""
+    """Passes all events on, and keeps the plan."""
 
     def __init__(self, inner: Listener) -> None:
         self.models: dict[str, PlannedModel] = {}
@@ -82,7 +82,6 @@ class _Planned(Listener):
         self.ranking, self._inner = inner.ranking, inner  # type: ignore[method-assign]
 
     def planned(self, plan: Plan) -> None:
-        """Keep the plan."""
         self.models = {model.name: model for model in plan.models}
         self._inner.planned(plan)
 
@@ -102,23 +101,23 @@ def verify(
     save: str | Path | None = None,
     engine: str | Engine = HERE,
 ) -> VerifyReport:
-    """Rank checkpoints for a dataset, fine-tune the best on the very sample, and say how well the ranking predicted.
+    """Rank checkpoints for a dataset, fine-tune the best on the same sample, and tell how well the ranking predicted.
 
-    A candidate that cannot be fine-tuned is a row with the reason. Ctrl-C ends the fine-tuning, and what was measured
-    is in the report. With `save`, each accuracy is a record as soon as it is there, and none is measured twice.
+    A candidate that cannot be fine-tuned is a row with the reason. Ctrl-C ends the fine-tuning; the report holds the
+    accuracies so far. With `save`, each accuracy is stored at once, and none is measured twice.
 
     Args:
-        dataset: as for `rank`, and so are models, options, metrics, headline, search, listener and folder.
+        dataset: as for `rank`, like models, options, metrics, headline, search, listener and folder.
         models: the candidates.
         options: how they are ranked.
         how: how they are fine-tuned and tested.
         metrics: what they are ranked by.
         headline: the metrics that decide the order.
         search: a search of the Hub for more candidates.
-        listener: hears how the ranking goes on.
-        heard: hears how the fine-tuning goes on.
+        listener: a listener for progress events of the ranking.
+        heard: a listener for progress events of the fine-tuning.
         folder: where samples and features are kept.
-        save: a folder that takes the records of the scores and of the accuracies.
+        save: a folder for the records of scores and accuracies.
         engine: where candidates are scored and fine-tuned, as for `rank`.
 
     Example:
@@ -132,12 +131,12 @@ def verify(
     Raises:
         OptionError: the task cannot be fine-tuned, or an option makes no sense.
         DatasetError: the dataset cannot be sampled, or no row is left to test on.
-        Interrupted: the run was ended by hand while it ranked.
+        Interrupted: the run was interrupted during the ranking.
     """
     options, how, folder = options or RankOptions(), how or VerifyOptions(), Path(folder or home())
     save = None if save is None else Path(save)
     if Processes.current().count > 1:
-        raise OptionError("verify fine-tunes in one process: start it without a launcher.")
+        raise OptionError("verify fine-tunes in one process: run it without a launcher.")
     if options.backbone.layer == "all":
         raise OptionError('layer="all" gives several features for each model, and fine-tuning takes one.')
     kept = _Planned(listener or Listener())
@@ -154,40 +153,32 @@ def verify(
             engine=running,
         )
         check_task(report.sample)
-        test = _test_rows(dataset, report.sample, options, how, folder)
+        places: dict[str, Any] = {"folder": folder / "samples", "refresh": options.refresh}
+        with quiet_client():
+            test = held_out(
+                dataset, report.sample, options.sample, split=how.test_split, count=how.test_samples, **places
+            )
         recipe = how.recipe_for(report.sample)
         codes, _, _ = codes_of(report.sample, test)
         split_rows(codes, recipe.validation_share, 0)  # labels that cannot be divided fail here, not once a model
         if save is not None:
             report.save(save)
-        told = heard or VerifyListener()
-        run = _Verifying(report, test, recipe, how, kept.models, told, save, options.free_disk, folder, running)
-        return run.run()
-
-
-def _test_rows(
-    dataset: Any, train: LabelledSample, options: RankOptions, how: VerifyOptions, folder: Path
-) -> LabelledSample:
-    with quiet_client():
-        return held_out(
-            dataset,
-            train,
-            options.sample,
-            split=how.test_split,
-            count=how.test_samples,
-            folder=folder / "samples",
-            refresh=options.refresh,
-        )
+        metrics_of = {seed: truth_metric(recipe, seed, test) for seed in how.seeds}
+        told, free = heard or VerifyListener(), options.free_disk
+        return _Verifying(
+            report, test, recipe, metrics_of, how.top, kept.models, told, save, free, folder, running
+        ).run()
 
 
 @dataclass
 class _Verifying:
-    """What stays the same while candidates are fine-tuned."""
+    """A verification after its ranking; `metrics` holds the truth metric of each seed."""
 
     report: RankReport
     test: LabelledSample
     recipe: Recipe
-    how: VerifyOptions
+    metrics: Mapping[int, RecordedMetric]
+    top: int
     planned: Mapping[str, PlannedModel]
     heard: VerifyListener
     save: Path | None
@@ -196,7 +187,7 @@ class _Verifying:
     engine: Engine
 
     def run(self) -> VerifyReport:
-        names = list(self.report.ranks)[: self.how.top]
+        names = list(self.report.ranks)[: self.top]
         like = one_of_each(self.report)
         self.heard.ranked(self.report, self.test, names)
         pace = self._pace({name: like[name] for name in names})
@@ -224,27 +215,29 @@ class _Verifying:
         return VerifyReport(self.report, self.recipe, self.test, found, agreements, ceiling, everything, interrupted)
 
     def _pace(self, likes: Mapping[str, Record]) -> Pace:
-        """Return what times the first passes of the measurements that were not made before."""
-        metrics = [truth_metric(self.recipe, seed, self.test) for seed in self.how.seeds]
-        waiting = {name: sum(self._before(like, one) is None for one in metrics) for name, like in likes.items()}
-        train, share = len(self.report.sample), self.recipe.validation_share
-        chosen = max(1, round(share * train))
+        """Return what times the first epochs of the measurements that are still to be made."""
+        waiting = {name: len(self._missing(like)) for name, like in likes.items()}
+        train = len(self.report.sample)
+        chosen = max(1, round(self.recipe.validation_share * train))
         rows = RowCounts(train - chosen, chosen, len(self.test))
-        return Pace(self.report.models, waiting, self.recipe, rows, len(metrics), self.heard.expected)
+        return Pace(self.report.models, waiting, self.recipe, rows, len(self.metrics), self.heard.expected)
 
-    def _before(self, like: Record, metric: RecordedMetric) -> FineTuningResult | None:
-        """Return what an earlier run measured."""
-        return None if self.save is None else measured_before(self.save, like, metric)
+    def _before(self, like: Record, seed: int) -> FineTuningResult | None:
+        """Return the measurement of an earlier run."""
+        return None if self.save is None else measured_before(self.save, like, self.metrics[seed])
+
+    def _missing(self, like: Record) -> tuple[int, ...]:
+        """Return the seeds that an earlier run did not measure."""
+        return tuple(seed for seed in self.metrics if self._before(like, seed) is None)
 
     def _model(self, name: str, like: Record, found: dict[str, Verified], pace: Pace) -> None:
-        """Measure a candidate with every seed; what is measured is in `found` at once."""
+        """Measure a candidate with every seed, and put each result into `found` at once."""
         measured: dict[int, FineTuningResult] = {}
         free: Callable[[], Any] = lambda: None  # noqa: E731
         try:
             load: Callable[[], Backbone] | None = None
-            for seed in self.how.seeds:
-                metric = truth_metric(self.recipe, seed, self.test)
-                before = self._before(like, metric)
+            for seed in self.metrics:
+                before = self._before(like, seed)
                 if before is None and load is None:
                     self.heard.stage(name, seed, "loading")
                     planned = self.planned[self.report.models[name].model]
@@ -255,7 +248,7 @@ class _Verifying:
                 self._keep(name, like, seed, one, before=before is not None)
         except LabelsError:
             raise
-        except Exception as error:  # noqa: BLE001  # what a library raises for one model is no reason to end the run
+        except Exception as error:  # noqa: BLE001  # a library's error on one model must not end the run
             found[name] = Verified(name, "failed", dict(measured), *why(error))
             self._failed(found[name], like)
         finally:
@@ -263,21 +256,15 @@ class _Verifying:
             release_memory()
 
     def _keep(self, name: str, like: Record, seed: int, measured: FineTuningResult, *, before: bool) -> None:
-        """Store what was measured now, and tell of it."""
+        """Store a new measurement, and report it."""
         if self.save is not None and not before:
-            metric = truth_metric(self.recipe, seed, self.test)
-            save_truth(self.save, readable(truth_record(like, metric, measured)))
+            save_truth(self.save, readable(truth_record(like, self.metrics[seed], measured)))
         self.heard.measured(name, seed, measured, before=before)
 
     def _can_go_away(self, name: str) -> bool:
-        """Whether a worker may have a candidate; a model in memory stays in this process."""
+        """Whether a worker can take a candidate; a model in memory stays in this process."""
         checkpoint = self.planned[self.report.models[name].model].checkpoint
         return self.engine.elsewhere and checkpoint is not None and checkpoint.held is None
-
-    def _missing(self, like: Record) -> tuple[int, ...]:
-        """Return the seeds with which a candidate was not measured before."""
-        metrics = {seed: truth_metric(self.recipe, seed, self.test) for seed in self.how.seeds}
-        return tuple(seed for seed, metric in metrics.items() if self._before(like, metric) is None)
 
     def _elsewhere(self, likes: Mapping[str, Record], found: dict[str, Verified]) -> None:
         """Have candidates measured by workers."""
@@ -297,12 +284,12 @@ class _Verifying:
                 self._received(done, likes[done.work.name], found)
 
     def _received(self, done: Finished, like: Record, found: dict[str, Verified]) -> None:
-        """Take what a worker measured, beside what was measured before."""
+        """Add the measurements of a worker to those of earlier runs."""
         name, measured = done.work.name, dict[int, FineTuningResult]()
         failure = None if done.failure is None else why(done.failure)
         tuned: Tuned = done.value or Tuned({}, failure)
-        for seed in self.how.seeds:
-            before = self._before(like, truth_metric(self.recipe, seed, self.test))
+        for seed in self.metrics:
+            before = self._before(like, seed)
             one = before or tuned.measured.get(seed)
             if one is not None:
                 measured[seed] = one
@@ -313,13 +300,12 @@ class _Verifying:
             self._failed(found[name], like)
 
     def _failed(self, verified: Verified, like: Record) -> None:
-        """Tell that a candidate cannot be fine-tuned, and store it for the seed that failed; it is tried again."""
+        """Report a failure, and store it for the seed that failed; the next run tries it again."""
         if self.save is not None:
-            seed = next(one for one in self.how.seeds if one not in verified.measured)
-            metric = truth_metric(self.recipe, seed, self.test)
+            seed = next(one for one in self.metrics if one not in verified.measured)
             reason = without_places(verified.reason or "no reason is known")
             with suppress(OSError, NoSpaceError):  # such as a full disk, which may be why it failed
-                save_truth(self.save, failed_record(like, metric, verified.kind or "error", reason))
+                save_truth(self.save, failed_record(like, self.metrics[seed], verified.kind or "error", reason))
         self.heard.failed(verified)
 
     def _measure(self, name: str, seed: int, load: Callable[[], Backbone] | None, pace: Pace) -> FineTuningResult:

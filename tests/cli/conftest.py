@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
 from hf_transfer_score.cli import main
 from tests.cli.pool import LABELS, POOL
+from tests.cli.rank_pool import TOY, write_dataset
 
 
 @pytest.fixture
@@ -15,6 +17,18 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def bank(tmp_path, monkeypatch):
+    """A folder to be in, with a dataset of texts, and the kind of checkpoint that counts letters."""
+    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path / "bank.jsonl")
+    register_backbone(TOY)
+    yield tmp_path
+    unregister_backbone("toy")
 
 
 @pytest.fixture

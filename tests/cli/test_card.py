@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
-from hf_transfer_score.cli import main
 from hf_transfer_score.records.record import Record
-from tests.cards.made import PETS, pool, scores, write
-from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
+from tests.cards.made import PETS, pool, scores, truth, write
+from tests.cli.rank_pool import write_checkpoint
 
 
 @pytest.fixture
@@ -22,63 +21,61 @@ def results(tmp_path):
     return str(write(tmp_path / "results", pool()).folder)
 
 
-def call(capsys, *words):
-    """Return the status, and what was printed on both streams."""
-    status = main(["card", *words])
-    return status, *capsys.readouterr()
+@pytest.fixture
+def card(run):
+    """Run the command: exit status, output, error output."""
+    return lambda *words: run("card", *words)
 
 
-def test_the_card_is_printed(capsys, results):
-    status, text, errors = call(capsys, "owner/model", "--results", results)
+def test_the_card_is_printed(card, results):
+    status, text, errors = card("owner/model", "--results", results)
     assert status == 0 and not errors
     assert text.startswith("---\nmodel-index:\n- name: model\n") and "**Expected place 2 of 3 after fine-tuning" in text
-    bare = call(capsys, "owner/model", "--results", results, "--no-metadata")[1]
+    bare = card("owner/model", "--results", results, "--no-metadata")[1]
     assert bare.startswith("# owner/model\n") and text.endswith(bare)
 
 
-def test_without_results_the_records_of_the_package_are_read(capsys):
-    status, text, _ = call(capsys, "pixels")
+def test_without_results_the_records_of_the_package_are_read(card):
+    status, text, _ = card("pixels")
     assert status == 0 and "scikit-learn digits" in text
 
 
-def test_json_holds_the_section_and_the_metadata(capsys, results):
-    found = json.loads(call(capsys, "owner/model", "--results", results, "--json")[1])
-    text = call(capsys, "owner/model", "--results", results)[1]
+def test_json_holds_the_section_and_the_metadata(card, results):
+    found = json.loads(card("owner/model", "--results", results, "--json")[1])
+    text = card("owner/model", "--results", results)[1]
     assert found["section"] in text and found["model"] == "owner/model"
     assert yaml.safe_load(text.split("---\n")[1])["model-index"] == found["model-index"]
 
 
-def test_a_file_gets_the_section_once(capsys, results, tmp_path):
+def test_a_file_gets_the_section_once(card, results, tmp_path):
     out = tmp_path / "new" / "card.md"
     words = ("owner/model", "--results", results, "--out", str(out))
-    assert call(capsys, *words)[:2] == (0, f"Wrote {out}\n")
+    assert card(*words)[:2] == (0, f"Wrote {out}\n")
     first = out.read_bytes()
-    assert call(capsys, *words)[:2] == (0, f"Nothing to do: {out} says the same already\n")
+    assert card(*words)[:2] == (0, f"Nothing to do: {out} is up to date\n")
     assert out.read_bytes() == first
     out.write_bytes(b"---\r\nlicense: mit # theirs\r\n---\r\n# Mine\r\n")
-    assert call(capsys, *words)[0] == 0
+    assert card(*words)[0] == 0
     text = out.read_bytes()
     assert text.startswith(b"---\r\nlicense: mit # theirs\r\nmodel-index:") and b"\r\n# Mine\r\n" in text
     assert text.count(b"\n") == text.count(b"\r\n")
 
 
-def test_one_dataset_can_be_chosen(capsys, tmp_path):
-    from dataclasses import replace
-
+def test_one_dataset_can_be_chosen(card, tmp_path):
     other = replace(PETS, id="team/cars", fingerprint="c" * 32)
     folder = str(write(tmp_path, [*scores(), *scores(dataset=other)]).folder)
-    both = call(capsys, "owner/model", "--results", folder)[1]
-    one = call(capsys, "owner/model", "--results", folder, "--dataset", "team/cars")[1]
+    both = card("owner/model", "--results", folder)[1]
+    one = card("owner/model", "--results", folder, "--dataset", "team/cars")[1]
     assert "team/pets" in both and "team/cars" in both and "team/pets" not in one and "team/cars" in one
-    status, _, errors = call(capsys, "owner/model", "--results", folder, "--dataset", "team/dogs")
-    assert status == 1 and "has no record of owner/model on team/dogs. It has some on: team/cars, team/pets" in errors
+    status, _, errors = card("owner/model", "--results", folder, "--dataset", "team/dogs")
+    assert status == 1 and "has no record of owner/model on team/dogs, only on: team/cars, team/pets" in errors
 
 
-def test_metric_cards(capsys, tmp_path):
-    status, text, _ = call(capsys, "--metric", "ncti")
+def test_metric_cards(card, tmp_path):
+    status, text, _ = card("--metric", "ncti")
     assert status == 0 and "| `vc` |" in text and "↓ lower" in text
-    assert json.loads(call(capsys, "--metric", "ncti", "--json")[1]) == {"metric": "ncti", "card": text}
-    assert call(capsys, "--metric", "nctl")[0] == 2
+    assert json.loads(card("--metric", "ncti", "--json")[1]) == {"metric": "ncti", "card": text}
+    assert card("--metric", "nctl")[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -86,39 +83,37 @@ def test_metric_cards(capsys, tmp_path):
     [
         ((), "name a MODEL, or a metric"),
         (("a/b", "--metric", "face"), "name a MODEL, or a metric"),
-        (("a/b", "--create-pr"), "give both"),
+        (("a/b", "--create-pr"), "use both"),
         (("--metric", "face", "--push"), "are for models"),
-        (("a/b", "--push", "--out", "x.md"), "give one of them"),
-        (("a/b", "--eval-task", "x"), "give both"),
+        (("a/b", "--push", "--out", "x.md"), "use one of them"),
+        (("a/b", "--eval-task", "x"), "use both"),
         (("pixels", "--push"), "'pixels' is not a model on the Hub"),
         (("pixels", "--results", "nothing://x"), "is not a place of results"),
         (("pixels", "--eval-results"), "is not a dataset on the Hub"),
         (("pca_16", "--eval-results", "--dataset", "scikit-learn digits 5-9"), "is not a dataset on the Hub"),
     ],
 )
-def test_wrong_usage(capsys, words, message):
-    status, text, errors = call(capsys, *words)
+def test_wrong_usage(card, words, message):
+    status, text, errors = card(*words)
     assert status == 2 and not text and message in errors and errors.startswith("error: ")
 
 
-def test_places_without_records_say_so(capsys, tmp_path):
-    status, _, errors = call(capsys, "a/b", "--results", str(tmp_path / "gone"))
+def test_places_without_records_say_so(card, tmp_path):
+    status, _, errors = card("a/b", "--results", str(tmp_path / "gone"))
     assert status == 1 and "There are no results at" in errors
     (tmp_path / "empty").mkdir()
-    status, _, errors = call(capsys, "a/b", "--results", str(tmp_path / "empty"))
-    assert status == 1 and "has no record of a/b. It has none at all." in errors
+    status, _, errors = card("a/b", "--results", str(tmp_path / "empty"))
+    assert status == 1 and "has no record of a/b. It has no records at all." in errors
 
 
-def test_a_file_that_is_no_card_is_left_alone(capsys, results, tmp_path):
+def test_a_file_that_is_no_card_is_left_alone(card, results, tmp_path):
     out = tmp_path / "weights.bin"
     out.write_bytes(b"\xff\xfe\x00")
-    status, _, errors = call(capsys, "owner/model", "--results", results, "--out", str(out))
+    status, _, errors = card("owner/model", "--results", results, "--out", str(out))
     assert status == 1 and "cannot be read as a card" in errors and out.read_bytes() == b"\xff\xfe\x00"
 
 
-def test_measured_accuracies_of_a_benchmark_are_printed(capsys, hub, run_client, hub_environment, tmp_path):
-    from tests.cards.made import truth
-
+def test_measured_accuracies_of_a_benchmark_are_printed(hub, run_client, hub_environment, tmp_path):
     hub.add("team/pets", {"eval.yaml": "tasks:\n- id: cats\n"}, kind="dataset")
     folder = write(tmp_path / "r", [*scores(), truth(0.75)]).folder
     code = f"""
@@ -134,19 +129,6 @@ answer = [status, out.getvalue()]
     assert text.startswith("# .eval_results/hf-transfer-score-team-pets-method-full.yaml\n")
 
 
-@pytest.fixture
-def bank(tmp_path, monkeypatch):
-    """A folder to be in, with a dataset and two checkpoints."""
-    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    write_dataset(tmp_path / "bank.jsonl")
-    write_checkpoint(tmp_path / "clear")
-    write_checkpoint(tmp_path / "noisy", noise=4.0)
-    register_backbone(TOY)
-    yield tmp_path
-    unregister_backbone("toy")
-
-
 OPTIONS = [
     [],
     ["--seed", "3", "--max-samples", "40", "--metrics", "face,knn,feature_width", "--level", "0.8"],
@@ -157,6 +139,8 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_the_command_of_a_card_makes_the_same_records_again(bank, run, options):
+    write_checkpoint(bank / "clear")
+    write_checkpoint(bank / "noisy", noise=4.0)
     assert run("rank", "bank.jsonl", "--models", "./clear", "./noisy", "--save", "first", "--quiet", *options)[0] == 0
     status, text, errors = run("card", "clear", "--results", "./first")
     assert status == 0, errors

@@ -55,9 +55,9 @@ def test_the_table_names_the_layer_to_train(layers):
     lengths = [len(rows[layer][3]) for layer in sorted(values)]
     assert [set(rows[layer][3]) for layer in values] == [{"█"}] * 3
     assert sorted(values, key=values.get) == sorted(values, key=lambda one: lengths[int(one)])
-    assert f"Of the layers 1 to 2, layer {best} has the smallest NC1" in out
-    assert f"Layer-FT would train what ends in layer {best} and a new classifier" in out
-    assert "layer 0 is the embeddings, which no block gives" in out
+    assert f"Layer {best} has the smallest NC1 of the layers 1 to 2, " in out
+    assert f"Layer-FT would train the block that ends in layer {best} and a new classifier" in out
+    assert "layer 0 is the embeddings, before the first block" in out
     assert "60 examples of 60 rows read, 3 classes" in out
 
 

@@ -125,7 +125,7 @@ def test_a_space_is_pushed(parent, hub, hub_environment, name):
 
 def test_records_are_not_for_the_space_of_a_metric(run):
     status, _, err = run("space", "push", "owner/face_transferability", "--metric", "face", "--results", "owner/x")
-    assert status == 2 and "error: --results and --requests are for the leaderboard" in err
+    assert status == 2 and "error: --results and --requests are for the leaderboard;" in err
 
 
 def test_a_push_without_a_token_is_said(run):

@@ -46,7 +46,7 @@ def test_the_table_off_line(run):
     assert "11 models, τ_w 0.843 (90% interval over models 0.62 to 0.97), Kendall τ 0.6727." in out
     for source in GOLDEN["source"].split("; "):
         assert source in out, "where each number is from"
-    assert "add --run to score the nearest checkpoints of the Hub" in out
+    assert "add --run to score the nearest checkpoints on the Hub" in out
 
 
 def test_the_table_as_json(run):
@@ -80,8 +80,8 @@ def test_off_line_nothing_heavy_is_loaded_and_nobody_is_asked(hub, hub_environme
             "error: There is no published table 'ncti-cifar100' (did you mean 'ncti-cifar10'?). Known: ncti-cifar10.",
         ),
         (("zzz",), "error: There is no published table 'zzz'. Known: ncti-cifar10."),
-        (("ncti-cifar10", "--per-class", "5"), "error: --per-class says how models are scored anew; add --run"),
-        (("ncti-cifar10", "--free-disk"), "error: --free-disk says how models are scored anew; add --run"),
+        (("ncti-cifar10", "--per-class", "5"), "error: --per-class says how models are scored again: add --run"),
+        (("ncti-cifar10", "--free-disk"), "error: --free-disk says how models are scored again: add --run"),
         ((), 'Command "reproduce" parameter TABLE requires an argument'),
     ],
 )

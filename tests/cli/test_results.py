@@ -53,7 +53,7 @@ class TestHub:
         )
         assert command(owner, "results", "validate", "owner/results") == (
             0,
-            "owner/results: 3 records, all as they should be.\n",
+            "owner/results: 3 records, all valid.\n",
             "",
         )
         status, out, _ = command(owner, "results", "pull", "owner/results", "--into", "copy", "--json")
@@ -92,7 +92,7 @@ class TestHub:
         status, out, _ = command(owner, "results", "validate", "owner/results")
         assert (status, out) == (1, f"wrong: {SNAPSHOT}: is missing\nowner/results: 3 records, 1 problem.\n")
         assert command(owner, "results", "merge", "--into", "owner/results") == (
-            0, "The table of owner/results is in step with its records.\n", "",
+            0, "The table of owner/results is up to date.\n", "",
         )  # fmt: skip
         assert command(owner, "results", "validate", "owner/results", "--json")[0] == 0
 
@@ -109,12 +109,12 @@ class TestFolders:
             run("results", "pull", "both", "--into", "copy")[1]
             == "Pulled from both into copy: 4 written, 0 unchanged.\n"
         )
-        assert run("results", "validate", "copy")[:2] == (0, "copy: 4 records, all as they should be.\n")
+        assert run("results", "validate", "copy")[:2] == (0, "copy: 4 records, all valid.\n")
         assert (
             run("results", "publish", "more", "results", "--to", "./copy")[1]
             == "Published to copy: 0 written, 4 unchanged.\n"
         )
-        assert "there is no table to bring in step" in run("results", "merge", "--into", "copy")[1]
+        assert "there is no table to update" in run("results", "merge", "--into", "copy")[1]
 
     def test_bad_files_are_named_and_the_others_taken(self, saved, run):
         name = record_path(FAILED)

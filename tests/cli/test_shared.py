@@ -35,7 +35,7 @@ class TestFilesOfFlags:
             ("json: true\ncsv: true", "--json and --csv exclude each other"),
             ("metrics: {face: 1}", "in.yaml: metrics: expected a value, or a list of values, got {'face': 1}."),
             ("metrics:", "in.yaml: metrics: expected a value"),
-            ("- face", "in.yaml: expected a flag and its value on each line"),
+            ("- face", "in.yaml: expected one flag with its value per line"),
             ("a: b: c", "in.yaml is not YAML"),
             ("metrics: !!python/name:os.system", "in.yaml "),
         ],

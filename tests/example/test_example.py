@@ -166,11 +166,11 @@ class TestNames:
             rank("example")
 
     def test_another_dataset_needs_models(self, tmp_path):
-        with pytest.raises(OptionError, match="No model was named: pass ids or folders, or a search"):
+        with pytest.raises(OptionError, match="No model was named: name ids or folders, or search the Hub"):
             plan_rank(str(tmp_path))
 
     def test_layers_are_those_of_one(self):
-        with pytest.raises(OptionError, match="'example' means several checkpoints"):
+        with pytest.raises(OptionError, match="'example' stands for several checkpoints"):
             layer_profile("example", "example")
 
 

@@ -23,7 +23,7 @@ def test_each_pass_is_made_once_between_them(shared_hub, warm):
     made = [name for one in done for name in names if not one.models[name]["from_cache"]]
     assert sorted(made) == names
     assert len({json.dumps(one.report["mean_ranks"]) for one in done}) == 1
-    assert any("which makes the same" in one.err for one in done), "who waits says for whom"
+    assert any("which is computing the same" in one.err for one in done), "who waits says for whom"
     assert not list(warm.home.rglob("*.lock"))
 
 
@@ -34,7 +34,7 @@ def test_a_run_that_is_killed_holds_nobody_up(shared_hub, warm):
     locks = warm.home / "features" / "locks"
     until(lambda: list(locks.glob("*.lock")))
     second = warm.start(*arguments, "--trust-remote-code", "once/slow")
-    until(lambda: second.err.exists() and "which makes the same" in second.err.read_text())
+    until(lambda: second.err.exists() and "which is computing the same" in second.err.read_text())
     assert f"waiting for process {first.pid}," in second.err.read_text()
     first.send(signal.SIGKILL)
     assert first.wait().status == -signal.SIGKILL

@@ -41,7 +41,7 @@ EXPECTED = {
     ),
     "bad/nan": (
         "non_finite",
-        "60 of 60 rows hold features that are not finite, the first is row 0; its weights may be",
+        "60 of 60 rows have features that are not finite, the first is row 0; its weights may be",
     ),
     "bad/lacking": ("corrupt", "lacks 16 of 40 weights: .*; features of random weights would mean nothing"),
     "bad/adapter": (

@@ -2,8 +2,7 @@
 
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.checkpoints.resolve import Checkpoint
-from hf_transfer_score.runs.pace import KnownPace, expected_seconds, paces
-from hf_transfer_score.runs.plan import PlannedModel
+from hf_transfer_score.runs.plan import KnownPace, PlannedModel, expected_seconds, paces
 
 
 def planned(name, state="on disk", kind="timm_images", parameters=10_000_000):

@@ -141,5 +141,5 @@ def test_streams_and_tables_give_the_same_ranking(tmp_path, loaded, data):
 
 
 def test_who_names_no_model_is_told(data):
-    with pytest.raises(OptionError, match="No model was named: pass ids or folders, or a search"):
+    with pytest.raises(OptionError, match="No model was named: name ids or folders, or search the Hub"):
         rank(data)
