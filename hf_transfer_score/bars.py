@@ -21,11 +21,8 @@ from hf_transfer_score.runs.verifying import VerifyListener
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.text import shown
 
-LONGEST = 40
-"""Characters of a name that a bar shows."""
-
-REPORTED = 300
-"""Characters of a reason in the log; the result holds all of it."""
+LONGEST = 40  # characters of a name that a bar shows
+REPORTED = 300  # characters of a reason in the log; the result holds all of it
 
 
 def _bar(*, wanted: bool) -> Any:

@@ -112,8 +112,7 @@ FOOTER_BYTES, FOOTER_SHARE = 8_000_000, 64
 """The footer may have this many bytes, or this fraction of the file if that is more: readers turn one byte into up to a
 hundred in memory. A table of ten thousand columns has a quarter."""
 
-HEAD_FIELDS = 100
-"""Fields of a page header, nested ones included; with statistics there are some thirty."""
+HEAD_FIELDS = 100  # fields of a page header, nested ones included; with statistics there are some thirty
 
 WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 16}
 """Bytes of a value in memory by its physical type; the characters of texts come on top."""
@@ -122,8 +121,7 @@ DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_2 = 0, 2, 3
 DETAILS = {DATA_PAGE: 5, DICTIONARY_PAGE: 7, DATA_PAGE_2: 8}
 """Kinds of pages that hold values, with the header field that gives their number and encoding."""
 
-DELTA_BYTE_ARRAY = 7
-"""An encoding in which each text may repeat all of the previous one."""
+DELTA_BYTE_ARRAY = 7  # an encoding in which each text may repeat all of the previous one
 
 STOP, TRUE, FALSE, BYTE, INT16, INT32, INT64, DOUBLE, BINARY, LIST, STRUCT = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12
 """Kinds of fields."""

@@ -26,8 +26,7 @@ from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreErr
 
 HOME_VARIABLE = "HF_TRANSFER_SCORE_HOME"
 LIMIT_VARIABLE = "HF_TRANSFER_SCORE_CACHE_SIZE"
-DEFAULT_LIMIT = 20 * 10**9
-"""Bytes of features that are kept by default."""
+DEFAULT_LIMIT = 20 * 10**9  # bytes of features that are kept by default
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -44,11 +43,8 @@ CANNOT_ALLOCATE = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 
 BLOCK = 1 << 20
 
-LOOK_SECONDS = 0.1
-"""Between two attempts to take a lock that another process holds."""
-
-HELD = (BlockingIOError, PermissionError)
-"""Raised where another process holds a lock."""
+LOOK_SECONDS = 0.1  # between two attempts to take a lock that another process holds
+HELD = (BlockingIOError, PermissionError)  # raised where another process holds a lock
 
 Notify = Callable[[str], None]
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from hf_transfer_score.errors import OptionError
 
-SHARED = ("seed", "device")
-"""Fields with the same meaning in several dataclasses: one keyword sets them all."""
+SHARED = ("seed", "device")  # fields with the same meaning in several dataclasses: one keyword sets them all
 
 COVERED = {
     ("BackboneOptions", "trust_remote_code"): "the keyword names the trusted models",

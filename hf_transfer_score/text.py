@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import jinja2
 
-Cell = str | float | None
-"""A cell of a table for other programs; None is an empty one."""
+Cell = str | float | None  # A cell of a table for other programs; None is an empty one
 
 BLANKS = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029")
 """Characters that end a line, a column or a page; shown as a space on one line."""
@@ -35,13 +34,11 @@ ASCII_TO_ESCAPE = re.compile("[\x7f-\uffff\U00010000-\U0010ffff]")
 RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Spreadsheets take text that starts with one of these for a formula; some treat full-width characters the same."""
 
-LONGEST = 4000
-"""Characters of a message that are shown; a library's error may quote a whole file."""
+LONGEST = 4000  # characters of a message that are shown; a library's error may quote a whole file
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-SHOWN = 120
-"""Characters of a text that are shown."""
+SHOWN = 120  # characters of a text that are shown
 
 SPECIAL = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)|^[#+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]")
 """Characters with a meaning in Markdown, in the places where they have it."""

@@ -21,8 +21,7 @@ from hf_transfer_score.errors import TransferScoreError, UnreadableError
 EXPANDED_BYTES = 2**30
 """Uncompressed size of a small file: features of this size, and the memory of the metrics, stay within 2 GB."""
 
-USUAL_GROWTH = 4
-"""How many times larger files may grow: features, pixels and texts of real data compress by less."""
+USUAL_GROWTH = 4  # how many times larger files may grow: features, pixels and texts of real data compress by less
 
 HEADER_BYTES, HEADER_ENTRIES = 32_000_000, 100_000
 """Of a .safetensors file: the largest checkpoints have some ten thousand tensors in some megabytes of header."""
@@ -40,8 +39,7 @@ RESULT_BYTES, TABLE_BYTES = 1_000_000, 300_000_000
 PIXELS = 64_000_000
 """Of an image: as floats, the form that many preprocessors use, it takes 768 MB. Nearly all cameras have fewer."""
 
-SIDE = 65_535
-"""Pixels along a side of an image, as in the largest JPEG; resizing a longer one takes minutes."""
+SIDE = 65_535  # pixels along a side of an image, as in the largest JPEG; resizing a longer one takes minutes
 
 SLENDER = 200
 """Largest ratio of the sides of an image: preprocessors resize the shorter side, and a line of single pixels would grow
@@ -50,14 +48,9 @@ to thousands of megapixels. Lines of text reach a ratio of about fifty."""
 PIXELS_AT_ONCE = 48_000_000
 """Of the images that threads decode at the same time, to stay below 2 GB together; a larger one is decoded alone."""
 
-PIXELS_TOGETHER = 16_000_000
-"""Of the decoded images that one thread holds; a usual batch fits whole."""
-
-LARGEST = 2**63
-"""Integers range from -LARGEST to LARGEST - 1, as in the columns of tables."""
-
-LONGEST_NUMBER = 64
-"""Characters of an integer, or of any number in YAML; int() takes quadratic time."""
+PIXELS_TOGETHER = 16_000_000  # of the decoded images that one thread holds; a usual batch fits whole
+LARGEST = 2**63  # integers range from -LARGEST to LARGEST - 1, as in the columns of tables
+LONGEST_NUMBER = 64  # characters of an integer, or of any number in YAML; int() takes quadratic time
 
 LONGEST_REASON = 300
 ABSENT = object()
@@ -98,8 +91,7 @@ class Limits:
 
 
 USUAL = Limits()
-LARGE = Limits(size=50_000_000, values=2_000_000)
-"""For lists of the tensors or files of a large checkpoint."""
+LARGE = Limits(size=50_000_000, values=2_000_000)  # for lists of the tensors or files of a large checkpoint
 
 
 def parse_json(

@@ -20,7 +20,7 @@ from hf_transfer_score.hub.failures import checkpoint_failure, is_offline
 from hf_transfer_score.hub.settings import endpoint_of
 from hf_transfer_score.version import LIBRARY
 
-BYTES_A_PARAMETER = 4
+BYTES_PER_PARAMETER = 4
 HASHED_BYTES = 1 << 20
 READ_AT_ONCE = 4
 

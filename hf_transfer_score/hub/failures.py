@@ -23,14 +23,12 @@ from hf_transfer_score.hub.settings import (
     page_of,
 )
 
-BUSY = 429
-"""The HTTP status for too many requests."""
+BUSY = 429  # the HTTP status for too many requests
 
 TRANSIENT = (408, BUSY, 500, 502, 503, 504)
 LOST = {"TransportError", "ConnectionError", "ChunkedEncodingError", "IncompleteRead", "Timeout", "ProtocolError"}
 NEVER_SENT = {"ConnectError", "ConnectTimeout", "NewConnectionError"}
-INCONSISTENT = "Consistency check failed"
-"""The client's message about a file of unexpected size."""
+INCONSISTENT = "Consistency check failed"  # the client's message about a file of unexpected size
 
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 DAMAGED = "it is damaged on the way; try another network, or the Hub itself instead of a mirror"

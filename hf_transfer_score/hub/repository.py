@@ -42,11 +42,8 @@ if TYPE_CHECKING:
 
     from huggingface_hub import HfApi
 
-READERS = 16
-"""Files that are downloaded in parallel."""
-
-PART = 2**16
-"""Bytes of a file that are read at a time."""
+READERS = 16  # files that are downloaded in parallel
+PART = 2**16  # bytes of a file that are read at a time
 
 OF_ONE_FILE = (400, 404, 410, 414, 416, 422)
 """HTTP statuses that concern one file only, which is missing or has an invalid name."""

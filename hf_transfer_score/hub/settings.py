@@ -12,8 +12,7 @@ from typing import Literal
 
 from hf_transfer_score.errors import OptionError
 
-RepositoryType = Literal["dataset", "model", "space"]
-"""Kinds of repositories, by the names of the Hub's client."""
+RepositoryType = Literal["dataset", "model", "space"]  # kinds of repositories, by the names of the Hub's client
 
 VARIABLE = "HF_TRANSFER_SCORE_HUB_SECONDS"
 DEFAULT_SECONDS = 30.0
@@ -21,14 +20,9 @@ ATTEMPTS = 4
 SHARES = (1 / 30, 3 / 30, 6 / 30)
 """Shares of the time limit to wait before each further attempt: 1, 3 and 6 seconds by default."""
 
-ONE_WAIT = 1 / 3
-"""Share of the time limit that one attempt waits for data."""
-
-DOWNLOADS = 1.5
-"""A download may stall for this many times the limit."""
-
-LEAST_BYTES = 1 << 16
-"""Bytes that must arrive within the limit; fewer do not count as an answer."""
+ONE_WAIT = 1 / 3  # share of the time limit that one attempt waits for data
+DOWNLOADS = 1.5  # a download may stall for this many times the limit
+LEAST_BYTES = 1 << 16  # bytes that must arrive within the limit; fewer do not count as an answer
 
 CONNECT_SECONDS = 10.0
 

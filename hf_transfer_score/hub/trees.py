@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 MOST_FOLDERS = 12
 """New folders that are listed one by one; if there are more, everything is listed, a thousand entries per answer."""
 
-AT_ONCE = 50
-"""Files per request for their last commits."""
-
-MOST_COMMITS = 5000
-"""Commits that are searched for authors; files with an older last commit have none."""
+AT_ONCE = 50  # files per request for their last commits
+MOST_COMMITS = 5000  # commits that are searched for authors; files with an older last commit have none
 
 
 @dataclass

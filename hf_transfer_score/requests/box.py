@@ -20,17 +20,10 @@ from typing import Literal
 
 from hf_transfer_score.errors import OptionError
 
-LOOK = 0.1
-"""Seconds between two checks of a box."""
-
-LOOKS_A_WALK = 10
-"""Checks between two measurements of its disk usage."""
-
-LAST_SECONDS = 10.0
-"""How long to wait for killed processes to end."""
-
-OVERHEAD = 2 * 10**9
-"""Bytes that libraries reserve but do not use; resident memory is watched from outside."""
+LOOK = 0.1  # seconds between two checks of a box
+LOOKS_PER_WALK = 10  # checks between two measurements of its disk usage
+LAST_SECONDS = 10.0  # how long to wait for killed processes to end
+OVERHEAD = 2 * 10**9  # bytes that libraries reserve but do not use; resident memory is watched from outside
 
 PASSED_ON = {
     *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT"),
@@ -43,8 +36,7 @@ PASSED_ON = {
 }
 """Environment variables that a box gets: a list of what is allowed, so that no secret is forgotten."""
 
-SUBREAPER, DEATH_SIGNAL = 36, 1
-"""Numbers of prctl(2)."""
+SUBREAPER, DEATH_SIGNAL = 36, 1  # numbers of prctl(2)
 
 
 @dataclass(frozen=True)
@@ -208,7 +200,7 @@ def _watched(
             return "memory", most
         if time.monotonic() - start > limits.seconds:
             return "time", most
-        if looks % LOOKS_A_WALK == 0 and size_of(folder) > limits.disk:
+        if looks % LOOKS_PER_WALK == 0 and size_of(folder) > limits.disk:
             return "disk", most
         looks += 1
         time.sleep(LOOK)

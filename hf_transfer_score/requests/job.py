@@ -30,11 +30,8 @@ from hf_transfer_score.runs.run import rank
 from hf_transfer_score.sampling.sample import SampleOptions
 from hf_transfer_score.untrusted import Limits, parse_json
 
-PASSING = ("no_network", "download", "no_space")
-"""Kinds of failure that another attempt may avoid."""
-
-QUESTION, ANSWER = "question.json", "answer.json"
-"""Files for the communication between a worker and the box of a job."""
+PASSING = ("no_network", "download", "no_space")  # kinds of failure that another attempt may avoid
+QUESTION, ANSWER = "question.json", "answer.json"  # files for the communication between a worker and the box of a job
 
 ANSWERS = Limits(size=50_000_000, values=50_000, letters=5_000_000)
 """Limits of an answer; each record is a string in it."""

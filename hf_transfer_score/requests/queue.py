@@ -32,11 +32,8 @@ from hf_transfer_score.requests.request import (
 ASKED = ("model", "dataset", "revision", "config", "split", "label_column", "metrics", "asked_by")
 """The fields that the user fills in."""
 
-WAITING = ("pending", "running")
-"""States in which requests count towards the limit of a user."""
-
-LARGEST_FILE = 20_000
-"""Bytes of the file of a request; the longest request has far fewer."""
+WAITING = ("pending", "running")  # states in which requests count towards the limit of a user
+LARGEST_FILE = 20_000  # bytes of the file of a request; the longest request has far fewer
 
 LONGEST_LEASE = 86_400.0
 """Seconds; a claim that ends later than this from now was not made by a worker, and is ignored."""

@@ -24,8 +24,7 @@ SCHEMA_VERSION = 1
 FOLDER = "requests"
 WITHOUT_OWNER = "_"
 
-LONGEST_ID = 96
-"""Characters of an id, the limit of the Hub."""
+LONGEST_ID = 96  # characters of an id, the limit of the Hub
 
 LONGEST_TEXT = 200
 LONGEST_REASON = 2000
@@ -39,7 +38,7 @@ METRIC = re.compile(r"[a-z][a-z0-9_]*")
 WORD = re.compile(r"[a-z][a-z_]*")
 
 SECONDS = 20.0
-BYTES_A_PARAMETER = 4
+BYTES_PER_PARAMETER = 4
 SAFE = ".safetensors"
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 MAIN = re.compile(r"(model|pytorch_model)(-\d+-of-\d+)?\.safetensors")
@@ -333,7 +332,7 @@ def _check_weights(name: str, info: Any, limits: CheckLimits) -> None:
         )
     main = {file: size for file, size in safe.items() if MAIN.fullmatch(file)} or safe
     if None in main.values():
-        total = info.safetensors.total * BYTES_A_PARAMETER if info.safetensors else 0
+        total = info.safetensors.total * BYTES_PER_PARAMETER if info.safetensors else 0
     else:
         total = sum(main.values())
     if total > limits.weight_bytes:

@@ -24,14 +24,9 @@ from hf_transfer_score.requests.request import Request, request_path
 
 Value = TypeVar("Value")
 
-PAUSES = (5.0, 15.0, 60.0, 300.0)
-"""Seconds before each further attempt to reach a place; the last one repeats."""
-
-CLOSED = (400, 401, 403, 404)
-"""HTTP statuses where waiting does not help: the token or the repository is wrong."""
-
-LONGEST_POLL = 10
-"""The pause between polls of an empty queue grows up to this factor."""
+PAUSES = (5.0, 15.0, 60.0, 300.0)  # seconds before each further attempt to reach a place; the last one repeats
+CLOSED = (400, 401, 403, 404)  # HTTP statuses where waiting does not help: the token or the repository is wrong
+LONGEST_POLL = 10  # the pause between polls of an empty queue grows up to this factor
 
 PUBLISHING_ATTEMPTS = 8
 """After these the place is assumed to accept no records at all, so that running more models is pointless.
@@ -39,14 +34,9 @@ PUBLISHING_ATTEMPTS = 8
 Answers that there were too many commits do not count.
 """
 
-RENEWALS = 3
-"""Renewals within the time of one lease: two may fail."""
-
-HASTE = 10
-"""A failed renewal is retried this many times sooner."""
-
-LAST_SECONDS = 5.0
-"""How long to wait at the end for a renewal in progress; a later one changes nothing."""
+RENEWALS = 3  # renewals within the time of one lease: two may fail
+HASTE = 10  # a failed renewal is retried this many times sooner
+LAST_SECONDS = 5.0  # how long to wait at the end for a renewal in progress; a later one changes nothing
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from hf_transfer_score.backbones.base import AdaptedOptions, BackboneOptions, all_kinds, kind_of
 from hf_transfer_score.checkpoints.candidate import Candidate, display_names
-from hf_transfer_score.checkpoints.resolve import BYTES_A_PARAMETER, Checkpoint, missing_bytes, recall, resolve
+from hf_transfer_score.checkpoints.resolve import BYTES_PER_PARAMETER, Checkpoint, missing_bytes, recall, resolve
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.batches import as_checkpoint_error
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, feature_key
@@ -227,7 +227,7 @@ def key_parts(checkpoint: Checkpoint, kind: str, sample: LabelledSample, own: Ba
 def _check_size(checkpoint: Checkpoint, files: Sequence[str], options: RankOptions) -> None:
     if options.max_parameters is None:
         return
-    count = checkpoint.parameters or checkpoint.repository.bytes_of(files) // BYTES_A_PARAMETER
+    count = checkpoint.parameters or checkpoint.repository.bytes_of(files) // BYTES_PER_PARAMETER
     if count > options.max_parameters:
         raise CheckpointError(
             "too_large", f"has {count:,} parameters, more than the {options.max_parameters:,} asked for"
@@ -274,7 +274,7 @@ def expected_seconds(models: Sequence[PlannedModel], examples: int, known: Seque
     for model in models:
         if model.state not in ("on disk", "download"):
             continue
-        size = model.parameters or model.weight_bytes // BYTES_A_PARAMETER
+        size = model.parameters or model.weight_bytes // BYTES_PER_PARAMETER
         apart = {one: abs(math.log(max(size, 1) / one.parameters)) for one in known if one.kind == model.kind}
         near = min(apart, key=apart.__getitem__, default=None)
         if near is None or apart[near] > math.log(ALIKE):

@@ -30,18 +30,11 @@ from hf_transfer_score.sampling.sources import OpenSplit
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LEAST_OF_A_CLASS = 2
-LEAST_GARBAGE = 64 * 1024 * 1024
-"""The file of kept rows is not rewritten for fewer bytes of dropped rows."""
-
-PRUNE_EVERY = 64
-"""Number of chunks after which every class drops its surplus rows."""
-
-WRITTEN_TOGETHER = 32
-"""Examples per batch in the file of a sample."""
-
-FETCHED_TOGETHER = 16
-"""Files that are read in parallel if rows hold paths: each may be a request over the network."""
+LEAST_PER_CLASS = 2
+LEAST_GARBAGE = 64 * 1024 * 1024  # the file of kept rows is not rewritten for fewer bytes of dropped rows
+PRUNE_EVERY = 64  # number of chunks after which every class drops its surplus rows
+WRITTEN_TOGETHER = 32  # examples per batch in the file of a sample
+FETCHED_TOGETHER = 16  # files that are read in parallel if rows hold paths: each may be a request over the network
 
 
 def row_keys(rows: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
@@ -64,7 +57,7 @@ def proportional_quotas(counts: Sequence[int], most: int) -> list[int]:
     for index in by_remainder[: most - sum(quotas)]:
         quotas[index] += 1
     for index, count in enumerate(counts):
-        while quotas[index] < min(LEAST_OF_A_CLASS, count):
+        while quotas[index] < min(LEAST_PER_CLASS, count):
             quotas[index] += 1
             quotas[max(range(len(counts)), key=lambda one: (quotas[one], -one))] -= 1
     return quotas

@@ -37,17 +37,13 @@ TABLES_OF_TEXT = (".csv", ".json", ".jsonl")
 OPENING = {"open", "pd", "paj"}
 NEITHER = bytes(code for code in range(256) if code not in b"[]{}\n")
 
-SMALL_BYTES = 4 * 1024 * 1024
-"""Smaller files are always downloaded whole."""
+SMALL_BYTES = 4 * 1024 * 1024  # smaller files are always downloaded whole
 
 WHOLE_BYTES = 256 * 1024 * 1024
 """Larger files are read in parts, which cannot be checked against the hash of the whole file."""
 
-MEMORY_BYTES = 64 * 1024 * 1024
-"""Larger downloads are buffered on disk."""
-
-ATTEMPTS = 2
-"""Downloads of a file whose content does not match its hash."""
+MEMORY_BYTES = 64 * 1024 * 1024  # larger downloads are buffered on disk
+ATTEMPTS = 2  # downloads of a file whose content does not match its hash
 
 Item = TypeVar("Item")
 

@@ -27,11 +27,8 @@ from hf_transfer_score.sampling.rows import MISSING, rows_for
 from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions
 from hf_transfer_score.sampling.sources import OpenSplit, local_path, name_of, open_source
 
-DRAWING = 1
-"""Version of the drawing: increased when the same request would draw another sample."""
-
-ENOUGH = 3
-"""Labelled rows that are read for each row to draw before the remaining files are skipped."""
+DRAWING = 1  # version of the drawing: increased when the same request would draw another sample
+ENOUGH = 3  # labelled rows that are read for each row to draw before the remaining files are skipped
 
 DEVIATIONS = 4
 """A shard is unlike the others if its number of classes is this many standard deviations below the expected one."""
@@ -39,8 +36,7 @@ DEVIATIONS = 4
 SHARD_BITS = 40
 """The lower bits of a row number are its position in its shard, the higher bits the number of the shard."""
 
-COPIES = 3
-"""Copies of a sample on disk at one time: the drawn rows, the table, and the stored sample."""
+COPIES = 3  # copies of a sample on disk at one time: the drawn rows, the table, and the stored sample
 
 Progress = Callable[[int], None]
 

@@ -23,8 +23,7 @@ FORMATS = (
 )
 """Formats that are decoded, by Pillow's names; PostScript is missing, since it is drawn by running other programs."""
 
-PATH = "path"
-"""Marks a value stored as the path of its file, which is read only if its row is drawn."""
+PATH = "path"  # marks a value stored as the path of its file, which is read only if its row is drawn
 
 
 def as_media(value: Any) -> bytes | list[str] | None:

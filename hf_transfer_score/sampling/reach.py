@@ -34,16 +34,14 @@ ZIP = "zip://"
 CARD, SETTINGS, OLD_SETTINGS = "README.md", ".huggingface.yaml", "dataset_infos.json"
 DESCRIPTIONS = (CARD, SETTINGS, OLD_SETTINGS)
 
-MOST_BYTES = 8 * 1024 * 1024
-"""Of one description; the cards of the largest collections have a tenth of this."""
+MOST_BYTES = 8 * 1024 * 1024  # of one description; the cards of the largest collections have a tenth of this
 
 LIMITS = Limits(size=MOST_BYTES, values=2_000_000, letters=MOST_BYTES)
 
 READERS = ("csv", "json", "parquet", "arrow", "text", "conll", "xml", "imagefolder", "audiofolder", "webdataset")
 """Modules of `datasets` for data files that hold their content themselves and name no other file."""
 
-CACHED = "cache"
-"""The module of `datasets` for rows that it has prepared on this computer before."""
+CACHED = "cache"  # the module of `datasets` for rows that it has prepared on this computer before
 
 TAR_MEMBERS = ("txt", "text", "transcript", "cls", "cls2", "index", "inx", "id", "json", "jsn")
 """Suffixes of tar members that are decoded; images and sound stay encoded, and decoding others could run code."""

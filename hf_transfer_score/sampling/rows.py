@@ -19,17 +19,10 @@ from hf_transfer_score.untrusted import PIXELS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROWS = 500
-"""Rows of an Arrow chunk, which is a slice of what the reader holds anyway."""
-
-PYTHON_ROWS = 64
-"""Rows of a chunk of Python values, which may hold whole images."""
-
-MISSING = -1
-"""The code of a row without a label."""
-
-IGNORED_TAG = -100
-"""The usual label of words without one in token classification."""
+ROWS = 500  # rows of an Arrow chunk, which is a slice of what the reader holds anyway
+PYTHON_ROWS = 64  # rows of a chunk of Python values, which may hold whole images
+MISSING = -1  # the code of a row without a label
+IGNORED_TAG = -100  # the usual label of words without one in token classification
 
 
 class ArrowChunk:

@@ -37,8 +37,7 @@ READERS = {
     ".arrow": "arrow",
 }
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-PEEKED = 16
-"""Rows of another split that are searched for labels."""
+PEEKED = 16  # rows of another split that are searched for labels
 
 Shard = Callable[[], Iterable[Chunk]]
 Peek = Callable[[str, str], list[Any]]

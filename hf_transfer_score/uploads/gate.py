@@ -33,19 +33,15 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 API = "/gradio_api"
 UPLOAD, PROGRESS, JOIN, CALL = f"{API}/upload", f"{API}/upload_progress", f"{API}/queue/join", f"{API}/call/"
-POSTED = (JOIN, f"{API}/cancel", f"{API}/reset")
-"""Other paths that pages post to, apart from uploads and calls."""
+POSTED = (JOIN, f"{API}/cancel", f"{API}/reset")  # other paths that pages post to, apart from uploads and calls
 
 NOT_SERVED = ("/proxy=", "/file=http:", "/file=https:", "/file/http", "/deep_link", "/vibe-", "/run-history", "/dev/")
 """Parts of gradio that our pages do not use: they download files, write files, or are for developers."""
 
 FRESH = {"cache-control": "no-store"}
 PROGRESS_SECONDS = 0.3
-LATEST_SECONDS = 3.0
-"""How long to wait for the start of an upload whose progress is requested."""
-
-SPACE_VARIABLE = "SPACE_ID"
-"""Set on a Space, where all requests come from a proxy that names the visitor."""
+LATEST_SECONDS = 3.0  # how long to wait for the start of an upload whose progress is requested
+SPACE_VARIABLE = "SPACE_ID"  # set on a Space, where all requests come from a proxy that names the visitor
 
 
 class RefusedError(Exception):

@@ -23,13 +23,11 @@ from hf_transfer_score.uploads.limits import FILE_BYTES, MEGABYTE, MEMORY_BYTES,
 
 MOST_ROWS = 100_000
 MOST_NUMBERS = 50_000_000
-SMALLER_SIDE = 4096
-"""Rows or features, whichever are fewer: the metrics decompose a matrix of this size."""
+SMALLER_SIDE = 4096  # rows or features, whichever are fewer: the metrics decompose a matrix of this size
 
 MOST_CLASSES = 2000
 SLOW_ROWS = 5000
-SLOW_CLASSES = 100
-"""Above these, slow metrics are left out."""
+SLOW_CLASSES = 100  # above these, slow metrics are left out
 
 ELSEWHERE = "Score a smaller sample, or use the Python package on your machine."
 TOO_MUCH = f"Needs more memory than the {MEMORY_BYTES // MEGABYTE:,} MB that this page allows per file. {ELSEWHERE}"

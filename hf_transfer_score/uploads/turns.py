@@ -10,8 +10,7 @@ from typing import Any
 
 from hf_transfer_score.uploads import limits
 
-SCORING = "scoring"
-"""The `concurrency_id` of the scorings of an app, which run one after another."""
+SCORING = "scoring"  # the `concurrency_id` of the scorings of an app, which run one after another
 
 LATER = "Try again in a minute."
 
