@@ -1,4 +1,4 @@
-"""What all tests share: no test sees the caches, the token or the Hub of whoever runs them."""
+"""Shared fixtures; no test sees the caches, the token or the Hub of the user who runs them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ import pytest
 from tests.hub.server import LocalHub
 from tests.runs.warm import Parent, Warm
 
-NOBODY = "http://127.0.0.1:9"
-"""An endpoint at which nothing listens."""
+NOBODY = "http://127.0.0.1:9"  # an endpoint without a server
 
 LONGEST = (
     "example/test_example.py",
@@ -38,10 +37,9 @@ LONGEST = (
     "evidence/test_page.py",
     "hostile/test_inputs.py",
 )
-"""Files of half a minute or so each, which begin first, so that no process is left with one of them at the end."""
+"""Files that take about half a minute each; they start first, so that none is left for the end."""
 
-ONE_PROCESS = ("tests/leaderboard/browser/",)
-"""Folders whose files share what takes long to make, and so run in one process."""
+ONE_PROCESS = ("tests/leaderboard/browser/",)  # folders whose files share slow fixtures, and so run in one process
 
 IMPORTS = r"(import|from) (accelerate|evaluate|gradio|playwright|subprocess|timm|torch|transformers)\b"
 HEAVY = re.compile(
@@ -69,9 +67,9 @@ OURS = ("COLUMNS", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "XDG_CACHE_HOME", "TR
 
 
 def clean_environment(home: Path | str, endpoint: str = NOBODY) -> dict[str, str]:
-    """Return the environment without what concerns the Hub or the terminal, with a home and an endpoint of its own."""
+    """Return the environment without variables of the Hub or the terminal, with its own home and endpoint."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process of hundreds compiles the package anew
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise hundreds of processes compile the package again
     return kept | {
         "HF_HOME": str(home),
         "HF_ENDPOINT": endpoint,
@@ -84,7 +82,7 @@ def clean_environment(home: Path | str, endpoint: str = NOBODY) -> dict[str, str
 
 
 def free_port() -> int:
-    """Return a port at which nothing listens."""
+    """Return a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -101,7 +99,7 @@ os.environ.update(_environment)  # before any test module imports a library that
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Let tables be as wide as they are without a terminal, whatever a library said of one before."""
+    """Reset the width of tables, which a library may have set."""
     os.environ.pop("COLUMNS", None)
 
 
@@ -111,7 +109,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out files that import what takes long, so that nobody waits for these imports."""
+    """With `--fast`, leave out files with slow imports."""
     if not config.getoption("--fast") or not collection_path.name.startswith("test_"):
         return None
     slow = collection_path.name in SLOW_FILES or HEAVY.search(collection_path.read_text(encoding="utf-8"))
@@ -119,7 +117,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def is_slow(item: pytest.Item) -> bool:
-    """Whether a test starts processes or servers, or imports what takes long."""
+    """Whether a test starts processes or servers, or has slow imports."""
     function = getattr(item, "function", None)
     if function is None or PROCESSES & set(getattr(item, "fixturenames", ())):
         return True
@@ -127,7 +125,7 @@ def is_slow(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the longest files first; leave out what the fast loop leaves out."""
+    """Put the longest files first; with `--fast`, leave out slow tests."""
     if config.getoption("--fast"):
         slow = {item: is_slow(item) for item in items}
         config.hook.pytest_deselected(items=[item for item in items if slow[item]])
@@ -138,7 +136,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Hand out tests by file, or by folder where its files belong together."""
+    """Distribute tests by file, or by folder if its files belong together."""
     from xdist.scheduler import LoadFileScheduling
 
     class ByFile(LoadFileScheduling):
@@ -172,10 +170,9 @@ Client = Callable[..., Any]
 
 @pytest.fixture
 def run_client(parent: Parent, tmp_path: Path) -> Client:
-    """Run Python code in a process of its own, since Hub clients read their environment on import.
+    """Run Python code in a separate process, since Hub clients read their environment on import.
 
-    The code runs in an empty folder, with `answer` for what it wants to return; the rest is as for `subprocess.run`.
-    With `fresh` it has an interpreter that has imported nothing.
+    The code runs in an empty folder, and its variable `answer` is returned. With `fresh` it runs in a new interpreter.
     """
     folder = tmp_path / "elsewhere"
     folder.mkdir()
@@ -207,7 +204,7 @@ def shared_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 @pytest.fixture(scope="session")
 def parent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parent]:
-    """The process whose children run commands and code."""
+    """The process that forks to run commands and code."""
     process = Parent(tmp_path_factory.mktemp("parent"))
     yield process
     process.close()
@@ -215,11 +212,11 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parent]:
 
 @pytest.fixture(scope="session")
 def shared_environment(shared_hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of commands against the shared Hub, all with one HF_HOME."""
+    """The environment of commands for the shared Hub, with one HF_HOME for all."""
     return clean_environment(tmp_path_factory.mktemp("home"), shared_hub.endpoint)
 
 
 @pytest.fixture(scope="module")
 def warm(parent: Parent, shared_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Warm:
-    """What runs commands against the shared Hub, with samples and features of a module's own."""
+    """Runs commands for the shared Hub, with separate samples and features for each module."""
     return Warm(parent, tmp_path_factory.mktemp("warm"), shared_environment)

@@ -1,4 +1,4 @@
-"""Progress in Python: a bar unless nobody wants one, and a line of log for what fails."""
+"""Progress in Python: an optional bar, and a log line for each failure."""
 
 import logging
 import subprocess

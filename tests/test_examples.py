@@ -1,4 +1,4 @@
-"""Every public function shows how it is called, by an example that runs."""
+"""Every public function has an example that runs."""
 
 import doctest
 import inspect

@@ -1,4 +1,4 @@
-"""What the heads of .safetensors and Parquet files say is known before a reader is handed the file, and forged ones."""
+"""Headers of .safetensors and Parquet files, valid and forged, before a reader opens the file."""
 
 import json
 import struct
@@ -64,10 +64,11 @@ def test_kinds_that_torch_alone_knows_are_read(tmp_path):
         ({"a": {**WHOLE["a"], "data_offsets": [24, 0]}}, "no kind, shape and place"),
         ({**WHOLE, "b": WHOLE["a"]}, "tensors share bytes"),
         ({"a": {"dtype": "U8", "shape": [4], "data_offsets": [20, 24]}}, "leave some out"),
-        ({f"t{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(100_001)}, "100,001 arrays"),
+        ({f"t{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(1001)}, "1,001 arrays"),
     ],
 )
-def test_a_header_that_contradicts_itself_is_refused(tmp_path, header, said):
+def test_a_header_that_contradicts_itself_is_refused(tmp_path, monkeypatch, header, said):
+    monkeypatch.setattr("hf_transfer_score.file_heads.HEADER_ENTRIES", 1000)
     with pytest.raises(UnreadableError, match=said):
         read_header(forged(tmp_path / "a.safetensors", header))
 
@@ -208,7 +209,7 @@ NUMBERS = pa.table({"first": np.arange(ROWS), "second": np.arange(ROWS)})
 
 
 def footer_changed(content, *changes):
-    """Return a file with other bytes in its footer; each of them stands there once for each column, and is as long."""
+    """Return a file with other bytes of the same length in its footer, where each stands once per column."""
     start = len(content) - 8 - struct.unpack("<I", content[-8:-4])[0]
     footer = content[start:]
     for old, new in changes:
@@ -218,7 +219,7 @@ def footer_changed(content, *changes):
 
 
 def head_changed(content, change):
-    """Return a file of one column with another head of its first page, by the bytes that begin it."""
+    """Return a file of one column with a changed header of its first page."""
     about = parquet.read_metadata(pa.BufferReader(content)).row_group(0).column(0)
     start, total = about.data_page_offset, about.total_compressed_size
     end = content.index(b"\x2c", start)

@@ -1,4 +1,4 @@
-"""One process at a time, for as long as the first one lives."""
+"""Locks between processes."""
 
 from __future__ import annotations
 

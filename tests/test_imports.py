@@ -1,4 +1,4 @@
-"""What loads what: a light root, and rooms that import only their neighbours."""
+"""Imports: a light root, and rooms that only import allowed rooms."""
 
 import ast
 import subprocess
@@ -10,21 +10,8 @@ import pytest
 import hf_transfer_score
 
 PACKAGE = Path(hf_transfer_score.__file__).parent
-HEAVY = (
-    "torch",
-    "scipy",
-    "sklearn",
-    "transformers",
-    "datasets",
-    "evaluate",
-    "timm",
-    "gradio",
-    "pandas",
-    "pyarrow",
-    "rich",
-    "altair",
-    "jinja2",
-)
+HEAVY = ("torch", "scipy", "sklearn", "transformers", "datasets", "evaluate", "timm", "gradio", "pandas", "pyarrow")
+HEAVY += ("rich", "altair", "jinja2")
 
 ALLOWED = {
     room: set(names.split())
@@ -111,7 +98,7 @@ ALLOWED = {
         """,
     }.items()
 }
-"""Who may import whom inside the package, by room."""
+"""The rooms that each room may import."""
 
 
 def loaded_by(statement: str) -> list[str]:
@@ -151,11 +138,11 @@ def imports(path: Path) -> set[str]:
 
 
 OPENED_WHEN_ASKED = {"choosing", "ranking", "runs"}
-"""Rooms whose results show, read or store themselves by other rooms, which their functions import when called."""
+"""Rooms with functions that import other rooms when they are called, to show, read or store results."""
 
 
 def files_imported(path: Path, names: dict[str, Path]) -> set[Path]:
-    """Return the files of this package that a file imports; within functions, too, but for OPENED_WHEN_ASKED."""
+    """Return the files of this package that a file imports, also within functions except in OPENED_WHEN_ASKED."""
     tree, found = ast.parse(path.read_text(encoding="utf-8")), set()
     for node in tree.body if path.parent.name in OPENED_WHEN_ASKED else ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -170,7 +157,7 @@ def test_no_files_import_each_other_in_a_circle():
     while free := [path for path, needed in left.items() if not needed & left.keys()]:
         for path in free:
             del left[path]
-    assert not left, "these import each other, or what does"
+    assert not left, "these import each other"
 
 
 @pytest.mark.parametrize("room", ALLOWED)

@@ -1,4 +1,4 @@
-"""Options as keywords: the dataclasses say which there are, and nothing is left to silence."""
+"""Options as keywords: every field of the dataclasses is one, and invalid ones are refused."""
 
 import inspect
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every result can do: be shown, drawn, saved, published, in one way."""
+"""Every result can be shown, drawn, saved and published in the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in templates: values are escaped unless a filter made them, and a name that is not given is an error."""
+"""Templates: values are escaped unless a filter made them, and a missing name is an error."""
 
 import jinja2
 import pytest

@@ -1,4 +1,4 @@
-"""What the tests of hostile inputs share."""
+"""Fixtures for the tests of hostile inputs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from tests.hub.server import LocalHub
 
 @pytest.fixture(scope="session")
 def traps(shared_hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traps]:
-    """What must stay untouched, on the Hub that the tests share and beside it."""
+    """Traps on the shared Hub and beside it."""
     with Traps(tmp_path_factory.mktemp("traps"), shared_hub) as traps:
         yield traps

@@ -1,4 +1,4 @@
-"""Parquet files whose footer says less than their pages hold."""
+"""Parquet files whose pages hold more than their footers say."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import pyarrow as pa
 from pyarrow import parquet
 
 MEGABYTE = 1024 * 1024
-BOMB = 1100
-"""Megabytes that a page becomes."""
+BOMB = 1100  # megabytes of an expanded page
 
 
 def varint(number: int) -> bytes:
-    """Return a number as a Parquet file writes it."""
+    """Encode a number as in a Parquet file."""
     number, parts = number << 1, []
     while number > 127:
         parts.append(number & 127 | 128)
@@ -24,7 +23,7 @@ def varint(number: int) -> bytes:
 
 
 def with_footer(content: bytes, numbers: Mapping[int, int]) -> bytes:
-    """Return a file with other numbers in its footer, wherever they stand."""
+    """Return a file with numbers in its footer replaced."""
     length = struct.unpack("<I", content[-8:-4])[0]
     footer = content[-8 - length : -8]
     for old, new in numbers.items():
@@ -33,12 +32,7 @@ def with_footer(content: bytes, numbers: Mapping[int, int]) -> bytes:
 
 
 def page_bomb(table: pa.Table, megabytes: int = BOMB) -> bytes:
-    """Return a file of a few rows whose last column, of whole numbers, has a page that becomes far more than it says.
-
-    Args:
-        table: the rows, at most 60.
-        megabytes: what the page becomes.
-    """
+    """Return a file of at most 60 rows whose last column, of integers, has a page that expands to many megabytes."""
     buffer, last = io.BytesIO(), table.column_names[-1]
     parquet.write_table(table, buffer, compression="zstd", use_dictionary=False, write_statistics=False)
     content, about = buffer.getvalue(), parquet.read_metadata(buffer).row_group(0).column(table.num_columns - 1)
@@ -51,7 +45,7 @@ def page_bomb(table: pa.Table, megabytes: int = BOMB) -> bytes:
 
 
 def _levels(table: pa.Table) -> bytes:
-    """Return what says that none of the values is missing."""
+    """Return definition levels without missing values."""
     return struct.pack("<I", 2) + bytes([len(table) << 1, 1])
 
 
@@ -66,6 +60,6 @@ def _squeezed(start: bytes, megabytes: int) -> bytes:
 
 
 def _head(size: int, compressed: int, rows: int) -> bytes:
-    """Return the head of a page of plain values."""
+    """Return the header of a page of plain values."""
     about = b"\x15" + varint(rows) + b"\x15" + varint(0) + b"\x15" + varint(3) + b"\x15" + varint(3) + b"\0"
     return b"\x15" + varint(0) + b"\x15" + varint(size) + b"\x15" + varint(compressed) + b"\x2c" + about + b"\0"

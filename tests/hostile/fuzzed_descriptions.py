@@ -1,4 +1,4 @@
-"""Changed descriptions of datasets (card, settings, what older versions wrote), of checkpoints, and cards of models."""
+"""Changed descriptions of datasets (card, settings, older formats) and of checkpoints, and changed model cards."""
 
 from __future__ import annotations
 
@@ -24,20 +24,11 @@ from tests.hostile.mutating import changed_bytes, changed_json, changed_tree, js
 from tests.hub.repositories import write_files
 
 Files = dict[str, bytes]
+CHANNELS, MEAN = {"num_channels": 3}, {"mean": [0.5] * 3}
 OF_CHECKPOINTS: dict[str, tuple[Any, ...]] = {
     "config.json": (
-        {
-            "model_type": "vit",
-            "architectures": ["ViTModel"],
-            "num_hidden_layers": 2,
-            "image_size": 32,
-            "num_channels": 3,
-        },
-        {
-            "architecture": "resnet18",
-            "num_classes": 2,
-            "pretrained_cfg": {"input_size": [3, 32, 32], "mean": [0.5] * 3},
-        },
+        {"model_type": "vit", "architectures": ["ViTModel"], "num_hidden_layers": 2, "image_size": 32} | CHANNELS,
+        {"architecture": "resnet18", "num_classes": 2, "pretrained_cfg": {"input_size": [3, 32, 32]} | MEAN},
         {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": 100, "id2label": {"0": "a", "1": "b"}},
         {"model_type": "wav2vec2", "conv_dim": [8, 8], "conv_stride": [2, 2], "feat_extract_norm": "group"},
     ),
@@ -69,11 +60,7 @@ OF_DATASETS = (
     },
     {
         "configs": [
-            {
-                "config_name": "plain",
-                "default": True,
-                "data_files": [{"split": "train", "path": "data/train-*.parquet"}],
-            },
+            {"config_name": "plain", "default": True, "data_files": [{"split": "train", "path": "train-*.parquet"}]},
             {"config_name": "more", "data_files": "rows.csv", "sep": ";", "data_dir": "more"},
         ],
         "dataset_info": {"features": FEATURES, "splits": [{"name": "train", "num_examples": 40, "num_bytes": 1000}]},
@@ -86,7 +73,7 @@ OF_OLD_DATASETS = (
 
 @cache
 def dataset_cards() -> tuple[bytes, ...]:
-    """Return sound cards, as they are written."""
+    """Return valid cards."""
     return tuple(b"---\n" + yaml.safe_dump(one, sort_keys=False).encode() + b"---\n\n# Films\n" for one in OF_DATASETS)
 
 
@@ -95,7 +82,7 @@ def _card(text: bytes) -> Files:
 
 
 def dataset_files() -> tuple[st.SearchStrategy[Files], Callable[[Files, Path], None]]:
-    """Return changed descriptions of datasets, and what has to hold for each."""
+    """Return changed descriptions of datasets, and their check."""
     trees = changed_tree(OF_DATASETS).map(json_of)
     drawn = st.one_of(
         trees.map(_card),
@@ -119,7 +106,7 @@ def _check_dataset(files: Files, folder: Path) -> None:
 
 
 def _check_leads_nowhere(folder: Path) -> None:
-    """What `datasets` reads of an accepted card names files of the dataset alone."""
+    """Check that `datasets` reads only files of the dataset from an accepted card."""
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCard
 
@@ -128,7 +115,7 @@ def _check_leads_nowhere(folder: Path) -> None:
     text = (folder / CARD).read_text(encoding="utf-8", errors="replace")
     try:
         configs = MetadataConfigs.from_dataset_card_data(DatasetCard(text, ignore_metadata_errors=True).data)
-    except Exception:  # noqa: BLE001 - what it refuses leads nowhere
+    except Exception:  # noqa: BLE001 - a refused card leads nowhere
         return
     for config in configs.values():
         for one in _texts([config.get("data_files"), config.get("data_dir")]):
@@ -136,7 +123,7 @@ def _check_leads_nowhere(folder: Path) -> None:
 
 
 def _texts(value: Any) -> list[str]:
-    """Return the texts that say where files are."""
+    """Return all texts that name files."""
     if isinstance(value, dict):
         return [text for key, one in value.items() if key != "split" for text in _texts(one)]
     if isinstance(value, (list, tuple)):
@@ -145,7 +132,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def checkpoint_files() -> tuple[st.SearchStrategy[Files], Callable[[Files, Path], None]]:
-    """Return the files of checkpoints of which one is changed, and what has to hold for each."""
+    """Return files of checkpoints, one of them changed, and their check."""
     drawn = st.one_of(
         *[
             st.tuples(changed_json(trees), st.sampled_from(OF_CHECKPOINTS["config.json"])).map(
@@ -177,7 +164,7 @@ def _check_files(files: Files, folder: Path) -> None:
 
 @cache
 def model_cards() -> tuple[bytes, ...]:
-    """Return sound cards of models."""
+    """Return valid model cards."""
     metadata = {
         "license": "mit",
         "tags": ["a", "b"],
@@ -193,7 +180,7 @@ RESULTS = [{"task": {"type": "image-classification"}, "metrics": [{"type": "face
 
 
 def card_of_a_checkpoint() -> tuple[st.SearchStrategy[bytes], Callable[[bytes, Path], None]]:
-    """Return changed cards of models, and what has to hold for each."""
+    """Return changed model cards, and their check."""
     heads = [yaml.safe_load(split(one.decode())[0].strip().strip("-")) for one in model_cards() if b"---" in one]
     trees = changed_tree(heads).map(lambda tree: b"---\n" + json_of(tree) + b"\n---\n# A model\n")
     dumped = changed_tree(heads).map(

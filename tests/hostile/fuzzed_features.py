@@ -1,4 +1,4 @@
-"""Changed feature files, alone and as uploads beside sound ones."""
+"""Changed feature files, alone and as uploads beside valid ones."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ File = tuple[str, bytes]
 
 @cache
 def sound() -> dict[str, bytes]:
-    """Return a file of each kind, by its ending."""
+    """Return a valid file of each kind, by its ending."""
     rows = [f"{row[0]},{row[1]},{label}" for row, label in zip(FEATURES, LABELS, strict=True)]
     return {**{ending: whole(ending) for ending in KINDS}, ".csv": "\n".join(["a,b,label", *rows]).encode()}
 
 
 def _npy(header: Any) -> bytes:
-    """Return an .npy file with a header of whatever it is."""
+    """Return an .npy file with any header."""
     text = json.dumps(header).replace("[", "(").replace("]", ",)").replace("false", "False").replace("null", "None")
     text = text.replace(DEEP, "(" * 3000).replace(DIGITS, "7" * 5000).replace(TWICE, "")
     return npy(text[:65534], BODY)
 
 
 def _column(values: list[Any]) -> bytes:
-    """Return a .parquet file whose features or labels are hostile values, as bytes where no column holds these."""
+    """Return a .parquet file whose features or labels are hostile values, or bytes if no column can hold these."""
     name, buffer = "labels" if len(values) % 2 else "features", io.BytesIO()
     columns = {"features": list(FEATURES), "labels": LABELS}
     try:
@@ -72,7 +72,7 @@ def _changed() -> st.SearchStrategy[File]:
 
 
 def feature_files() -> tuple[st.SearchStrategy[File], Callable[[File, Path], None]]:
-    """Return changed feature files, and what has to hold for each."""
+    """Return changed feature files, and their check."""
     return _changed(), _check_file
 
 
@@ -86,7 +86,7 @@ def _check_file(file: File, folder: Path) -> None:
 
 
 def uploads() -> tuple[st.SearchStrategy[tuple[File, bool]], Callable[[tuple[File, bool], Path], None]]:
-    """Return changed uploads, before or behind sound ones, and what has to hold for each."""
+    """Return changed uploads, before or after valid ones, and their check."""
     return st.tuples(_changed(), st.booleans()), _check_upload
 
 
@@ -96,7 +96,7 @@ def _terms() -> dict[str, float]:
 
 
 def _check_upload(drawn: tuple[tuple[File, bool], bool], folder: Path) -> None:
-    """Sound files are scored as ever, or told that they are of other samples where the changed one came first."""
+    """Check that valid files are scored as usual, or refused as other samples than a changed file before them."""
     (ending, content), first = drawn
     paths = [folder / "good.npz", folder / "fine.safetensors"]
     for path in paths:

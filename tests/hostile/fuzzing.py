@@ -1,6 +1,6 @@
-"""The campaign with hypothesis: what strangers send, changed at random, beside what is sound.
+"""Fuzzing with hypothesis: randomly changed inputs beside valid ones.
 
-`python -m tests.hostile.fuzzing TIMES SEED` runs so many times as many as the tests do, from another start.
+`python -m tests.hostile.fuzzing TIMES SEED` runs TIMES as many cases as the tests, with another seed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-SLOWEST = 10.0
-"""Seconds of the processor that one case may take."""
+SLOWEST = 10.0  # seconds of processor time for one case
 
 CASES = {
     "records": 330,
@@ -30,14 +29,13 @@ CASES = {
     "feature files": 450,
     "uploads": 150,
 }
-"""How many are tried of each kind of what strangers send."""
+"""Number of cases of each kind of input."""
 
 Kind = tuple[st.SearchStrategy[Any], Callable[[Any, Path], None]]
-"""What is tried, and what raises where it must not be."""
+"""The inputs, and a check that raises if one is handled wrongly."""
 
 
 def kinds() -> dict[str, Kind]:
-    """Return all kinds."""
     from tests.hostile import fuzzed_descriptions, fuzzed_features, fuzzed_results
 
     return {
@@ -53,7 +51,7 @@ def kinds() -> dict[str, Kind]:
 
 
 def tried(kind: Kind, cases: int, start: int | None) -> tuple[int, float]:
-    """Run so many cases of a kind, and return how many ran, and the longest time that one took."""
+    """Run cases of a kind, and return how many ran, and the longest time of one."""
     (drawn_of, check), count, longest = kind, 0, 0.0
 
     def case(drawn: Any) -> None:
@@ -81,7 +79,7 @@ def tried(kind: Kind, cases: int, start: int | None) -> tuple[int, float]:
 
 
 def main(times: int = 1, start: int | None = None, only: str = "") -> int:
-    """Run all kinds, and print a line for each."""
+    """Run all kinds, and print a line for each; return the number of failures."""
     failures = 0
     for name, kind in kinds().items():
         if only not in name:
@@ -89,7 +87,7 @@ def main(times: int = 1, start: int | None = None, only: str = "") -> int:
         began, wrong, count, longest = time.perf_counter(), "", 0, 0.0
         try:
             count, longest = tried(kind, CASES[name] * times, start)
-        except BaseException:  # noqa: BLE001 - an interpreter that is asked to end says so here too
+        except BaseException:  # noqa: BLE001 - including SystemExit
             wrong = traceback.format_exc()
             failures += 1
         took = time.perf_counter() - began
@@ -105,5 +103,4 @@ def main(times: int = 1, start: int | None = None, only: str = "") -> int:
 
 
 if __name__ == "__main__":
-    numbers = [int(one) for one in sys.argv[1:3]]
-    sys.exit(main(*numbers, *sys.argv[3:4]))
+    sys.exit(main(*map(int, sys.argv[1:3]), *sys.argv[3:4]))

@@ -1,4 +1,4 @@
-"""What was said of hostile input, held against what must become of it."""
+"""Compares the outcome of hostile input with what is allowed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ from hf_transfer_score.errors import TransferScoreError
 from tests.hostile.limited import Finished
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-LONGEST = 4000
-"""Letters of a message."""
-
-Terms = dict[str, dict[str, float]]
-"""Terms by metric."""
+LONGEST = 4000  # characters of a message
+Terms = dict[str, dict[str, float]]  # by metric
 
 
 def fault_of(done: Finished) -> str:
-    """Return how a command ended that should not have ended so, "" where it ended well, whatever it says."""
+    """Return what is wrong with how a command ended, whatever its message; "" if nothing is."""
     if done.over:
         limit = f"{done.seconds:.0f} s" if done.over == "time" else f"{done.megabytes:.0f} MB"
         return f"over its limit of {done.over} ({limit})"
@@ -34,17 +31,17 @@ def fault_of(done: Finished) -> str:
 
 
 def last_line(text: str) -> str:
-    """Return the last line that is not empty, "" for none."""
+    """Return the last non-empty line, "" if there is none."""
     return next((line for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def terms_of(results: Mapping[str, Any]) -> Terms:
-    """Return the terms of the metrics that could be computed, from what `--json` prints of a model."""
+    """Return the terms of successful metrics, from the results of a model in `--json`."""
     return {name: dict(one["terms"]) for name, one in results.items() if one["status"] == "ok"}
 
 
 def printed(text: str) -> dict[str, Any] | None:
-    """Return what `--json` printed, None where it is no JSON."""
+    """Parse the output of `--json`, None if it is not JSON."""
     try:
         return dict(json.loads(text))
     except ValueError:
@@ -52,7 +49,7 @@ def printed(text: str) -> dict[str, Any] | None:
 
 
 def same(found: Terms, expected: Terms, tolerance: float = 1e-6) -> bool:
-    """Whether two sets of terms say the same."""
+    """Whether two sets of terms are equal up to rounding."""
     return found.keys() == expected.keys() and all(
         found[metric].keys() == terms.keys()
         and all(math.isclose(found[metric][term], value, rel_tol=tolerance) for term, value in terms.items())
@@ -61,13 +58,13 @@ def same(found: Terms, expected: Terms, tolerance: float = 1e-6) -> bool:
 
 
 def judge(said: str, found: Terms | None, refused: str | None, expected: Terms | None) -> str:
-    """Return what is wrong with what became of an input, "" where it is right.
+    """Return what is wrong with the outcome of an input, "" if nothing is.
 
     Args:
         said: the message.
-        found: the terms, None where it was refused.
-        refused: what the message must say, None where the input must be accepted.
-        expected: the terms where it may be accepted, None where it must not be.
+        found: the terms, None if it was refused.
+        refused: pattern of the message, None if the input must be accepted.
+        expected: the terms if it may be accepted, None if it must be refused.
     """
     if found is None:
         if refused is None:
@@ -79,13 +76,13 @@ def judge(said: str, found: Terms | None, refused: str | None, expected: Terms |
 
 
 def check_message(text: str) -> None:
-    """A message is one line of a length that can be read, without codes that steer a terminal."""
+    """Check that a message is one readable line without control codes."""
     assert text and text.isprintable(), repr(text[:500])
     assert len(text) <= LONGEST, f"{len(text)} letters"
 
 
 def outcome(read: Callable[[], Any], allowed: type[Exception] = TransferScoreError) -> Any:
-    """Return what a function returns, None where it refuses; whatever else is raised goes on."""
+    """Return the result of a function, None if it raises an allowed error with a valid message."""
     try:
         return read()
     except allowed as error:

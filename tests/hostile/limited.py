@@ -1,7 +1,7 @@
-"""Commands within limits of time and memory, with what they took.
+"""Runs commands within limits of time and memory, and measures both.
 
-`run_limited` starts one in a process of its own; `watch` looks at a child of a process that has all imports; and
-`run_batch` runs many one after another in one process.
+`run_limited` starts a process; `watch` watches a child of a process that has all imports; `run_batch` runs many
+commands in one process.
 """
 
 from __future__ import annotations
@@ -26,18 +26,9 @@ import psutil
 from tests.runs.warm import Running, Warm
 
 MEGABYTE = 1024 * 1024
-LOOK = 0.02
-"""Seconds between two looks at the memory of a command."""
-
-SECONDS, MEGABYTES = 60, 2048
-"""What a stranger's input may take before it is refused."""
-
-BATCH_SECONDS = 20
-"""The same for one command of a batch."""
-
-ALL_SECONDS = 240
-"""And for all of its commands."""
-
+LOOK = 0.02  # seconds between two checks of memory
+SECONDS, MEGABYTES = 60, 2048  # limits of one command
+BATCH_SECONDS, ALL_SECONDS = 20, 240  # limits of one command of a batch, and of all of them
 ROOT = Path(__file__).parents[2]
 
 
@@ -47,11 +38,8 @@ class Finished:
 
     Attributes:
         code: its exit code, negative for a signal.
-        out: what it printed.
-        err: what it printed to standard error.
-        seconds: how long it ran.
-        megabytes: the most resident memory of it and its children together.
-        over: "time" or "memory" where it was stopped for that, else "".
+        megabytes: the peak resident memory of it and its children.
+        over: "time" or "memory" if it was stopped for that, else "".
     """
 
     code: int
@@ -63,7 +51,7 @@ class Finished:
 
     @property
     def clean(self) -> bool:
-        """Whether it ended by itself, within its limits, by no signal and with no traceback."""
+        """Whether it ended by itself, within its limits, without a signal or a traceback."""
         return not self.over and self.code >= 0 and "Traceback (most recent call last)" not in self.out + self.err
 
 
@@ -75,7 +63,7 @@ def run_limited(
     environment: Mapping[str, str] | None = None,
     folder: str | Path | None = None,
 ) -> Finished:
-    """Run a command within limits; what goes over one is killed with all its children."""
+    """Run a command, and kill it with its children if it exceeds a limit."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.monotonic()
         process = subprocess.Popen(
@@ -99,9 +87,9 @@ def run_limited(
 def followed(
     pid: int, is_running: Callable[[], bool], seconds: float, megabytes: float, *, beyond_start: bool = False
 ) -> tuple[float, str]:
-    """Look at a process until it ends or goes over a limit, and return its most memory and that limit, "" for none.
+    """Watch a process until it ends or exceeds a limit, and return its peak memory and that limit ("" for none).
 
-    With `beyond_start` only the memory counts that it takes beyond what it begins with.
+    With `beyond_start` only memory beyond that at its start counts.
     """
     start, most = time.monotonic(), 0.0
     before = resident_bytes(pid) / MEGABYTE if beyond_start else 0.0
@@ -121,7 +109,7 @@ def run_python(code: str, *arguments: str | Path, **limits: object) -> Finished:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the resident bytes of a process and of all its children."""
+    """Return the resident bytes of a process and its children."""
     total = 0
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
@@ -132,12 +120,12 @@ def resident_bytes(pid: int) -> int:
 
 
 def run_watched(warm: Warm, *arguments: str, **environment: str) -> Finished:
-    """Run `hf-transfer-score` within the limits; memory is what it takes beyond the imports that it starts with."""
+    """Run `hf-transfer-score` within the limits; only memory beyond its imports counts."""
     return watch(warm.start(*arguments, **environment))
 
 
 def watch(running: Running, seconds: float = SECONDS, megabytes: float = MEGABYTES) -> Finished:
-    """Wait for a command that was started; what goes over a limit is killed with its children."""
+    """Wait for a started command, and kill it with its children if it exceeds a limit."""
 
     def is_running() -> bool:
         with contextlib.suppress(psutil.Error):
@@ -158,11 +146,9 @@ def watch(running: Running, seconds: float = SECONDS, megabytes: float = MEGABYT
 def run_batch(
     commands: Sequence[Sequence[str]], start: Callable[[str, list[str]], Running] | None = None
 ) -> list[Finished]:
-    """Run `hf-transfer-score` with each list of arguments; one that takes the process down does not take the others.
+    """Run `hf-transfer-score` with each list of arguments, restarting the process if one crashes it.
 
-    Args:
-        commands: lists of arguments.
-        start: starts code with some arguments; None for a process of its own.
+    `start` starts code with some arguments; None means a new process.
     """
     ended: list[Finished] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -182,11 +168,11 @@ def run_batch(
 
 
 class OverTime(BaseException):
-    """A command that took too long; nothing that handles errors of libraries catches it."""
+    """A command that took too long; handlers of Exception do not catch it."""
 
 
 def serve(asked: str, told: str) -> None:
-    """Run the commands of a file, and write a line for each to another one."""
+    """Run the commands in a file, and write a line for each to another file."""
 
     def stop(*_: object) -> None:
         raise OverTime
@@ -198,11 +184,11 @@ def serve(asked: str, told: str) -> None:
 
 
 def _one_of_a_batch(command: list[str]) -> dict[str, Any]:
-    """Return what becomes of a command, as the fields of Finished; memory is what it takes beyond that before it."""
+    """Run a command, and return the fields of Finished; only memory beyond that before it counts."""
     from hf_transfer_score.cli import main
 
     out, err, over, code = io.StringIO(), io.StringIO(), "", 1
-    Path("/proc/self/clear_refs").write_text("5")  # the most memory is counted anew
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak memory
     before, start = _most_megabytes(), time.perf_counter()
     signal.alarm(BATCH_SECONDS)
     try:
@@ -212,7 +198,7 @@ def _one_of_a_batch(command: list[str]) -> dict[str, Any]:
         over = "time"
     except SystemExit as end:
         code = int(end.code or 0)
-    except BaseException:  # noqa: BLE001  # what a command must not let through
+    except BaseException:  # noqa: BLE001  # commands must not raise any
         traceback.print_exc(file=err)
     finally:
         signal.alarm(0)

@@ -1,4 +1,4 @@
-"""What a checkpoint may ask for, texts of many letters, classes without end: refused, or cut, before the work."""
+"""Excessive checkpoints, texts and classes are refused, or cut, before the work."""
 
 from __future__ import annotations
 
@@ -60,14 +60,8 @@ def test_what_no_network_needs_is_refused(content, said):
         {"depths": [3, 3, 27, 3], "image_size": 384, "num_channels": 3},
         {"pretrained_cfg": {"input_size": [3, 800, 800]}, "model_args": {"layers": [3, 8, 36, 3]}},
         {"size": {"height": 2560, "width": 1920}, "sampling_rate": 48_000},
-        {
-            "size": {"longest_edge": 1333, "shortest_edge": 800},
-            "crop_size": {"shortest_edge": 518},
-            "chunk_length": 30,
-            "feature_size": 128,
-            "encoder_layers": 32,
-            "feature_layers": [-2, -5],
-        },
+        {"size": {"longest_edge": 1333, "shortest_edge": 800}, "crop_size": {"shortest_edge": 518}},
+        {"chunk_length": 30, "feature_size": 128, "encoder_layers": 32, "feature_layers": [-2, -5]},
         {"num_hidden_layers": "many", "image_size": None, "size": [], "layers": {"a": 1}},
     ],
 )

@@ -1,4 +1,4 @@
-"""Disks that are full at each point of a run: one sentence, exit status 2, and the same numbers once there is room."""
+"""Full disks at each point of a run: one sentence, exit status 2, and the same numbers once there is space."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLENTY = 50_000
 
 @contextmanager
 def disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    """Have a disk of that size at a folder; skips the test for users who may not mount one."""
+    """Mount a disk of a given size at a folder; skips the test for users who may not."""
     folder.mkdir(exist_ok=True, parents=True)
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(folder)], check=False)
     if done.returncode:
@@ -39,7 +39,7 @@ def on(warm: Warm, home: Path, *arguments: str, **environment: str) -> Done:
 
 
 def numbers(done: Done) -> dict[str, object]:
-    """Return what a run came to, to the bit."""
+    """Return the exact results of a run."""
     assert done.status == 0, done.err
     models = {name: one["scores"] for name, one in done.models.items()}
     terms = {
@@ -59,7 +59,7 @@ def assert_told(done: Done, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def reference(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """What a run with room comes to."""
+    """The results of a run with enough space."""
     return numbers(on(warm, tmp_path_factory.mktemp("roomy")))
 
 

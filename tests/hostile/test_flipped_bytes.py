@@ -1,4 +1,4 @@
-"""One flipped bit in a file that we write or read is an error or no difference, never another number."""
+"""One flipped bit in any file is an error or makes no difference, and never changes a number."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def flipped(content: bytes, place: int) -> bytes:
 
 
 def outcomes(path: Path, read: Callable[[], Any], least: int = 400) -> Iterator[Any]:
-    """Yield what is read with one flipped bit in each of many places of a file, None for an error; the file stays."""
+    """Yield what is read with one flipped bit in each of many places of a file, None for an error; then restore it."""
     content = path.read_bytes()
     for place in sorted(RNG.choice(len(content), min(least, len(content)), replace=False).tolist()):
         path.write_bytes(flipped(content, place))
@@ -43,7 +43,7 @@ def outcomes(path: Path, read: Callable[[], Any], least: int = 400) -> Iterator[
 
 
 def feature_file(path: Path, write: Callable[..., Any]) -> int:
-    """Return how many flipped bits are errors in a file of features; all others make no difference."""
+    """Return how many flipped bits are errors in a feature file; all others must make no difference."""
     features, labels = RNG.normal(size=(40, 4)).astype(np.float32), RNG.integers(0, 3, 40)
     write(path, features=features, labels=labels)
     found = list(outcomes(path, lambda: read_features(path)))

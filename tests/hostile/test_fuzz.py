@@ -1,4 +1,4 @@
-"""Nothing that strangers send, however it is changed, ends anything but its own row; thousands are tried."""
+"""Thousands of randomly changed inputs affect nothing but their own rows."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from tests.hostile.limited import ROOT, run_limited
 
 @pytest.fixture(scope="module")
 def campaign():
-    """All of them, in a process of its own with a limit of memory, since what they are handed to is no Python."""
+    """All cases, in a separate process with a memory limit, since they reach native code."""
     return run_limited([sys.executable, "-m", "tests.hostile.fuzzing"], seconds=180, megabytes=2048, folder=ROOT)
 
 

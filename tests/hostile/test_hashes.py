@@ -1,4 +1,4 @@
-"""Weights and descriptions with one flipped bit are fetched once more, then refused, and never scored."""
+"""Files with one flipped bit are downloaded once more, then refused, and never used."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ for name in sys.argv[1].split():
 
 
 def rows_as(kind: str) -> dict[str, bytes]:
-    """Return the file of a dataset with the text "row 17" in it, as it is, and what belongs to it."""
+    """Return the files of a dataset, the first of which holds the plain text "row 17"."""
     table, buffer = texts([0, 1] * 20).data.table, io.BytesIO()
     if kind == "parquet":
         pq.write_table(table, buffer, compression="none", use_dictionary=False)

@@ -1,4 +1,4 @@
-"""No input of a stranger's hurts: each is refused with a reason, or counts as what it holds; benchmarks try more."""
+"""Hostile inputs are refused with a reason, or read correctly; the benchmarks try more of them."""
 
 import shutil
 
@@ -20,22 +20,11 @@ from tests.hostile.trying import (
     write_good,
 )
 
-EACH = 2
-"""Of so many checkpoints one is tried here, all of them by `benchmarks/faults.py`."""
+EACH = 2  # every second checkpoint is tried here, all of them by `benchmarks/faults.py`
 
-TRIED = (
-    "card-python-tag",
-    "card-control",
-    "script",
-    "setup",
-    "tar-of",
-    "pickle",
-    "features-",
-    "parquet-cut",
-    "csv-nul",
-)
-TRIED += ("csv-clean", "json-clean", "json-nan", "link-", "fifo", "pictures-all", "texts-of-10-megabytes")
-"""How the names of datasets begin that are tried here; those that lead elsewhere are in `test_paths`."""
+TRIED = ("card-python-tag", "card-control", "script", "setup", "tar-of", "pickle", "features-", "parquet-cut")
+TRIED += ("csv-nul", "csv-clean", "json-clean", "json-nan", "link-", "fifo", "pictures-all", "texts-of-10-megabytes")
+"""Prefixes of the names of the datasets that are tried here; those that lead elsewhere are in `test_paths`."""
 
 
 def test_every_feature_file_is_refused_with_a_reason_or_scored_as_what_it_holds(tmp_path):

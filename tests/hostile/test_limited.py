@@ -1,4 +1,4 @@
-"""The limits themselves: a case within them passes, one over them is stopped and said to be."""
+"""The limits themselves: a command within them passes, one that exceeds them is stopped and reported."""
 
 import pytest
 

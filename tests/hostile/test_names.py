@@ -1,4 +1,4 @@
-"""Names that are too long, no UTF-8 or not of files: each is a row or a sentence, and nothing waits for a pipe."""
+"""Names that are too long, not UTF-8 or not of files: each is a row or a sentence, and nothing waits for a pipe."""
 
 import json
 import os

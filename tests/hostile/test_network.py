@@ -1,4 +1,4 @@
-"""A Hub that fails in every way: each ends in one sentence that is true, before long, or is got over without a word."""
+"""A Hub that fails in every way: each failure gives one true sentence in time, or is overcome silently."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from tests.hub.faults import FaultKind
 from tests.hub.server import LocalHub
 from tests.runs.pool import PICTURES, again, picture_shards
 
-SECONDS = 1.0
-"""How long a run waits for an answer here, by HF_TRANSFER_SCORE_HUB_SECONDS."""
-
-LONGEST = 25.0
-"""Seconds within which a run has to end, of which most go into starting it."""
+SECONDS = 1.0  # time limit for an answer, HF_TRANSFER_SCORE_HUB_SECONDS
+LONGEST = 25.0  # time limit for a run, most of which is its start
 
 
 @dataclass(frozen=True)
@@ -25,10 +22,10 @@ class Mode:
     """One way to fail.
 
     Attributes:
-        kind: of the fault.
-        says: what the sentence holds; None where the run gets over it.
-        options: more of the fault, such as times.
-        paths: which requests for a repository are met: "all", "files" or "questions".
+        kind: the kind of the fault.
+        says: part of the sentence; None if the run overcomes it.
+        paths: the affected requests for a repository: "all", "files" or "questions".
+        options: more options of the fault, such as times.
     """
 
     kind: FaultKind
@@ -37,7 +34,7 @@ class Mode:
     options: dict[str, Any] = field(default_factory=dict)
 
     def strike(self, hub: LocalHub, name: str) -> None:
-        """Let it go wrong for a repository from now on."""
+        """Add the fault for a repository."""
         start = {"all": "/(api/)?", "files": "/", "questions": "/api/"}[self.paths]
         kind = "(datasets/|models/)?"
         hub.fault(f"^{start}{kind}{name}(/|$)", self.kind, **{"times": None, **self.options})
@@ -70,21 +67,21 @@ FOR_EVER: dict[str, Mode] = {
     "no ETag": Mode("plain", "(no ETag)", "files"),
     "loop": Mode("loop", "the Hub redirects without end"),
 }
-"""What does not pass: a run says so in one sentence, before long."""
+"""Permanent failures: a run reports each in one sentence, in time."""
 
 ONCE: dict[str, Mode] = {
     f"{name} once": Mode(mode.kind, None, mode.paths, {**mode.options, "times": 1})
     for name, mode in FOR_EVER.items()
     if name not in ("429 and wait for a day", "loop", "drip", "drip files")
 }
-"""What passes: a run gets over it without a word."""
+"""Transient failures: a run overcomes them silently."""
 
 NOBODY: dict[str, tuple[str, str]] = {
     "refused": ("http://127.0.0.1:9", "nobody answers at http://127.0.0.1:9"),
     "no such name": ("http://nobody.invalid", "has no address"),
     "TLS to a plain port": ("https://127.0.0.1:{port}", "does not speak TLS"),
 }
-"""Endpoints that are no Hub, and what is said of them."""
+"""Endpoints that are not a Hub, and the message about each."""
 
 PATIENCE = {"HF_TRANSFER_SCORE_HUB_SECONDS": str(SECONDS)}
 OF_DATASETS = ("429 and wait for a day", "500", "cut files", "page for files", "no ETag", "drip files", "page")

@@ -1,6 +1,6 @@
-"""A dataset reaches its own files only, whatever its rows, its card or its archives name.
+"""A dataset reads only its own files, whatever its rows, its card or its archives name.
 
-One process with the real clients opens every dataset; traps tell what was reached.
+One process with the real clients opens every dataset; traps show what was read.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def csv_of(path: object) -> Files:
 
 
 def in_formats(path: str) -> dict[str, Files]:
-    """Return datasets whose rows are one path, in each format that can hold paths besides Parquet files of images."""
+    """Return datasets whose rows are one path, in each format that can hold paths except Parquet files of images."""
     named = [{"image": path, "label": row % 2} for row in range(ROWS)]
     members = {f"{row}.image.txt": path.encode() for row in range(ROWS)}
     members |= {f"{row}.label.txt": str(row % 2).encode() for row in range(ROWS)}
@@ -84,7 +84,7 @@ def in_formats(path: str) -> dict[str, Files]:
 
 
 def described(traps: Traps) -> dict[str, Files]:
-    """Return datasets whose descriptions, besides the data files of a card, ask for more than their own files."""
+    """Return datasets whose descriptions name other files, in other ways than the data files of a card."""
     settings = f"configs:\n- config_name: a\n  data_files: {traps.address}/x.csv\n"
     return {
         "folder": {"README.md": card("configs:\n- config_name: a\n  data_dir: /etc"), "x.csv": TABLE},
@@ -96,7 +96,7 @@ def described(traps: Traps) -> dict[str, Files]:
 
 
 def fill(hub: LocalHub, traps: Traps, folder: Path) -> dict[str, str]:
-    """Put hostile datasets on the Hub and on the disk; return what to ask for by name."""
+    """Put hostile datasets on the Hub and on the disk, and return how to open each by name."""
     calls = {}
 
     def both(name: str, files: Files) -> None:
@@ -124,7 +124,7 @@ def fill(hub: LocalHub, traps: Traps, folder: Path) -> dict[str, str]:
 
 
 def on_disk(here: Path, traps: Traps) -> dict[str, str]:
-    """Return hostile datasets that only a disk can hold: links, FIFOs, saved ones."""
+    """Return hostile datasets that exist only on disk: links, FIFOs, saved ones."""
     for name in ("links", "fifo"):
         write_files(here / name, csv_of("x.png"))
     (here / "links" / "x.png").symlink_to(traps.secret)
@@ -140,7 +140,7 @@ def on_disk(here: Path, traps: Traps) -> dict[str, str]:
 
 
 def honest(hub: LocalHub, folder: Path) -> dict[str, str]:
-    """Return datasets whose paths are their own, which are read."""
+    """Return valid datasets with paths to their own files."""
     files = {f"train/{'ab'[row % 2]}/{row}.png": picture(row) for row in range(ROWS)}
     metadata = "file_name,label\n" + "".join(f"{name},{name[6]}\n" for name in files)
     hub.add("honest/folder", files, kind="dataset")

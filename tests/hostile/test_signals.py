@@ -1,4 +1,4 @@
-"""A command that is ended by a signal says so in one sentence, exits with the signal's status and leaves no child."""
+"""A command that is ended by a signal prints one sentence, exits with the signal's status and leaves no child."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ setattr(import_module(f"hf_transfer_score.{module}"), name, wait)
 sys.argv[1:] = [*command.split(), *sys.argv[4:]]
 sys.exit(main())
 """
-"""The program, whose work is replaced by a wait with a thread and a child and its child."""
+"""The program with its work replaced by waiting, with a thread, a child and a grandchild."""
 
 COMMANDS = {
     "rank": ("cli.rank", "run_rank", "data", "--models", "a/b"),
@@ -79,7 +79,7 @@ def ended(folder, command, number):
 
 
 def offspring(pid, count):
-    """Return the children of a process and theirs, once there are so many."""
+    """Return the descendants of a process, once there are `count` of them."""
     for _ in range(200):
         found = psutil.Process(pid).children(recursive=True)
         if len(found) >= count:
@@ -89,7 +89,7 @@ def offspring(pid, count):
 
 
 def alive(process):
-    """Whether a process is there and no zombie that nobody has collected."""
+    """Whether a process exists and is not a zombie."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

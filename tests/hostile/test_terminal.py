@@ -1,4 +1,4 @@
-"""Names and texts of strangers never steer a terminal, and an output that takes nothing ends a command clearly."""
+"""Untrusted names and texts never control a terminal, and a closed or full output ends a command clearly."""
 
 import contextlib
 import csv
@@ -17,14 +17,14 @@ import pytest
 PROGRAM = [sys.executable, "-m", "hf_transfer_score"]
 
 EVIL = "a\x1b[31mred\x1b]0;title\x07\x9b2J\r\x08\u202etxt\u200b[link=http://x]b[/link][/] =x\udcff"
-"""A name of a file: a colour, a title, a bell, C1, a return, marks of direction and width, markup, and no UTF-8."""
+"""A file name with a colour, a title, a bell, C1, a return, direction and zero-width marks, markup, and a bad byte."""
 
 ALLOWED = {"\n", "\t"}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two files of features, one of them under a name that steers terminals."""
+    """Feature files, one of them with a name that controls terminals."""
     place = tmp_path_factory.mktemp("features")
     rows = np.random.default_rng(0).normal(size=(60, 8))
     labels = np.arange(60) % 3
@@ -39,7 +39,7 @@ def names(folder) -> list[str]:
 
 
 def steering(text: str) -> list[str]:
-    """Return what in a text is no letter and no line end."""
+    """Return the control characters in a text."""
     return sorted({letter for letter in text if not letter.isprintable() and letter not in ALLOWED})
 
 

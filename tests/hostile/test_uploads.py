@@ -1,4 +1,4 @@
-"""What strangers send to a Space that runs: refused within limits of time and memory, while others are served."""
+"""Hostile requests to a running Space are refused within limits of time and memory, while others are served."""
 
 import json
 import socket
@@ -27,7 +27,7 @@ SECONDS, MOST = 60, 2048 * MEGABYTE
 
 @dataclass
 class Space:
-    """A leaderboard as it runs on a Space."""
+    """A leaderboard that runs as on a Space."""
 
     client: httpx.Client
     pid: int
@@ -75,7 +75,7 @@ def answers(client):
 
 
 class Watched:
-    """The most memory that a process and its children have in the meantime."""
+    """The peak memory of a process and its children during a `with` block."""
 
     def __init__(self, pid):
         self.pid, self.most, self.done = pid, 0, threading.Event()

@@ -1,4 +1,4 @@
-"""A checkpoint reaches its own files only: maps of weights, links, tokenizers and adapters lead nowhere else."""
+"""A checkpoint reads only its own files: weight maps, links, tokenizers and adapters lead nowhere else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Return one sound checkpoint of each kind, and a file outside that would load as its weights."""
+    """Return a valid checkpoint of each kind."""
     found = {}
     for kind, (_, write) in KINDS.items():
         folder = tmp_path_factory.mktemp(kind) / "own"
@@ -52,13 +52,13 @@ def refusal(kind: str, folder: Path, **options: bool) -> CheckpointError:
 
 
 def mapped(folder: Path, shard: str) -> None:
-    """Put a map that names one file in place of the weights."""
+    """Replace the weights by a map that names one file."""
     (folder / "model.safetensors").unlink(missing_ok=True)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": {"a": shard}}))
 
 
 def edited(folder: Path, name: str, **settings: object) -> Path:
-    """Set settings of a JSON file of a checkpoint, and return its folder."""
+    """Set values in a JSON file of a checkpoint, and return its folder."""
     path = folder / name
     path.write_text(json.dumps(json.loads(path.read_text()) | settings))
     return folder

@@ -1,4 +1,4 @@
-"""What must stay untouched: a file, an address and a private repository that nobody was asked to read, and a mark."""
+"""Traps that must stay untouched: a secret file, a server outside the Hub, a private repository, and a marker."""
 
 from __future__ import annotations
 
@@ -20,13 +20,7 @@ PRIVATE = "owner/private-data"
 
 @dataclass
 class Traps:
-    """Traps in a folder, for as long as the `with` block lasts.
-
-    Attributes:
-        folder: where they are.
-        hub: a Hub with a private repository.
-        asked: what was asked of the address outside.
-    """
+    """Traps in a folder and on a Hub, during a `with` block; `asked` holds the requests to the server outside."""
 
     folder: Path
     hub: LocalHub
@@ -63,21 +57,21 @@ class Traps:
 
     @property
     def secret(self) -> Path:
-        """A local file, a picture; beside it lies a table of the same name."""
+        """A local picture, with a table of the same name beside it."""
         return self.folder / "secret.png"
 
     @property
     def marker(self) -> Path:
-        """What code makes that must not run."""
+        """The path that hostile code creates."""
         return self.folder / "marker"
 
     @property
     def address(self) -> str:
-        """An address that is not the Hub's."""
+        """The URL of the server outside the Hub."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def named(self, text: str) -> str:
-        """Return a text with the places of traps in it, such as `{secret}`."""
+        """Return a text with the names of traps, such as `{secret}`, replaced by their places."""
         commit = self.hub.repository(PRIVATE, "dataset").head.name if "{commit}" in text else ""
         places = {"secret.csv": self.secret.with_suffix(".csv"), "secret": self.secret, "address": self.address}
         for name, place in {**places, "folder": self.folder, "marker": self.marker, "commit": commit}.items():
@@ -85,7 +79,7 @@ class Traps:
         return text
 
     def sprung(self, *places: Path, said: str = "") -> str:
-        """Return which trap was touched since the last look, "" for none; the secret is looked for in some folders."""
+        """Return which trap was touched since the last call, "" for none; the secret is searched in some folders."""
         found = ""
         if self.asked:
             found = f"asked {self.asked[0]} outside the Hub"
@@ -103,7 +97,7 @@ class Traps:
 
 
 def secret_picture() -> bytes:
-    """Return a picture with the secret among what it says of itself."""
+    """Return a picture with the secret in its metadata."""
     buffer, about = io.BytesIO(), PngImagePlugin.PngInfo()
     about.add_text("secret", SECRET.decode())
     Image.fromarray(np.full((8, 8, 3), 77, np.uint8)).save(buffer, "PNG", pnginfo=about)

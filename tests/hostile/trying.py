@@ -1,4 +1,4 @@
-"""Each hostile input is handed to the command, and judged."""
+"""Runs the command on each hostile input, and judges the outcome."""
 
 from __future__ import annotations
 
@@ -25,14 +25,7 @@ SHORT = ("--metrics", ",".join(METRICS), "--replicates", "0", "--json", "--quiet
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of one input.
-
-    Attributes:
-        name: of the input.
-        command: what was run.
-        wrong: what is wrong with it, "" where it was survived.
-        done: how the command ended.
-    """
+    """The outcome of one input: what is wrong ("" if nothing is), and how the command ended."""
 
     name: str
     command: str
@@ -41,7 +34,7 @@ class Trial:
 
 
 def place_feature_file(case: FeatureCase, folder: Path) -> list[str]:
-    """Write a feature file of a stranger's, and return the command that scores it."""
+    """Write a hostile feature file, and return the command that scores it."""
     path = folder / f"{case.name}{case.ending.replace('.', '-')}" / f"file{case.ending}"
     path.parent.mkdir()
     case.write(path, path.with_name("marker"))
@@ -49,7 +42,7 @@ def place_feature_file(case: FeatureCase, folder: Path) -> list[str]:
 
 
 def judge_feature_file(case: FeatureCase, command: list[str], done: Finished) -> Trial:
-    """Return what became of a feature file; what was survived is removed."""
+    """Judge the outcome of a feature file, which is removed if nothing is wrong."""
     place, report = Path(command[1]).parent, printed(done.out)
     found = terms_of(report["results"]) if report and report["status"] == "ok" else None
     said, expected = str(report["reason"]) if report else last_line(done.err), None
@@ -70,16 +63,14 @@ class Good:
     datasets: Mapping[str, Path]
 
     def command(self, dataset: Path | str, *models: Path) -> list[str]:
-        """Return a ranking by the metrics that are looked at."""
+        """Return the command of a ranking."""
         return ["rank", str(dataset), "--models", *map(str, models), *SHORT]
 
 
-MODELS = {"text": "bert", "image": "vit", "sound": "wav2vec2"}
-"""The checkpoint that hostile datasets are handed to."""
+MODELS = {"text": "bert", "image": "vit", "sound": "wav2vec2"}  # the checkpoints for hostile datasets
 
 
 def write_good(folder: Path) -> Good:
-    """Write them."""
     checkpoints = {
         "bert": write_text(folder / "bert"),
         "sentences": write_sentence_folder(folder / "sentences"),
@@ -95,7 +86,7 @@ def write_good(folder: Path) -> Good:
 
 
 def place_dataset(case: DatasetCase, folder: Path, good: Good, traps: Traps) -> list[str]:
-    """Write a dataset of a stranger's, and return the command that ranks a checkpoint by it."""
+    """Write a hostile dataset, and return the command that ranks a checkpoint by it."""
     place = traps.hub.add(f"cases/{case.name}", {}, kind="dataset") if case.on_hub else folder / case.name
     place.mkdir(exist_ok=True)
     case.write(place, traps)
@@ -108,7 +99,7 @@ def place_dataset(case: DatasetCase, folder: Path, good: Good, traps: Traps) -> 
 def judge_dataset(
     case: DatasetCase, command: list[str], done: Finished, home: Path, clean: Terms, traps: Traps
 ) -> Trial:
-    """Return what became of a dataset, given the folder of caches and the terms of `bert` on a good one."""
+    """Judge the outcome of a dataset, given the folder of caches and the terms of `bert` on a good dataset."""
     found, said = ranked(done)
     right = {"": None, "any": found, "clean": clean}[case.accepted]
     wrong = traps.sprung(home, said=done.out + done.err) or fault_of(done) or judge(said, found, case.refused, right)
@@ -116,7 +107,7 @@ def judge_dataset(
 
 
 def ranked(done: Finished, name: str | None = None) -> tuple[Terms | None, str]:
-    """Return the terms of a model of a ranking (the first without a name), None for none, and what was said of it."""
+    """Return the terms of a model of a ranking (by default the first), or None, and the message about it."""
     report = printed(done.out)
     if report is None:
         return None, last_line(done.err)

@@ -1,4 +1,4 @@
-"""What the Hub says about a repository (files, card, parameters, tags), and lists of those that fit."""
+"""Information about a repository (files, card, parameters, tags), and lists of matching repositories."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXPANDABLE = (
     *("runtime", "safetensors", "sdk", "sha", "siblings", "spaces", "subdomain", "tags", "transformersInfo"),
     *("trendingScore", "usedStorage", "widgetData"),
 )
-"""What a question may ask for of some kind of repository."""
+"""Properties that a request may name, for any kind of repository."""
 LARGEST_CARD = 1 << 20
 SHOWN_IN_CONFIG = ("architectures", "model_type", "architecture", "auto_map", "quantization_config")
 BRIEF = (
@@ -35,14 +35,13 @@ ORDERS = ("downloads", "likes", "trendingScore", "lastModified", "createdAt")
 
 
 def show_info(exchange: Exchange, kind: str, name: str, revision: str = "main") -> None:
-    """Answer with what is known about a repository at a revision."""
     repository = exchange.repository(kind, name)
     commit = exchange.revision(repository, revision)
     exchange.send_data(describe(exchange, repository, commit, sizes=exchange.flag("blobs")))
 
 
 def describe(exchange: Exchange, repository: Repository, commit: Commit, *, sizes: bool = False) -> dict[str, Any]:
-    """Return everything known about a repository, or the properties that were asked for."""
+    """Return all properties of a repository, or the requested ones."""
     names = expanded(exchange)
     known = everything(repository, commit, sizes=sizes)
     if names:
@@ -51,7 +50,7 @@ def describe(exchange: Exchange, repository: Repository, commit: Commit, *, size
 
 
 def expanded(exchange: Exchange) -> list[str]:
-    """Return the properties that were asked for by `expand`."""
+    """Return the properties that `expand` requests."""
     names = exchange.options("expand")
     if unknown := [name for name in names if name not in EXPANDABLE]:
         raise Refusal(400, None, f'Invalid option in "expand": {unknown[0]!r}; expected one of {sorted(EXPANDABLE)}')
@@ -87,7 +86,6 @@ def everything(repository: Repository, commit: Commit, *, sizes: bool = False) -
 
 
 def model_properties(repository: Repository, commit: Commit, card: dict[str, Any]) -> dict[str, Any]:
-    """Return what only models have."""
     config = json_of(commit, "config.json")
     return {
         "modelId": repository.name,
@@ -101,7 +99,6 @@ def model_properties(repository: Repository, commit: Commit, card: dict[str, Any
 
 
 def sibling_of(file: StoredFile, *, sizes: bool) -> dict[str, Any]:
-    """Return a file as it is shown with its repository."""
     known: dict[str, Any] = {"rfilename": file.path}
     if sizes:
         known |= {"blobId": file.blob, "size": file.size}
@@ -111,7 +108,7 @@ def sibling_of(file: StoredFile, *, sizes: bool) -> dict[str, Any]:
 
 
 def card_of(commit: Commit) -> dict[str, Any]:
-    """Return the metadata at the top of README.md; of what is hostile to a reader, the Hub tells nothing."""
+    """Return the metadata of README.md, nothing if it is hostile."""
     import yaml
 
     text = text_of(commit, "README.md")
@@ -127,7 +124,6 @@ def card_of(commit: Commit) -> dict[str, Any]:
 
 
 def tags_of(repository: Repository, commit: Commit, card: dict[str, Any]) -> list[str]:
-    """Return the tags, given and derived."""
     tags: list[str] = [*repository.tags, *listed(card.get("tags"))]
     if repository.kind == "models":
         tags += [tag for tag in (library_of(repository, commit, card), pipeline_of(repository, card)) if tag]
@@ -144,12 +140,11 @@ def tags_of(repository: Repository, commit: Commit, card: dict[str, Any]) -> lis
 
 
 def pipeline_of(repository: Repository, card: dict[str, Any]) -> str | None:
-    """Return the task of a model."""
     return repository.pipeline_tag or card.get("pipeline_tag")
 
 
 def library_of(repository: Repository, commit: Commit, card: dict[str, Any]) -> str | None:
-    """Return the library of a model: given, from its card, or told by its files."""
+    """Return the library of a model: given, from its card, or inferred from its files."""
     if named := repository.library or card.get("library_name"):
         return str(named)
     if "modules.json" in commit.files:
@@ -161,7 +156,7 @@ def library_of(repository: Repository, commit: Commit, card: dict[str, Any]) -> 
 
 
 def parameters_of(repository: Repository, commit: Commit) -> dict[str, Any] | None:
-    """Return the numbers of parameters, given or counted in the headers of the safetensors files."""
+    """Return the numbers of parameters, given or counted in the headers of safetensors files."""
     if repository.parameters is not None:
         return {"parameters": {"F32": repository.parameters}, "total": repository.parameters}
     counts: dict[str, int] = {}
@@ -173,7 +168,7 @@ def parameters_of(repository: Repository, commit: Commit) -> dict[str, Any] | No
 
 
 def tensors_of(file: StoredFile) -> Iterable[dict[str, Any]]:
-    """Return what the header of a safetensors file says about its tensors; nothing if it is none."""
+    """Return the tensors in the header of a safetensors file; none if it is invalid."""
     with file.content.open("rb") as content:
         length = int.from_bytes(content.read(8), "little")
         if not 0 < length <= file.size - 8:
@@ -201,7 +196,6 @@ def json_of(commit: Commit, path: str) -> dict[str, Any]:
 
 
 def listed(value: Any) -> list[str]:
-    """Return one, several or no values as a list."""
     if value is None:
         return []
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]
@@ -213,7 +207,7 @@ def moment(date: datetime) -> str:
 
 
 def show_list(exchange: Exchange, kind: str) -> None:
-    """Answer with one page of the repositories that fit, in order."""
+    """Answer with one page of the matching repositories, in order."""
     names = shown_names(exchange, kind)
     found = [(repository, repository.head) for repository in exchange.hub.all(kind) if visible(exchange, repository)]
     fitting = [(repository, commit) for repository, commit in found if fits(exchange, repository, commit)]
@@ -237,12 +231,11 @@ def shown_names(exchange: Exchange, kind: str) -> list[str]:
 
 
 def visible(exchange: Exchange, repository: Repository) -> bool:
-    """Whether who asks gets to see a repository in lists."""
+    """Whether the user sees a repository in lists."""
     return not repository.disabled and (not repository.private or exchange.may_read(repository))
 
 
 def fits(exchange: Exchange, repository: Repository, commit: Commit) -> bool:
-    """Whether a repository fits what was asked for."""
     card = card_of(commit)
     tags = {tag.lower() for tag in tags_of(repository, commit, card)}
     words = " ".join(exchange.query.get("search", [])).lower().split()
@@ -264,4 +257,4 @@ ROUTES: list[Route] = [
     ("GET", f"{API}/revision/{REVISION}", show_info),
     ("GET", API, show_info),
 ]
-"""Last of all: a name of two parts looks like a name of one part and a request about it."""
+"""These come last, since a name of two parts looks like a name of one part and a request about it."""

@@ -1,4 +1,4 @@
-"""One request and its answer: reading, sending, refusing, and who is asking; what is answered is elsewhere."""
+"""One request and its answer: reading, sending, refusing, and the user; the routes are elsewhere."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ CHUNK = 1 << 16
 TRUE = ("1", "true", "True")
 PAGE = b"<!DOCTYPE html><html><body><h1>Sign in to the network of this hotel</h1></body></html>"
 TELLING = ("ETag", "X-Linked-ETag", "X-Linked-Size", "X-Repo-Commit")
-"""Headers by which clients tell files apart."""
+"""Headers by which clients identify files."""
 
 Answer = Callable[..., None]
 Route = tuple[str, str, Answer]
-"""Methods such as "GET|HEAD", a regular expression for the undecoded path, and who answers."""
+"""Methods such as "GET|HEAD", a regular expression for the undecoded path, and the function that answers."""
 
 
 class Refusal(Exception):  # noqa: N818
-    """An answer that is an error, with the headers the clients tell errors apart by."""
+    """An error as an answer, with the headers by which clients distinguish errors."""
 
     def __init__(self, status: int, code: str | None, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class Exchange(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def answer(self) -> None:
-        """Log the request, let go wrong what shall, and answer it."""
+        """Log the request, apply faults, and answer it."""
         parts = urlsplit(self.path)
         self.query = parse_qs(parts.query, keep_blank_values=True)
         self.body = self._read_body()
@@ -94,7 +94,7 @@ class Exchange(BaseHTTPRequestHandler):
         raise Refusal(404, None, f"This local Hub has nothing at {self.command} {path}.")
 
     def _suffer(self) -> bool:
-        """Apply the first fault that strikes; return whether that was the answer."""
+        """Apply the first matching fault; return whether that was the answer."""
         with self.hub.lock:
             log = self.request_log
             fault = next((fault for fault in self.hub.faults if fault.strikes(log.method, log.path)), None)
@@ -145,7 +145,6 @@ class Exchange(BaseHTTPRequestHandler):
         return dict(parse_qs(self.body.decode()))
 
     def option(self, name: str) -> str | None:
-        """Return the last value of a query parameter."""
         values = self.query.get(name)
         return values[-1] if values else None
 
@@ -160,7 +159,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     @property
     def user(self) -> str | None:
-        """Who asks, None for a stranger."""
+        """The user, None without a token."""
         header = self.headers.get("Authorization")
         if header is None:
             return None
@@ -170,21 +169,19 @@ class Exchange(BaseHTTPRequestHandler):
         return name
 
     def signed_in(self) -> str:
-        """Return who asks; strangers are refused the way the clients take for a missing repository."""
+        """Return the user; strangers are refused as if the repository were missing."""
         if (user := self.user) is None:
             raise Refusal(401, "RepoNotFound", "Invalid username or password.")
         return user
 
     def may_write(self, repository: Repository) -> bool:
-        """Whether who asks owns the repository."""
         return repository.owner in self.hub.namespaces(self.user)
 
     def may_read(self, repository: Repository) -> bool:
-        """Whether who asks owns the repository or was let in."""
         return self.may_write(repository) or self.user in repository.readers
 
     def repository(self, kind: str | None, name: str) -> Repository:
-        """Return a repository that who asks may know of."""
+        """Return a repository that the user may see."""
         user = self.user
         found = self.hub.find(kind or "models", name)
         if found is None or (found.private and not self.may_read(found)):
@@ -194,7 +191,7 @@ class Exchange(BaseHTTPRequestHandler):
         return found  # a stranger gets 401 for a missing one, since it might be private
 
     def files_of(self, kind: str | None, name: str) -> Repository:
-        """Return a repository whose files who asks may read."""
+        """Return a repository whose files the user may read."""
         found = self.repository(kind, name)
         if found.gated and not self.may_read(found):
             restricted = f"Access to {kind_word(found.kind)} {found.name} is restricted"
@@ -206,32 +203,28 @@ class Exchange(BaseHTTPRequestHandler):
         return found
 
     def revision(self, repository: Repository, revision: str) -> Commit:
-        """Return a commit that is there."""
         if (commit := repository.find(revision)) is None:
             raise Refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return commit
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answer with an error."""
         headers = {"X-Error-Message": refusal.message, **refusal.headers}
         if refusal.code is not None:
             headers["X-Error-Code"] = refusal.code
         self.send_data({"error": refusal.message}, status=refusal.status, headers=headers)
 
     def send_data(self, data: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        """Answer with JSON."""
         content = json.dumps(data).encode()
         self._head(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, len(content))
         self._write(content)
 
     def send_text(self, text: str, kind: str) -> None:
-        """Answer with text."""
         content = text.encode()
         self._head(200, {"Content-Type": kind}, len(content))
         self._write(content)
 
     def send_page(self, items: list[Any], size: int) -> None:
-        """Answer with one page of a list, and the address of the next one in the Link header."""
+        """Answer with one page of a list, and the URL of the next one in the Link header."""
         start = int(self.option("cursor") or 0)
         headers = {}
         if start + size < len(items):
@@ -241,7 +234,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.send_data(items[start : start + size], headers=headers)
 
     def send_file(self, path: Path, headers: dict[str, str]) -> None:
-        """Answer with a file or the part of it that was asked for."""
+        """Answer with a file or the requested part of it."""
         size = path.stat().st_size
         start, stop = 0, size
         status = 200
@@ -258,7 +251,6 @@ class Exchange(BaseHTTPRequestHandler):
                 start += CHUNK
 
     def send_elsewhere(self, address: str, headers: dict[str, str]) -> None:
-        """Answer with a redirection."""
         self._head(302, headers | {"Location": address}, 0)
 
     def _head(self, status: int, headers: dict[str, str], length: int) -> None:
@@ -280,7 +272,7 @@ class Exchange(BaseHTTPRequestHandler):
         if self.command == "HEAD" or not content:
             return False
         kind, seconds = (None, 0.0) if self.fault is None else (self.fault.kind, self.fault.seconds)
-        if kind == "drip":  # byte by byte; whoever asked may leave meanwhile
+        if kind == "drip":  # byte by byte; the client may leave meanwhile
             for place in range(len(content)):
                 self.request_log.sent += 1
                 self.wfile.write(content[place : place + 1])
@@ -301,7 +293,7 @@ class Exchange(BaseHTTPRequestHandler):
 
 
 def parse_range(header: str, size: int) -> tuple[int, int]:
-    """Return the first byte and the one after the last that a Range header asks for."""
+    """Return the start and stop of a Range header."""
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", header.replace(" ", ""))
     if match is None or match.groups() == ("", ""):
         raise Refusal(416, None, f"Range {header!r} is not understood.", {"Content-Range": f"bytes */{size}"})

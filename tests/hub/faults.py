@@ -1,4 +1,4 @@
-"""What goes wrong on demand, and the log of what was asked."""
+"""Faults on demand, and the log of requests."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ class Request:
         path: without the query, decoded.
         query: as it was sent.
         range: the Range header, None if there was none.
-        authorized: whether it came with a token.
-        user_agent: who asked.
-        status: of the answer, 0 while there is none.
-        sent: bytes of the answer's body that were handed to the socket.
+        authorized: whether it had a token.
+        status: of the answer, 0 before it.
+        sent: bytes of the answer's body that were sent.
     """
 
     method: str
@@ -44,20 +43,19 @@ class Request:
 
 @dataclass
 class Fault:
-    """Something that goes wrong with requests whose path a pattern is found in.
+    """A fault of requests whose path contains a pattern.
 
     Attributes:
         pattern: a regular expression, searched in the decoded path.
-        kind: "latency" answers late; "cut" promises the whole body and closes after `after` bytes of it; "reset" resets
-            the connection instead of an answer; "flip" sends the body with one bit flipped, in the byte after `after`;
-            "stall" sends `after` bytes, waits, and closes; "plain" leaves out what is known of a file (ETag, size,
-            commit); "page" answers with a page for people; "wrong" with JSON of another shape; "nothing" with an empty
-            body; "loop" with a redirection to itself; "drip" sends the body byte by byte with `seconds` between
-            them; "halved" sends half a body whose length is true; "longer" and "shorter" promise another length than
-            the body has; a number is the status of the answer.
+        kind: "latency" answers late; "cut" announces the whole body and closes after `after` bytes; "reset" resets the
+            connection; "flip" flips one bit in the byte after `after`; "stall" sends `after` bytes, waits, and closes;
+            "plain" omits the headers of a file (ETag, size, commit); "page" answers with a web page; "wrong" with JSON
+            of another shape; "nothing" with an empty body; "loop" with a redirection to itself; "drip" sends the body
+            byte by byte with `seconds` between them; "halved" sends half the body with the right length; "longer" and
+            "shorter" announce a wrong length; a number is the status of the answer.
         times: how often, None for always.
-        skip: how many matching requests go well before.
-        method: only requests of this method; a cut, flip or stall is for GET.
+        skip: number of matching requests before it that succeed.
+        method: only requests of this method; by default GET for a cut, flip or stall.
         seconds: of latency, or of a stall.
         after: bytes before a cut, a stall or a flipped bit.
         retry_after: seconds for the header of that name.
@@ -75,7 +73,7 @@ class Fault:
     hits: int = 0
 
     def strikes(self, method: str, path: str) -> bool:
-        """Whether it happens to this request, which is counted."""
+        """Count a request, and return whether the fault applies to it."""
         if self.times is not None and self.hits >= self.times:
             return False
         wanted = self.method or ("GET" if self.kind in ("cut", "flip", "stall") else None)

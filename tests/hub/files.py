@@ -1,4 +1,4 @@
-"""Requests for files: their listing, what is known about some of them, and their contents."""
+"""Requests for files: lists, information about some of them, and contents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ ADDRESS = r"/(?:(?P<kind>datasets|spaces)/)?" + ANY
 
 
 def show_tree(exchange: Exchange, kind: str, name: str, revision: str, folder: str | None = None) -> None:
-    """Answer with the files and folders of a folder."""
     repository = exchange.repository(kind, name)
     commit = exchange.revision(repository, revision)
     below = f"{folder.strip('/')}/" if folder else ""
@@ -30,7 +29,7 @@ def show_tree(exchange: Exchange, kind: str, name: str, revision: str, folder: s
 
 
 def show_paths(exchange: Exchange, kind: str, name: str, revision: str) -> None:
-    """Answer with what is known about some files and folders; those that are not there are left out."""
+    """Answer with information about some files and folders, without missing ones."""
     repository = exchange.repository(kind, name)
     commit = exchange.revision(repository, revision)
     form = exchange.form()
@@ -54,13 +53,13 @@ def entries_of(commit: Commit) -> list[dict[str, Any]]:
 
 
 def folder_name(commit: Commit, folder: str) -> str:
-    """Return digits that change whenever a file of a folder does."""
+    """Return a hash of all files in a folder."""
     files = [f"{path} {file.sha256}" for path, file in commit.files.items() if path.startswith(f"{folder}/")]
     return hashlib.sha1("\n".join(files).encode()).hexdigest()
 
 
 def last_commit(repository: Repository, commit: Commit, path: str) -> dict[str, Any]:
-    """Return what a listing says about the last commit that changed a file, or anything in a folder."""
+    """Return the last commit that changed a file, or anything in a folder, in the form of a listing."""
 
     def content(one: Commit) -> dict[str, str]:
         return {name: file.sha256 for name, file in one.files.items() if name == path or name.startswith(f"{path}/")}
@@ -72,12 +71,10 @@ def last_commit(repository: Repository, commit: Commit, path: str) -> dict[str, 
 
 
 def repo_commit(commit: Commit) -> dict[str, str]:
-    """Return the header that says which commit an answer is about."""
     return {"X-Repo-Commit": commit.name}
 
 
 def resolve(exchange: Exchange, kind: str | None, name: str, revision: str, path: str) -> None:
-    """Answer with one file of a repository, or with where it is."""
     repository = exchange.files_of(kind, name)
     commit = exchange.revision(repository, revision)
     if (file := commit.files.get(path)) is None:
@@ -89,7 +86,6 @@ def resolve(exchange: Exchange, kind: str | None, name: str, revision: str, path
 
 
 def show_commits(exchange: Exchange, kind: str, name: str, revision: str) -> None:
-    """Answer with the history of a revision."""
     repository = exchange.repository(kind, name)
     found = []
     for commit in repository.history(exchange.revision(repository, revision)):

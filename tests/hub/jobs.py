@@ -1,4 +1,4 @@
-"""Jobs: a command in a process of its own, with the machines, time limits, logs and cancelling of the Hub's jobs."""
+"""Jobs: commands in processes of their own, with machines, time limits, logs and cancelling as on the Hub."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ MACHINES = (
 
 @dataclass
 class Job:
-    """A command that runs, or has run, as the image and the secrets of its job let it.
+    """A job with its process.
 
     Attributes:
-        spec: what was asked for.
-        owner: whose it is.
-        number: its name on the Hub.
-        message: what the Hub says of its end, besides.
+        spec: the request.
+        number: its id on the Hub.
+        message: the message of the Hub about its end.
     """
 
     spec: dict[str, Any]
@@ -75,21 +74,17 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """What it wrote."""
         return Path(self._folder.name) / "log"
 
     @property
     def stage(self) -> str:
-        """As the Hub calls it."""
         status = self.process.poll()
         return self._stage or ("RUNNING" if status is None else "ERROR" if status else "COMPLETED")
 
     def expire(self) -> None:
-        """End it because its time is over."""
         self._end("ERROR", "Job timeout")
 
     def cancel(self) -> None:
-        """End it because somebody wants that."""
         self._end("CANCELED", "")
 
     def _end(self, stage: str, message: str) -> None:
@@ -101,12 +96,11 @@ class Job:
         self.process.wait()
 
     def close(self) -> None:
-        """Leave nothing behind."""
         self.cancel()
         self._folder.cleanup()
 
     def about(self) -> dict[str, Any]:
-        """Return what the Hub says about it; of secrets only their names."""
+        """Return the Hub's information about it, with only the names of secrets."""
         status = self.process.poll()
         said = self.message or (
             f"Job failed with exit code: {status % 256 if status > 0 else 128 - status}" if status else ""
@@ -126,7 +120,6 @@ class Job:
 
 
 def show_machines(exchange: Exchange) -> None:
-    """Answer with the machines and their prices."""
     answers: list[dict[str, Any]] = []
     for name, memory, gpu, price in MACHINES:
         known = {"type": "gpu", "model": "GPU", "quantity": "4" if name.endswith("x4") else "1", "vram": gpu}
@@ -137,7 +130,6 @@ def show_machines(exchange: Exchange) -> None:
 
 
 def start(exchange: Exchange, owner: str) -> None:
-    """Start a job, which costs its owner."""
     spec = exchange.form()
     if owner not in exchange.hub.namespaces(exchange.signed_in()):
         raise Refusal(403, None, f"You may not start jobs for {owner}")
@@ -149,7 +141,7 @@ def start(exchange: Exchange, owner: str) -> None:
 
 
 def job_of(exchange: Exchange, owner: str, number: str) -> Job:
-    """Return a job that who asks may see."""
+    """Return a job; the user must be signed in."""
     exchange.signed_in()
     for job in exchange.hub.jobs:
         if (job.owner, job.number) == (owner, number):
@@ -158,19 +150,17 @@ def job_of(exchange: Exchange, owner: str, number: str) -> Job:
 
 
 def inspect(exchange: Exchange, owner: str, number: str) -> None:
-    """Answer with what is known of a job."""
     exchange.send_data(job_of(exchange, owner, number).about())
 
 
 def cancel(exchange: Exchange, owner: str, number: str) -> None:
-    """End a job."""
     job = job_of(exchange, owner, number)
     job.cancel()
     exchange.send_data(job.about())
 
 
 def show_log(exchange: Exchange, owner: str, number: str) -> None:
-    """Answer with what a job wrote, as a stream of events."""
+    """Answer with the log of a job, as a stream of events."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     lines = job_of(exchange, owner, number).log.read_text(errors="replace").splitlines()
     events = [json.dumps({"timestamp": now, "data": line}) for line in ["===== Job started", *lines]]

@@ -1,4 +1,4 @@
-"""Repositories as plain folders with a history: every state that was once seen stays readable by its commit."""
+"""Repositories as plain folders with a history: every state that was seen once stays readable by its commit."""
 
 from __future__ import annotations
 
@@ -28,12 +28,9 @@ class StoredFile:
     """A file of a commit.
 
     Attributes:
-        path: its name in the repository.
-        size: its bytes.
-        sha256: of its content.
-        blob: what git calls it; for a large file, what git calls its pointer.
+        blob: its git hash; for a large file, that of its LFS pointer.
         large: whether it is kept by LFS.
-        content: where its content lies.
+        content: the path of its content.
     """
 
     path: str
@@ -78,17 +75,15 @@ class Discussion:
 
 @dataclass
 class Repository:
-    """A folder that is branch main, and what the Hub knows besides.
+    """A folder as branch main, with its metadata.
 
     Attributes:
         kind: one of KINDS.
-        name: OWNER/NAME.
-        folder: the files of branch main; whoever changes them makes a commit.
-        objects: where contents are kept by their sha256.
-        gated: False, "auto" or "manual"; who may read nevertheless is in `readers`, besides the owner.
-        private: whether it is there for `readers` and its owner only.
-        disabled: whether nobody gets in.
-        extra: more for the answers about the repository, by the Hub's own keys.
+        folder: the files of branch main; changing them makes a commit.
+        objects: the folder of contents by their sha256.
+        gated: False, "auto" or "manual"; only `readers` and the owner may read its files then.
+        private: whether only `readers` and the owner see it.
+        extra: more properties for answers, by the Hub's own keys.
     """
 
     kind: str
@@ -118,7 +113,7 @@ class Repository:
 
     @property
     def owner(self) -> str | None:
-        """Who it belongs to, None for a name without a slash."""
+        """The owner, None for a name without a slash."""
         return self.name.split("/")[0] if "/" in self.name else None
 
     @property
@@ -142,7 +137,7 @@ class Repository:
         author: str = "system",
         parent: str | None = None,
     ) -> Commit:
-        """Add a commit, and let a reference point to it; the folder is left as it is."""
+        """Add a commit and move a reference to it; the folder stays the same."""
         parent = parent or self.references.get(reference)
         listing = "".join(f"{path} {files[path].sha256}\n" for path in sorted(files))
         name = hashlib.sha1(f"{parent} {title}\n{listing}".encode()).hexdigest()
@@ -162,7 +157,7 @@ class Repository:
             shutil.copyfile(file.content, target)
 
     def find(self, revision: str) -> Commit | None:
-        """Return the commit of a branch, a tag, a reference or a full name, None if there is none."""
+        """Return the commit of a branch, a tag, a reference or a full hash, if there is one."""
         head = self.head
         for reference in (f"refs/heads/{revision}", f"refs/tags/{revision}", revision):
             if reference in self.references:
@@ -170,20 +165,20 @@ class Repository:
         return head if revision == head.name else self.commits.get(revision)
 
     def history(self, commit: Commit) -> list[Commit]:
-        """Return a commit and what came before it, newest first."""
+        """Return a commit and its ancestors, newest first."""
         found = [commit]
         while (parent := found[-1].parent) is not None:
             found.append(self.commits[parent])
         return found
 
     def store(self, path: str, content: bytes) -> StoredFile:
-        """Keep a content, and return the file it makes under that name."""
+        """Keep a content, and return its file under a name."""
         sha256 = hashlib.sha256(content).hexdigest()
         keep_object(self.objects, sha256, content)
         return self.stored(path, sha256, blob_of(content))
 
     def stored(self, path: str, sha256: str, blob: str | None = None) -> StoredFile:
-        """Return the file that a content which is already kept makes under a name."""
+        """Return the file of a kept content under a name."""
         content = self.objects / sha256
         size = content.stat().st_size
         large = self.is_large(path, size)
@@ -192,7 +187,6 @@ class Repository:
         return StoredFile(path, size, sha256, blob or blob_of(content.read_bytes()), large, content)
 
     def is_large(self, path: str, size: int) -> bool:
-        """Whether a file is kept by LFS."""
         endings = LARGE_ENDINGS + (MEDIA_ENDINGS if self.kind == "datasets" else ())
         return size > 0 and (path.lower().endswith(endings) or size > LARGE_BYTES)
 
@@ -211,7 +205,7 @@ class Repository:
 
 
 def keep_object(objects: Path, sha256: str, content: bytes) -> None:
-    """Keep a content for all repositories; another thread finds the whole of it, or nothing."""
+    """Keep a content for all repositories, atomically."""
     if not (objects / sha256).exists():
         objects.mkdir(parents=True, exist_ok=True)
         part = objects / f"{sha256}.{threading.get_ident()}"
@@ -220,12 +214,11 @@ def keep_object(objects: Path, sha256: str, content: bytes) -> None:
 
 
 def blob_of(content: bytes) -> str:
-    """Return the name that git gives this content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def pointer_of(sha256: str, size: int) -> bytes:
-    """Return what git keeps instead of a large file."""
+    """Return the LFS pointer of a large file."""
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
 
 

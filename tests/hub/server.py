@@ -1,7 +1,7 @@
-"""A Hub on this machine: folders served over HTTP the way the Hub serves repositories, as far as its clients ask.
+"""A local Hub: folders served over HTTP like repositories on the Hub, as far as its clients need it.
 
-A repository is a folder ROOT/KIND/OWNER/NAME with KIND one of models, datasets and spaces, and that folder is its
-branch main: files that are changed there make a new commit, and the older commits stay readable.
+A repository is a folder ROOT/KIND/OWNER/NAME with KIND one of models, datasets and spaces. The folder is its branch
+main: files that are changed there make a new commit, and older commits stay readable.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from tests.hub.repositories import KINDS, Files, Repository, write_files
 
 @dataclass
 class LocalHub:
-    """A Hub on this machine, for as long as the `with` block lasts.
+    """A local Hub during a `with` block.
 
     Attributes:
-        root: where the repositories lie.
-        users: who has which token; whoever comes with another one is refused.
-        members: which users may write in the namespace of an organization.
-        page_size: how many entries lists and trees have on a page.
-        requests: every request so far; `method, path = request` takes one apart.
-        faults: what goes wrong from now on, see `fault`.
-        jobs: that were started, in this order.
-        crashes: tracebacks of what this server could not answer; leaving the `with` block complains about them.
+        root: the folder of the repositories.
+        users: the user of each token; other tokens are refused.
+        members: the users who may write in the namespace of each organization.
+        page_size: number of entries per page of lists and trees.
+        requests: every request so far; `method, path = request` unpacks one.
+        faults: the active faults, see `fault`.
+        jobs: the jobs in order of their start.
+        crashes: tracebacks of this server, which fail the test at the end of the `with` block.
     """
 
     root: Path
@@ -80,19 +80,19 @@ class LocalHub:
         gated: bool | str = False,
         **known: Any,
     ) -> Path:
-        """Serve a copy of a folder, or of contents by file name, and return the folder that is served.
+        """Serve a copy of a folder, or of contents by file name, and return the served folder.
 
         Args:
             name: OWNER/NAME.
             files: the folder or the contents.
             kind: "model", "dataset" or "space".
-            created: when it was made, such as "2024-01-31".
-            modified: when the first commit was made, unless that was the same time.
-            tags: tags besides those that its card and files tell.
+            created: the date of its creation, such as "2024-01-31".
+            modified: the date of the first commit; by default the same.
+            tags: tags besides those from its card and files.
             readers: users who may read it although it is gated or private, besides its owner.
-            gated: whether files are for `readers` only; True is "auto", and "manual" is shown as such.
+            gated: whether files are for `readers` only; True means "auto".
             known: other fields of `Repository`: private, disabled, downloads, likes, trending, pipeline_tag, library,
-                license, parameters (what the Hub counts, instead of what the weights hold), extra.
+                license, parameters (instead of those in the weights), extra.
         """
         plural = kind if kind in KINDS else f"{kind}s"
         assert plural in KINDS, f"no such kind of repository: {kind!r}"
@@ -109,13 +109,13 @@ class LocalHub:
         return repository.folder
 
     def repository(self, name: str, kind: str = "model") -> Repository:
-        """Return a repository, to look at it or to change what is known about it."""
+        """Return a repository, to inspect or change it."""
         found = self.find(f"{kind.removesuffix('s')}s", name)
         assert found is not None, f"there is no {kind} {name}"
         return found
 
     def find(self, kind: str, name: str) -> Repository | None:
-        """Return a repository, None if there is none; a folder that lies there is one."""
+        """Return a repository, None if there is none; any folder in its place is one."""
         with self.lock:
             if (kind, name) in self._known:
                 return self._known[kind, name]
@@ -124,39 +124,27 @@ class LocalHub:
             return self._register(kind, name) if "/" in name and inside and folder.is_dir() else None
 
     def all(self, kind: str) -> list[Repository]:
-        """Return all repositories of a kind, in the order in which they came."""
+        """Return all repositories of a kind, oldest first."""
         with self.lock:
             for folder in sorted(path for path in (self.root / kind).glob("*/*") if path.is_dir()):
                 self.find(kind, f"{folder.parent.name}/{folder.name}")
             return [repository for (known, _), repository in self._known.items() if known == kind]
 
     def namespaces(self, user: str | None) -> set[str]:
-        """Return where a user may write."""
         return {name for name, users in self.members.items() if user in users} | ({user} if user else set())
 
-    def fault(
-        self,
-        pattern: str,
-        kind: FaultKind,
-        *,
-        times: int | None = 1,
-        skip: int = 0,
-        method: str | None = None,
-        seconds: float = 0.0,
-        after: int = 0,
-        retry_after: int | None = None,
-    ) -> Fault:
-        """Let something go wrong with requests whose path the pattern is found in; see `Fault` for the arguments."""
-        fault = Fault(pattern, kind, times, skip, method, seconds, after, retry_after)
+    def fault(self, pattern: str, kind: FaultKind, **options: Any) -> Fault:
+        """Make requests fail whose path contains the pattern; see `Fault` for the options."""
+        fault = Fault(pattern, kind, **options)
         self.faults.append(fault)
         return fault
 
     def asked(self, pattern: str = "", method: str | None = None) -> list[Request]:
-        """Return the requests whose path the pattern is found in."""
+        """Return the requests whose path contains the pattern."""
         return [one for one in self.requests if re.search(pattern, one.path) and method in (None, one.method)]
 
     def sent(self, pattern: str = "") -> int:
-        """Return how many bytes of bodies were sent in answer to such requests."""
+        """Return the number of bytes sent in answer to such requests."""
         return sum(request.sent for request in self.asked(pattern))
 
     def _register(self, kind: str, name: str) -> Repository:
@@ -177,6 +165,5 @@ ROUTES = [*jobs.ROUTES, *uploads.ROUTES, *files.ROUTES, *describing.ROUTES]
 
 
 def day(date: datetime | str) -> datetime:
-    """Return a date that may be written as "2024-01-31"."""
     found = datetime.fromisoformat(date) if isinstance(date, str) else date
     return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

@@ -1,4 +1,4 @@
-"""Requests that change repositories: making them, commits, large files, pull requests."""
+"""Requests that change repositories: creation, commits, large files, pull requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n*.parquet filte
 
 
 def whoami(exchange: Exchange) -> None:
-    """Answer with who asks."""
     name = exchange.signed_in()
     organizations = sorted(exchange.hub.namespaces(name) - {name})
     known = {"type": "user", "id": name, "name": name, "fullname": name, "email": f"{name}@example.org"}
@@ -27,7 +26,7 @@ def whoami(exchange: Exchange) -> None:
 
 
 def create_repository(exchange: Exchange) -> None:
-    """Make an empty repository, which only its owner may."""
+    """Create an empty repository in a namespace of the user."""
     user, form = exchange.signed_in(), exchange.form()
     owner = form.get("organization") or user
     kind, name = f"{form.get('type') or 'model'}s", f"{owner}/{form['name']}"
@@ -62,7 +61,7 @@ def validate_card(exchange: Exchange) -> None:
 
 
 def writable(exchange: Exchange, kind: str | None, name: str, *, proposal: bool = False) -> Repository:
-    """Return a repository that who asks may change, or propose a change to."""
+    """Return a repository that the user may change, or propose a change to."""
     exchange.signed_in()
     repository = exchange.repository(kind, name)
     if not (proposal or exchange.may_write(repository)):
@@ -71,7 +70,7 @@ def writable(exchange: Exchange, kind: str | None, name: str, *, proposal: bool 
 
 
 def preupload(exchange: Exchange, kind: str, name: str, revision: str) -> None:
-    """Say which files go into the commit itself and which are uploaded before it."""
+    """Answer which files go into the commit itself and which are uploaded before it."""
     proposal = exchange.flag("create_pr")
     repository = writable(exchange, kind, name, proposal=proposal)
     commit = exchange.revision(repository, revision)
@@ -84,7 +83,7 @@ def preupload(exchange: Exchange, kind: str, name: str, revision: str) -> None:
 
 
 def batch(exchange: Exchange, kind: str | None, name: str) -> None:
-    """Say where large files go; those that are here already go nowhere."""
+    """Answer where to upload large files, except those that are already here."""
     repository = writable(exchange, kind, name, proposal=True)
     verify = {"href": f"{address_of(exchange, repository.kind, repository.name)}.git/info/lfs/objects/verify"}
     files = exchange.form()["objects"]
@@ -96,7 +95,6 @@ def batch(exchange: Exchange, kind: str | None, name: str) -> None:
 
 
 def upload(exchange: Exchange, sha256: str) -> None:
-    """Keep a large file."""
     if hashlib.sha256(exchange.body).hexdigest() != sha256:
         raise Refusal(400, None, "The content does not have the sha256 it was announced with")
     keep_object(exchange.hub.root / ".objects", sha256, exchange.body)
@@ -104,7 +102,6 @@ def upload(exchange: Exchange, sha256: str) -> None:
 
 
 def verify(exchange: Exchange, kind: str | None, name: str) -> None:
-    """Say whether a large file has arrived."""
     repository = writable(exchange, kind, name, proposal=True)
     form = exchange.form()
     stored = repository.objects / form["oid"]
@@ -114,7 +111,7 @@ def verify(exchange: Exchange, kind: str | None, name: str) -> None:
 
 
 def make_commit(exchange: Exchange, kind: str, name: str, revision: str) -> None:
-    """Change files on a branch, or propose that as a pull request."""
+    """Commit to a branch, or as a pull request."""
     proposal = exchange.flag("create_pr")
     repository = writable(exchange, kind, name, proposal=proposal)
     lines = [json.loads(line) for line in exchange.body.splitlines() if line.strip()]
@@ -173,7 +170,6 @@ def reference_of(repository: Repository, revision: str) -> str:
 
 
 def address_of(exchange: Exchange, kind: str, name: str) -> str:
-    """Return where a repository's pages are."""
     return f"{exchange.hub.endpoint}/{'' if kind == 'models' else f'{kind}/'}{name}"
 
 
@@ -192,7 +188,6 @@ def open_discussion(
 
 
 def show_discussions(exchange: Exchange, kind: str, name: str) -> None:
-    """Answer with all discussions, newest first."""
     repository = exchange.repository(kind, name)
     wanted = exchange.option("type")
     found = [
@@ -205,7 +200,6 @@ def show_discussions(exchange: Exchange, kind: str, name: str) -> None:
 
 
 def brief(repository: Repository, discussion: Discussion) -> dict[str, Any]:
-    """Return a discussion as it is shown in a list."""
     return {
         "num": discussion.number,
         "title": discussion.title,
@@ -218,7 +212,6 @@ def brief(repository: Repository, discussion: Discussion) -> dict[str, Any]:
 
 
 def merge(exchange: Exchange, kind: str, name: str, number: str) -> None:
-    """Put the files of a pull request on main."""
     repository = exchange.repository(kind, name)
     if not 1 <= int(number) <= len(repository.discussions):
         raise Refusal(404, None, f"Discussion {number} not found")

@@ -1,4 +1,4 @@
-"""The box of a job: its limits, its environment, and that nothing of it stays."""
+"""The box of a job: its limits, its environment, and its removal."""
 
 from __future__ import annotations
 

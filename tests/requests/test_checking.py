@@ -1,4 +1,4 @@
-"""What the local Hub says of a model and a dataset decides whether they may be requested."""
+"""Which models and datasets of the local Hub may be requested."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The queue in a repository of the local Hub, used by real clients: conflicts, lost answers, and few questions."""
+"""The queue in a repository of the local Hub, used by real clients: conflicts, lost answers, and few requests."""
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -40,7 +40,7 @@ def filled(queue, count):
 
 
 class Meanwhile:
-    """A clock that lets something happen once, after the queue was looked at and before the commit."""
+    """A clock that makes something happen once, between reading the queue and the commit."""
 
     def __init__(self, happen, calls, clock=utc_now):
         self.happen, self.calls, self.clock = happen, calls, clock
@@ -89,11 +89,8 @@ def test_many_workers_claim_each_request_once(hub, queue_of):
         while (request := queues[index].claim(f"w{index}", 60)) is not None:
             got[index].append(request.model)
 
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
     assert sorted(model for models in got for model in models) == [f"a/m{number}" for number in range(8)]
     assert len(hub.repository("owner/requests", "dataset").commits) == 1 + 8 + 8
 
@@ -140,7 +137,7 @@ def test_whoever_may_not_write_is_told(queue_of):
 
 
 def commit(hub, queue_of, token, *requests):
-    """Write requests by a commit of one's own, past the queue."""
+    """Write requests directly, without the queue."""
     place = queue_of(token=token).place
     files = {str(request_path(one)): one.to_json().encode() for one in requests}
     place.update(lambda view: files, title="Add requests")
@@ -148,7 +145,7 @@ def commit(hub, queue_of, token, *requests):
 
 @pytest.fixture
 def open_hub(hub):
-    """A repository that an organisation shares: its members write to it."""
+    """A repository of an organisation, to which its members can write."""
     hub.members["owner"] = {"owner", "guest"}
     return hub
 

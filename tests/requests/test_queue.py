@@ -1,4 +1,4 @@
-"""A queue in memory and in a folder: who gets what, for how long, and what is refused."""
+"""A queue in memory and in a folder: claims, leases, limits and invalid files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -149,7 +149,7 @@ def test_all_of_a_worker_is_given_back(queue):
 
 
 class Forgetful(MemoryPlace):
-    """Loses the answer to every change, and so asks for it again."""
+    """Loses the answer to every change, and so requests it again."""
 
     def update(self, change, *, title):
         super().update(change, title=title)
@@ -246,11 +246,8 @@ def test_threads_claim_each_request_once(place):
             got[index].append(request.model)
             queues[index].finish(request, f"w{index}", records=index)
 
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
     assert sorted(model for models in got for model in models) == sorted(f"a/m{number}" for number in range(20))
     written = {one.model: one.records for one in queues[0].requests()}
     assert written == {model: index for index, models in enumerate(got) for model in models}

@@ -1,4 +1,4 @@
-"""Requests as files: what comes back, what they are found by, and what is refused."""
+"""Requests as files: round trips, identities, and invalid ones."""
 
 from __future__ import annotations
 

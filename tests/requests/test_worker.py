@@ -1,4 +1,4 @@
-"""What a worker does about claims and places, with queues in memory."""
+"""Claims and retries of a worker, with queues in memory."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def until(condition, seconds=30):
 
 
 def taken_by(queue, other):
-    """Let another worker have a claimed request."""
+    """Give a claimed request to another worker."""
     there = replace(queue.get(ONE), claimed_by=other)
     queue.place.update(lambda _: {str(request_path(ONE)): there.to_json().encode()}, title="taken")
 

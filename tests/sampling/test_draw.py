@@ -27,7 +27,7 @@ def drawn_rows(labels: np.ndarray, most: int, each: int | None = None, seed: int
 
 
 def sorted_rows(labels: np.ndarray, most: int, each: int | None = None, seed: int = 0) -> list[int]:
-    """Draw with everything in memory: the smallest keys of each class, in the order of the keys."""
+    """Draw with everything in memory: the smallest keys of each class, in order."""
     keys = row_keys(np.arange(len(labels), dtype=np.uint64), seed)
     counts = [int((labels == label).sum()) for label in range(labels.max() + 1)]
     quotas = proportional_quotas(counts, most) if each is None else even_quotas(counts, each, most)
@@ -111,7 +111,7 @@ def test_a_file_of_rows_gives_room_back(monkeypatch):
 
 
 def splitmix(value: int) -> int:
-    """The published generator in whole numbers: the first number of the stream whose state is `value`."""
+    """Return the first number of the published generator with the state `value`."""
     mixed = (value + 0x9E3779B97F4A7C15) % 2**64
     mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
     mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB % 2**64

@@ -1,7 +1,7 @@
-"""Datasets on the Hub: what is fetched, and what is said when something is wrong there.
+"""Datasets on the Hub: what is downloaded, and the messages when something is wrong.
 
-One process with the real clients asks for everything, and a second one without network; the tests read their answers
-and the log of the local Hub.
+One process with the real clients makes all requests, and a second one works offline; the tests check their answers and
+the log of the local Hub.
 """
 
 from __future__ import annotations
@@ -44,8 +44,11 @@ def ask(name, refresh=False, **options):
 def move_on(path):
     Path(path).write_bytes(b"text,label\\na,0\\nb,1\\nc,1\\n")
 
-names = dict(ask=ask, move_on=move_on)
-print(json.dumps({key: eval(call, names) for key, call in json.loads(sys.argv[1]).items()}))
+answers = {}
+names = dict(ask=ask, move_on=move_on, answers=answers)
+for key, call in json.loads(sys.argv[1]).items():
+    answers[key] = eval(call, names)
+print(json.dumps(answers))
 """
 
 CARD = """---
@@ -76,7 +79,7 @@ REFUSED = {
 
 @dataclass
 class Asked:
-    """A Hub, what it was asked before the network was gone, and all answers."""
+    """A Hub and all answers, with the number of requests in offline mode."""
 
     hub: LocalHub
     folders: dict[str, Path]
@@ -93,7 +96,7 @@ def client(calls: dict[str, str], folder: Path, hub: LocalHub, **environment: st
 
 
 def fill(hub: LocalHub, folder: Path) -> dict[str, Path]:
-    """Put datasets on a Hub, and return where the larger ones lie."""
+    """Put datasets on a Hub, and return the folders of some of them."""
     rng = np.random.default_rng(0)
     rows = texts(rng.choice(3, ROWS).tolist()).cast_column("label", ClassLabel(num_classes=3))
     wide = texts([0, 1] * 50, junk=[os.urandom(100_000).hex() for _ in range(100)])
@@ -134,11 +137,10 @@ def asked(tmp_path_factory):
             "moved": f"move_on({moving})",
             "kept": "ask('owner/moving')",
             "after": "ask('owner/moving', refresh=True)",
+            "pinned": "ask('owner/moving', revision=answers['before']['revision'])",
             **{name: f"ask({arguments})" for name, (arguments, _) in REFUSED.items()},
         }
         answers = client(calls, folder, hub)
-        pinned = {"pinned": f"ask('owner/moving', revision={answers['before']['revision']!r})"}
-        answers |= client(pinned, folder, hub)
         before = len(hub.requests)
         offline = {
             "offline": f"ask('owner/rows', max_samples={DRAWN})",

@@ -1,4 +1,4 @@
-"""Labels of all kinds: names, numbers, missing ones, hidden ones, and what is none."""
+"""Labels of all kinds: names, numbers, missing ones, hidden ones, and invalid ones."""
 
 from __future__ import annotations
 

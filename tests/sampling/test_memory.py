@@ -1,8 +1,6 @@
-"""Datasets in memory: lists, data frames and datasets of torch become the samples that files would give."""
+"""Datasets in memory: lists, data frames and datasets of torch give the same samples as files."""
 
 from __future__ import annotations
-
-import io
 
 import datasets
 import numpy as np
@@ -12,6 +10,7 @@ import torch
 from PIL import Image
 
 from hf_transfer_score import DatasetError, SampleOptions, load_sample
+from tests.sampling.made import image_bytes
 
 COLOURS = ("red", "green", "blue")
 
@@ -23,9 +22,7 @@ def picture(row: int) -> Image.Image:
 
 
 def content(row: int) -> bytes:
-    buffer = io.BytesIO()
-    picture(row).save(buffer, format="PNG")
-    return buffer.getvalue()
+    return image_bytes(np.asarray(picture(row)))
 
 
 def pixels_of(sample) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""The stored sample: what goes in comes out, and images of every kind are read as a viewer shows them."""
+"""The stored sample: examples survive a round trip, and images of every kind are decoded as a viewer shows them."""
 
 import io
 from dataclasses import replace

@@ -19,7 +19,7 @@ from tests.sampling.made import shards, texts
 
 @pytest.fixture
 def opened(monkeypatch):
-    """How often a dataset was opened."""
+    """A list with one entry for each opened dataset."""
     calls = []
     original = load.open_source
     monkeypatch.setattr(load, "open_source", lambda *arguments: calls.append(arguments) or original(*arguments))
@@ -59,7 +59,7 @@ def test_datasets_go_by_their_fingerprint(tmp_path, opened):
     assert len(opened) == 3
     for _ in range(2):
         load_sample(rows.to_iterable_dataset(), folder=tmp_path)
-    assert len(opened) == 5, "streams cannot be told apart"
+    assert len(opened) == 5, "streams have no identity"
 
 
 def test_datasets_of_the_same_rows_are_kept_side_by_side(tmp_path, opened):
@@ -96,7 +96,6 @@ def test_a_failed_draw_leaves_nothing(tmp_path):
 AT_ONCE = """
 import sys
 from pathlib import Path
-from pathlib import Path
 from hf_transfer_score.sampling.load import load_sample
 sample = load_sample(sys.argv[1], folder=Path(sys.argv[2]))
 print(sample.fingerprint, len(sample))
@@ -111,8 +110,3 @@ def test_processes_share_a_folder(tmp_path):
     answers = {process.communicate()[0].strip() for process in running}
     assert answers == {f"{load_sample(hub, folder=kept).fingerprint} 1000"}
     assert len(list(kept.iterdir())) == 2
-
-
-def test_a_sample_in_memory_outlives_its_file():
-    sample = load_sample(texts([0, 1] * 10))
-    assert len(sample.examples(range(20))) == 20

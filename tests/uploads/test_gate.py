@@ -1,4 +1,4 @@
-"""The gate before an app that says what reaches it: bodies, paths, visitors."""
+"""The gate in front of an app that records its requests."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from hf_transfer_score.uploads.ledger import Ledger
 
 
 class Anytime:
-    """Turns of an app in which nobody ever has to wait."""
+    """A queue in which only the page "busy" has to wait."""
 
     def __init__(self):
         self.noted = []
@@ -30,7 +30,7 @@ class Anytime:
 
 @pytest.fixture
 def ask(tmp_path):
-    """Send a request; returns the answer, and the bodies that reached the app."""
+    """Send a request, and return the answer and the bodies that reached the app."""
     reached, turns = [], Anytime()
 
     async def app(scope, receive, send):
@@ -220,7 +220,7 @@ def test_uploads_and_requests_that_take_too_long_are_ended(ask, monkeypatch):
 
 
 def test_a_form_that_takes_long_to_read_keeps_nobody_else_waiting(ask, monkeypatch):
-    monkeypatch.setattr("hf_transfer_score.uploads.gate.Form.write", lambda form, data: time.sleep(1))
+    monkeypatch.setattr("hf_transfer_score.uploads.gate.Form.write", lambda form, data: time.sleep(0.5))
     kind = {"content-type": "multipart/form-data; boundary=b"}
 
     async def both():
