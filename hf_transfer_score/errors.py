@@ -26,7 +26,8 @@ TransferScoreError
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import difflib
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -194,6 +195,17 @@ def chain(error: BaseException | None, *, hidden: bool = True) -> list[BaseExcep
         found.append(error)
         error = error.__cause__ or (error.__context__ if hidden or not error.__suppress_context__ else None)
     return found
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return " Did you mean 'x'?" with the closest known name, "" if none is close.
+
+    Example:
+        >>> did_you_mean("trian", ["train", "test"])
+        " Did you mean 'train'?"
+    """
+    near = difflib.get_close_matches(name, list(known), 1, cutoff)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def check_least(options: object, **least: int) -> None:

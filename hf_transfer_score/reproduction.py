@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hf_transfer_score.errors import OptionError, StoreError
+from hf_transfer_score.errors import OptionError, StoreError, did_you_mean
 from hf_transfer_score.ranking.agreement import Agreement, agreement
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.shipped import REFERENCE, read_shipped, shipped_folder
@@ -42,20 +41,14 @@ class PublishedSource:
 
 OTHER_RECIPE = "the same architecture with weights of another training recipe"
 
+TORCHVISION = ("resnet34", "resnet50", "resnet101", "resnet152", "densenet121", "densenet169", "densenet201")
 NCTI_CHECKPOINTS = {
-    "resnet34": PublishedCheckpoint("timm/resnet34.tv_in1k", True),
-    "resnet50": PublishedCheckpoint("timm/resnet50.tv_in1k", True),
-    "resnet101": PublishedCheckpoint("timm/resnet101.tv_in1k", True),
-    "resnet152": PublishedCheckpoint("timm/resnet152.tv_in1k", True),
-    "densenet121": PublishedCheckpoint("timm/densenet121.tv_in1k", True),
-    "densenet169": PublishedCheckpoint("timm/densenet169.tv_in1k", True),
-    "densenet201": PublishedCheckpoint("timm/densenet201.tv_in1k", True),
-    "inception_v3": PublishedCheckpoint("timm/inception_v3.tv_in1k", True),
+    **{name: PublishedCheckpoint(f"timm/{name}.tv_in1k", True) for name in (*TORCHVISION, "inception_v3")},
     "mobilenet_v2": PublishedCheckpoint("timm/mobilenetv2_100.ra_in1k", False, f"{OTHER_RECIPE} (RandAugment)"),
     "mnasnet1_0": PublishedCheckpoint("timm/mnasnet_100.rmsp_in1k", False, f"{OTHER_RECIPE} (RMSProp)"),
     "googlenet": PublishedCheckpoint(None, note="timm has no GoogLeNet, so there is no checkpoint to score"),
 }
-"""For torchvision's models: timm's `tv_in1k` checkpoints hold torchvision's own first ImageNet weights."""
+"""Checkpoints for torchvision's models: timm's `tv_in1k` ones hold torchvision's own first ImageNet weights."""
 
 SOURCES = {
     "ncti-cifar10": PublishedSource(
@@ -122,9 +115,8 @@ def published_table(name: str) -> PublishedTable:
     """
     source = SOURCES.get(name)
     if source is None:
-        close = difflib.get_close_matches(name, list(SOURCES), n=1, cutoff=0.4)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise OptionError(f"There is no published table {name!r}{hint}. Known: {', '.join(SOURCES)}.")
+        hint = did_you_mean(name, SOURCES, 0.4)
+        raise OptionError(f"There is no published table {name!r}.{hint} Known: {', '.join(SOURCES)}.")
     scored, measured = _records(source)
     scores = {model: next(iter(record.terms.values())) for model, record in scored.items()}
     truth = {model: record.terms["accuracy"] for model, record in measured.items() if model in scores}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.errors import OptionError
+from hf_transfer_score.errors import OptionError, did_you_mean
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -86,7 +85,5 @@ def get_task(name: str) -> Task:
         'word'
     """
     if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise OptionError(f"There is no task {name!r}.{hint} Tasks: {', '.join(TASKS)}.")
+        raise OptionError(f"There is no task {name!r}.{did_you_mean(name, TASKS)} Tasks: {', '.join(TASKS)}.")
     return TASKS[name]

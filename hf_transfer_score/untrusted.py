@@ -75,19 +75,12 @@ def too_large(expanded: int, size: int) -> str:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one text may hold.
+    """How much one text may hold."""
 
-    Attributes:
-        size: bytes of the text.
-        depth: nesting of lists and objects.
-        values: values in total, including lists and objects; a YAML alias counts each time it is used.
-        letters: characters of one string.
-    """
-
-    size: int = 2_000_000
-    depth: int = 40
-    values: int = 200_000
-    letters: int = 200_000
+    size: int = 2_000_000  # bytes of the text
+    depth: int = 40  # nesting of lists and objects
+    values: int = 200_000  # values in total, including lists and objects; a YAML alias counts each time it is used
+    letters: int = 200_000  # characters of one string
 
 
 USUAL = Limits()
@@ -127,7 +120,7 @@ def parse_json(
         raise _too_deep(what) from None
     except UnreadableError as error:
         raise _unreadable(what, f"is not JSON: {error}") from None
-    except Exception as error:  # noqa: BLE001 - whatever it is, the text is no JSON
+    except Exception as error:  # noqa: BLE001 - whatever it is, the text is not JSON
         raise _unreadable(what, f"is not JSON: {reason_of(error)}") from None
     opened = text.count("[") + text.count("{")  # skip the checks that a short text cannot fail
     many = opened > limit.depth or opened + text.count(",") >= limit.values
@@ -154,7 +147,7 @@ def parse_yaml(data: str | bytes, *, what: str = "the text", limit: Limits = USU
             building.take(event)
     except UnreadableError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the text is no YAML
+    except Exception as error:  # noqa: BLE001 - whatever it is, the text is not YAML
         raise _unreadable(what, f"is not YAML: {reason_of(error)}") from None
     return building.document if building.documents else None
 

@@ -87,8 +87,8 @@ def bounded() -> Iterator[Talk]:
     from huggingface_hub.utils import _http
 
     with _State.lock:
-        make: Any = _http._GLOBAL_CLIENT_FACTORY
-        if not isinstance(make, _Factory):
+        make: Any = getattr(_http, "_GLOBAL_CLIENT_FACTORY", None)
+        if make is not None and not isinstance(make, _Factory):  # else a client that keeps its own time limits
             huggingface_hub.set_client_factory(_Factory(make))
         _State.depth += 1
         talk = _State.talk = _State.talk or Talk()

@@ -38,7 +38,7 @@ HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 OWN = re.compile(r"(?P<blob>.+)\.[0-9a-f]{8}\.incomplete")
 """The name of a partial download that belongs to one process, and that no other resumes."""
 
-STILL_SECONDS = 600.0  # A part that grew within this time may still be downloading, whatever its lock says
+STILL_SECONDS = 600.0  # a part that grew within this time may still be downloading, whatever its lock says
 
 OLD_SECONDS = 24 * 3600.0
 
@@ -77,7 +77,7 @@ class Background:
                 continue
             try:
                 future.set_result(action())
-            except BaseException as error:  # noqa: BLE001  # raised where the result is asked for
+            except BaseException as error:  # noqa: BLE001  # raised by `result_of`
                 future.set_exception(error)
 
 

@@ -37,36 +37,28 @@ Doing = Literal["read", "write"]
 
 Kind = Literal[
     "gated",
-    "revision",
+    "revision",  # the repository does not have it
     "missing",
-    "name",
+    "name",  # it is not valid
     "disabled",
-    "forbidden",
-    "offline",
+    "forbidden",  # offline mode
+    "offline",  # nobody was reached
     "unanswered",
     "unknown token",
-    "closed",
-    "busy",
-    "status",
+    "closed",  # access is denied
+    "busy",  # too many requests
+    "status",  # another one
     "other",
 ]
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """The meaning of an exception of a client of the Hub.
-
-    Attributes:
-        kind: what happened: the repository is gated, missing or disabled, or its revision or name is wrong; requests
-            are forbidden, or nobody was reached, or nobody answered; the token is unknown, or access is denied
-            ("closed"); too many requests; another status; or something else.
-        reason: why nobody was reached or answered, as a clause; otherwise the most informative line of the message.
-        status: the HTTP status, if there was one.
-    """
+    """The meaning of an exception of a client of the Hub."""
 
     kind: Kind
-    reason: str
-    status: int | None = None
+    reason: str  # why nobody was reached or answered, as a clause; otherwise the most informative line of the message
+    status: int | None = None  # the HTTP status, if there was one
 
 
 def trouble_of(error: BaseException) -> Trouble:
@@ -301,17 +293,16 @@ def hub_error(
 
 
 def _of_results(name: str, trouble: Trouble, doing: Doing, *, known: bool) -> str:
-    kind, reason = trouble.kind, trouble.reason
-    if kind == "forbidden":
-        return f"{name} is on the Hub, but HF_HUB_OFFLINE forbids requests to it: unset it, or use a local folder."
-    if kind == "offline":
-        return f"{name} cannot be reached: {reason}."
-    if kind == "unanswered":
-        return f"The Hub did not answer a request to {doing} {name}: {reason}. Try again later."
-    if kind == "unknown token" and known:
-        return f"The Hub does not know the token for {name}: {LOG_IN} to a valid one."
-    if kind == "unknown token":
-        return f"{name} is not public: {LOG_IN}."
+    reason, token = trouble.reason, f"The Hub does not know the token for {name}: {LOG_IN} to a valid one."
+    messages: dict[Kind, str] = {
+        "forbidden": f"{name} is on the Hub, but HF_HUB_OFFLINE forbids requests: unset it, or use a local folder.",
+        "offline": f"{name} cannot be reached: {reason}.",
+        "unanswered": f"The Hub did not answer a request to {doing} {name}: {reason}. Try again later.",
+        "unknown token": token if known else f"{name} is not public: {LOG_IN}.",
+        "busy": f"The Hub asks to wait before {name} is used again (429, too many requests): try again later.",
+    }
+    if trouble.kind in messages:
+        return messages[trouble.kind]
     if trouble.status == 403 and doing == "write":
         return (
             f"This token may not write to {name} ({reason}): use one with write access (`hf auth login`), "
@@ -319,8 +310,6 @@ def _of_results(name: str, trouble: Trouble, doing: Doing, *, known: bool) -> st
         )
     if trouble.status == 403:
         return f"{name} is closed to this token ({reason})."
-    if kind == "busy":
-        return f"The Hub asks to wait before {name} is used again (429, too many requests): try again later."
     if trouble.status is not None:
         return f"The Hub answered {trouble.status} to a request to {doing} {name} ({reason}): try again later."
     return f"The connection to the Hub was lost during a request to {doing} {name} ({reason}): try again."

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.errors import HubError, StoreError, TransferScoreError
@@ -96,14 +96,11 @@ class HubView:
     repository: HubRepository
     version: str
     attempt: int = 0
-    _files: dict[str, str] | None = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def files(self) -> Mapping[str, str]:
-        """The git hash of each file, or of its LFS pointer; listed on first use."""
-        if self._files is None:
-            self._files = self.repository.listed(self.version) if self.version else {}
-        return self._files
+        """The git hash of each file, or of its LFS pointer."""
+        return self.repository.listed(self.version) if self.version else {}
 
     def entries(self) -> Iterable[tuple[str, str]]:
         """Return path and hash of each file."""
@@ -138,9 +135,6 @@ class HubRepository:
     repo_type: RepositoryType = "dataset"
     endpoint: str | None = None
     retries: CommitRetries = field(default_factory=CommitRetries)
-    _api: HfApi | None = field(default=None, init=False, repr=False)
-    _trees: Trees | None = field(default=None, init=False, repr=False)
-    _authors: Authors | None = field(default=None, init=False, repr=False)
     _account: str | None = field(default=None, init=False, repr=False)
 
     @property
@@ -148,14 +142,20 @@ class HubRepository:
         """Its web page."""
         return page_of(self.name, self.repo_type, self.endpoint)
 
-    @property
+    @cached_property
     def api(self) -> HfApi:
         """The Hub's client."""
-        if self._api is None:
-            from huggingface_hub import HfApi
+        from huggingface_hub import HfApi
 
-            self._api = HfApi(endpoint=self.endpoint, token=self.token, **LIBRARY)
-        return self._api
+        return HfApi(endpoint=self.endpoint, token=self.token, **LIBRARY)
+
+    @cached_property
+    def _trees(self) -> Trees:
+        return Trees(self.api, self.name, self.repo_type)
+
+    @cached_property
+    def _authors(self) -> Authors:
+        return Authors(self.api, self.name, self.repo_type)
 
     def most_bytes(self, path: str) -> int:
         """Return how many bytes of a file are read at most."""
@@ -186,15 +186,11 @@ class HubRepository:
 
     def listed(self, commit: str) -> dict[str, str]:
         """Return the hash of each file of a commit."""
-        if self._trees is None:
-            self._trees = Trees(self.api, self.name, self.repo_type)
         with self._explained():
             return self._trees.files(commit)
 
     def authors(self, commit: str, files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
         """Return the authors of the last commit of each file, given with its hash."""
-        if self._authors is None:
-            self._authors = Authors(self.api, self.name, self.repo_type)
         with self._explained():
             return self._authors.of(commit, files)
 

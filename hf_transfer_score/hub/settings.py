@@ -92,21 +92,13 @@ def pauses() -> tuple[float, ...]:
 
 @dataclass
 class Patience:
-    """The time and attempts spent on one URL; both are reset whenever data arrives.
+    """The time and attempts spent on one URL; both are reset whenever data arrives."""
 
-    Attributes:
-        seconds: how long it may go without an answer, or without `LEAST_BYTES` more of it.
-        waited: seconds spent waiting.
-        attempts: number of requests.
-        reached: the farthest byte that arrived.
-        rests: number of pauses that the Hub asked for, which do not count as waiting.
-    """
-
-    seconds: float = field(default_factory=question_seconds)
-    waited: float = 0.0
-    attempts: int = 0
-    reached: int = 0
-    rests: int = 0
+    seconds: float = field(default_factory=question_seconds)  # without an answer, or `LEAST_BYTES` more of it
+    waited: float = 0.0  # seconds spent waiting
+    attempts: int = 0  # number of requests
+    reached: int = 0  # the farthest byte that arrived
+    rests: int = 0  # number of pauses that the Hub asked for, which do not count as waiting
 
     @property
     def left(self) -> float:

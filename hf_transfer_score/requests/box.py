@@ -41,17 +41,11 @@ SUBREAPER, DEATH_SIGNAL = 36, 1  # numbers of prctl(2)
 
 @dataclass(frozen=True)
 class BoxLimits:
-    """Limits of one job.
+    """Limits of one job."""
 
-    Attributes:
-        memory: bytes of resident memory of all its processes.
-        seconds: from start to end.
-        disk: bytes of its files at any time, including downloads.
-    """
-
-    memory: int = 12 * 10**9
-    seconds: float = 3600.0
-    disk: int = 20 * 10**9
+    memory: int = 12 * 10**9  # bytes of resident memory of all its processes
+    seconds: float = 3600.0  # from start to end
+    disk: int = 20 * 10**9  # bytes of its files at any time, including downloads
 
     def __post_init__(self) -> None:
         """Refuse values that are too small."""
@@ -69,17 +63,11 @@ Over = Literal["memory", "time", "disk"]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a box ended.
+    """How a box ended."""
 
-    Attributes:
-        code: its exit code, or minus the signal that ended it.
-        over: the limit that it exceeded, if any.
-        megabytes: its peak resident memory.
-    """
-
-    code: int
-    over: Over | None
-    megabytes: float
+    code: int  # its exit code, or minus the signal that ended it
+    over: Over | None  # the limit that it exceeded, if any
+    megabytes: float  # its peak resident memory
 
 
 def run_in_box(command: Sequence[str], folder: Path, limits: BoxLimits) -> Ended:

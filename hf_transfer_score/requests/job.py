@@ -39,38 +39,23 @@ ANSWERS = Limits(size=50_000_000, values=50_000, letters=5_000_000)
 
 @dataclass(frozen=True)
 class JobOptions:
-    """How requests are run.
+    """How requests are run."""
 
-    Attributes:
-        device: where models run; None for an accelerator if there is one.
-        max_parameters: larger models fail.
-        limits: what may be requested.
-        box: limits of one job.
-        folder: parent of the folders of jobs; None for the usual place.
-    """
-
-    device: str | None = None
-    max_parameters: int | None = None
-    limits: CheckLimits = field(default_factory=CheckLimits)
-    box: BoxLimits = field(default_factory=BoxLimits)
-    folder: Path | None = None
+    device: str | None = None  # where models run; None for an accelerator if there is one
+    max_parameters: int | None = None  # larger models fail
+    limits: CheckLimits = field(default_factory=CheckLimits)  # what may be requested
+    box: BoxLimits = field(default_factory=BoxLimits)  # limits of one job
+    folder: Path | None = None  # parent of the folders of jobs; None for the usual place
 
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """The outcome of a request.
+    """The outcome of a request."""
 
-    Attributes:
-        state: "again" if another attempt may succeed.
-        records: records to publish.
-        kind: the kind of failure.
-        reason: why it failed, was refused, or has to be retried.
-    """
-
-    state: Literal["done", "failed", "refused", "again"]
-    records: tuple[Record, ...] = ()
-    kind: str = "error"
-    reason: str = ""
+    state: Literal["done", "failed", "refused", "again"]  # "again" if another attempt may succeed
+    records: tuple[Record, ...] = ()  # records to publish
+    kind: str = "error"  # the kind of failure
+    reason: str = ""  # why it failed, was refused, or has to be retried
 
 
 def carry_out(request: Request, options: JobOptions) -> JobOutcome:

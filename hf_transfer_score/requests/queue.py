@@ -48,27 +48,16 @@ class LeaseLostError(StoreError):
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """Limits of a queue.
+    """Limits of a queue."""
 
-    Attributes:
-        per_user: waiting or running requests of one user.
-        whole: waiting or running requests of all users.
-        attempts: how many workers may claim a request without finishing it.
-    """
-
-    per_user: int = 10
-    whole: int = 1000
-    attempts: int = 3
+    per_user: int = 10  # waiting or running requests of one user
+    whole: int = 1000  # waiting or running requests of all users
+    attempts: int = 3  # how many workers may claim a request without finishing it
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """The outcome of a submission.
-
-    Attributes:
-        state: "new", or the state of the same request if it was in the queue before.
-        request: the request in the queue.
-    """
+    """The request in the queue, and whether it is new, or the state in which it was in the queue before."""
 
     state: Literal["new", "pending", "running", "done"]
     request: Request

@@ -41,25 +41,15 @@ LAST_SECONDS = 5.0  # how long to wait at the end for a renewal in progress; a l
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """How a worker works.
+    """How a worker works."""
 
-    Attributes:
-        name: visible to others; a random suffix is added.
-        lease: seconds after which a claim ends if it is not renewed.
-        poll: approximate seconds between polls of an empty queue; they grow over time.
-        once: stop when nothing waits.
-        limit: stop after this many requests.
-        job: how requests are run.
-        pauses: seconds before each further attempt to reach a place.
-    """
-
-    name: str = "worker"
-    lease: float = 900.0
-    poll: float = 30.0
-    once: bool = False
-    limit: int | None = None
-    job: JobOptions = field(default_factory=JobOptions)
-    pauses: tuple[float, ...] = PAUSES
+    name: str = "worker"  # visible to others; a random suffix is added
+    lease: float = 900.0  # seconds after which a claim ends if it is not renewed
+    poll: float = 30.0  # approximate seconds between polls of an empty queue; they grow over time
+    once: bool = False  # stop when nothing waits
+    limit: int | None = None  # stop after this many requests
+    job: JobOptions = field(default_factory=JobOptions)  # how requests are run
+    pauses: tuple[float, ...] = PAUSES  # seconds before each further attempt to reach a place
 
     def __post_init__(self) -> None:
         """Refuse an invalid name."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.errors import DatasetError, did_you_mean
 from hf_transfer_score.sampling.sample import SampleOptions
 from hf_transfer_score.tasks import Task, get_task
 
@@ -125,8 +124,7 @@ class _Search:
         self.kinds = {name: kind_of_feature(feature, name) for name, feature in self.features.items()}
         for name in (*self.options.input_columns, self.options.label_column):
             if name is not None and name not in self.kinds:
-                near = difflib.get_close_matches(name, list(self.kinds), 1, 0.5)
-                self._refuse(f"has no column {name!r}{f' (did you mean {near[0]!r}?)' if near else ''}")
+                self._refuse(f"has no column {name!r}", did_you_mean(name, self.kinds, 0.5).strip())
         self.asked = None if self.options.task is None else get_task(self.options.task)
 
     def columns(self) -> Columns:

@@ -196,25 +196,18 @@ class Draw:
 
 @dataclass
 class Drawing:
-    """The state of one pass over a source.
-
-    Attributes:
-        labelled: number of rows seen that may be drawn.
-        stopped: whether the pass ended within a shard.
-        mixtures: labelled rows and number of classes of each completely read shard.
-        drawn: the drawn rows, each with its label or target and positions.
-    """
+    """The state of one pass over a source."""
 
     source: OpenSplit
     options: SampleOptions
     rows: ExampleRows
     draw: Draw
     seen: int = 0
-    labelled: int = 0
+    labelled: int = 0  # number of rows seen that may be drawn
     shards_read: int = 0
     shards: int = 0
-    stopped: bool = False
-    mixtures: list[tuple[int, int]] = field(default_factory=list)
+    stopped: bool = False  # whether the pass ended within a shard
+    mixtures: list[tuple[int, int]] = field(default_factory=list)  # labelled rows and classes of each complete shard
     drawn: list[tuple[Drawn, DrawnTruth]] = field(default_factory=list)
 
     @property

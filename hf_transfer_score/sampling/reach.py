@@ -49,21 +49,13 @@ TAR_MEMBERS = ("txt", "text", "transcript", "cls", "cls2", "index", "inx", "id",
 
 @dataclass(frozen=True)
 class Reach:
-    """Which files the rows of a dataset may name.
+    """Which files the rows of a dataset may name."""
 
-    Attributes:
-        repository: required prefix of paths on the Hub, such as "hf://datasets/owner/name@COMMIT/"; None for no paths.
-        folders: real paths of the local folders in which named files must lie.
-        base: where relative paths start, None for the working folder.
-        anywhere: whether any local file is allowed, since the user's own program made the rows.
-        origins: repositories on the Hub whose files are allowed, at any commit.
-    """
-
-    repository: str | None = None
-    folders: tuple[Path, ...] = ()
-    base: Path | None = None
-    anywhere: bool = False
-    origins: tuple[str, ...] = ()
+    repository: str | None = None  # required prefix of paths on the Hub, "hf://datasets/OWNER/NAME@COMMIT/"
+    folders: tuple[Path, ...] = ()  # real paths of the local folders in which named files must lie
+    base: Path | None = None  # where relative paths start, None for the working folder
+    anywhere: bool = False  # whether any local file is allowed, since the user's own program made the rows
+    origins: tuple[str, ...] = ()  # repositories on the Hub whose files are allowed, at any commit
 
     @classmethod
     def of_repository(cls, name: str, commit: str) -> Reach:

@@ -75,26 +75,16 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class SampleSource:
-    """Where a sample came from, as plain values for a record.
+    """Where a sample came from, as plain values for a record."""
 
-    Attributes:
-        dataset: the id on the Hub, the folder or file, or a name for a dataset in memory.
-        config: the configuration, None if there is only one.
-        revision: the full commit on the Hub; None elsewhere.
-        columns: the columns that were read, by role: "input", "input_2", "label".
-        rows_seen: number of rows that were read.
-        complete: whether these were all rows of the split.
-        options: the sampling options.
-    """
-
-    dataset: str
+    dataset: str  # the id on the Hub, the folder or file, or a name for a dataset in memory
     split: str | None = None
-    config: str | None = None
-    revision: str | None = None
-    columns: dict[str, str] = field(default_factory=dict)
-    rows_seen: int = 0
-    complete: bool = True
-    options: dict[str, Any] = field(default_factory=dict)
+    config: str | None = None  # the configuration, None if there is only one
+    revision: str | None = None  # the full commit on the Hub; None elsewhere
+    columns: dict[str, str] = field(default_factory=dict)  # by role: "input", "input_2", "label"
+    rows_seen: int = 0  # number of rows that were read
+    complete: bool = True  # whether these were all rows of the split
+    options: dict[str, Any] = field(default_factory=dict)  # the sampling options
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.errors import DatasetError, did_you_mean
 from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset
 from hf_transfer_score.sampling.guarded import commit_of, explained, guard
 from hf_transfer_score.sampling.memory import known_form
@@ -106,7 +105,7 @@ def local_path(dataset: str | Path) -> Path | None:
     try:
         path = Path(dataset).expanduser()
         return path if path.exists() else example_dataset(dataset)
-    except (OSError, RuntimeError, ValueError):  # a name that is too long, a home that nobody has, a zero byte
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, an unknown home, a zero byte
         return None
 
 
@@ -172,8 +171,7 @@ def choose_split(splits: Sequence[str], asked: str | None, dataset: str) -> str:
     if asked is not None:
         if all(part in splits for part in asked.split("+")):
             return asked
-        near = difflib.get_close_matches(asked, splits, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(asked, splits)
         raise DatasetError(f"The dataset {dataset} has no split {asked!r}.{hint} Its splits: {listed}.")
     if "train" in splits or len(splits) == 1:
         return "train" if "train" in splits else splits[0]

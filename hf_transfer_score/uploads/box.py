@@ -59,19 +59,13 @@ BROKE_OFF = f"{TOO_MUCH} Or it is damaged in a way that crashed its reader."
 
 @dataclass
 class _Work:
-    """The progress of scoring some files.
-
-    Attributes:
-        found: scores by index of the file.
-        labels_of: the file whose labels count, once there is one.
-        looking: index of the file that is open.
-    """
+    """The progress of scoring some files."""
 
     files: Mapping[int, Path]
     metrics: Sequence[str]
-    found: dict[int, FeatureScores] = field(default_factory=dict)
-    labels_of: str | None = None
-    looking: int | None = None
+    found: dict[int, FeatureScores] = field(default_factory=dict)  # scores by index of the file
+    labels_of: str | None = None  # the file whose labels count, once there is one
+    looking: int | None = None  # index of the file that is open
 
     @property
     def question(self) -> str:

@@ -27,21 +27,13 @@ PREFIX = "uploads-"
 
 @dataclass
 class Upload:
-    """One file of a visitor.
+    """One file of a visitor."""
 
-    Attributes:
-        visitor: the visitor's address.
-        path: its path, in a folder of its own.
-        time: when it started, or arrived.
-        size: bytes that were read so far.
-        session: the page that holds it, "" if unknown.
-    """
-
-    visitor: str
-    path: Path
-    time: float
-    size: int = 0
-    session: str = ""
+    visitor: str  # the visitor's address
+    path: Path  # its path, in a folder of its own
+    time: float  # when it started, or arrived
+    size: int = 0  # bytes that were read so far
+    session: str = ""  # the page that holds it, "" if unknown
 
 
 @dataclass

@@ -77,7 +77,7 @@ def test_off_line_nothing_heavy_is_loaded_and_nobody_is_asked(hub, hub_environme
     [
         (
             ("ncti-cifar100",),
-            "error: There is no published table 'ncti-cifar100' (did you mean 'ncti-cifar10'?). Known: ncti-cifar10.",
+            "error: There is no published table 'ncti-cifar100'. Did you mean 'ncti-cifar10'? Known: ncti-cifar10.",
         ),
         (("zzz",), "error: There is no published table 'zzz'. Known: ncti-cifar10."),
         (("ncti-cifar10", "--per-class", "5"), "error: --per-class says how models are scored again: add --run"),
@@ -91,7 +91,7 @@ def test_wrong_usage(run, arguments, wording):
 
 
 def test_unknown_tables_are_an_option_error():
-    with pytest.raises(OptionError, match="did you mean 'ncti-cifar10'"):
+    with pytest.raises(OptionError, match="Did you mean 'ncti-cifar10'"):
         published_table("ncti-cifar1O")
 
 

@@ -25,18 +25,14 @@ class CheckpointCase:
     """A checkpoint and what must become of it.
 
     Attributes:
-        name: what is wrong with it.
-        base: the good checkpoint that it is a copy of: bert, sentences, vit, resnet or wav2vec2.
-        change: makes it hostile, in its folder.
-        refused: pattern of the reason.
         accepted: "clean" if it may be scored with the numbers of the good checkpoint, "any" if it may be scored with
             any numbers, "" if it must be refused.
     """
 
-    name: str
-    base: str
-    change: Callable[[Path, Traps], object]
-    refused: str | None = SENTENCE
+    name: str  # what is wrong with it
+    base: str  # the good checkpoint that it is a copy of: bert, sentences, vit, resnet or wav2vec2
+    change: Callable[[Path, Traps], object]  # makes it hostile, in its folder
+    refused: str | None = SENTENCE  # pattern of the reason
     accepted: Literal["", "any", "clean"] = ""
 
     @property

@@ -34,21 +34,16 @@ class DatasetCase:
     """A dataset and what must become of it.
 
     Attributes:
-        name: what is wrong with it.
-        write: writes its files into a folder.
-        refused: pattern of the message, None if it must be accepted.
         accepted: "clean" if it may be read with the numbers of COLUMNS, "any" if it may be read with any numbers, ""
             if it must be refused.
-        modality: the kind of checkpoint for it.
-        on_hub: whether it is served by a Hub; otherwise it is a folder, or the only file in it.
     """
 
-    name: str
-    write: Callable[[Path, Traps], object]
-    refused: str | None = SENTENCE
+    name: str  # what is wrong with it
+    write: Callable[[Path, Traps], object]  # writes its files into a folder
+    refused: str | None = SENTENCE  # pattern of the message, None if it must be accepted
     accepted: Literal["", "any", "clean"] = ""
-    modality: Modality = "text"
-    on_hub: bool = False
+    modality: Modality = "text"  # the kind of checkpoint for it
+    on_hub: bool = False  # whether it is served by a Hub; otherwise it is a folder, or the only file in it
 
 
 def case(

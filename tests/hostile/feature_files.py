@@ -25,8 +25,7 @@ RNG = np.random.default_rng(0)
 LABELS = np.arange(ROWS) % CLASSES
 NAMED = [f"class {label}" for label in LABELS]
 FEATURES = (RNG.normal(size=(ROWS, WIDTH)) + RNG.normal(size=(CLASSES, WIDTH))[LABELS]).astype(np.float32)
-SENTENCE = r"\w+\W+\w+\W+\w+"
-"""What every refusal has at least: a few words."""
+SENTENCE = r"\w+\W+\w+\W+\w+"  # what every refusal has at least: a few words
 KINDS = (".npz", ".npy", ".safetensors", ".parquet")
 HUGE = 1 << 40
 
@@ -46,17 +45,13 @@ class FeatureCase:
     """A file and what must become of it.
 
     Attributes:
-        name: what is wrong with it.
-        ending: its suffix.
-        write: writes it, given its path and the marker of a payload.
-        refused: pattern of the message, None if the file must be accepted.
         features: the features that the file must have (with LABELS) if it is accepted; None if it must not be.
     """
 
-    name: str
-    ending: str
-    write: Callable[[Path, Path], object]
-    refused: str | None = SENTENCE
+    name: str  # what is wrong with it
+    ending: str  # its suffix
+    write: Callable[[Path, Path], object]  # writes it, given its path and the marker of a payload
+    refused: str | None = SENTENCE  # pattern of the message, None if the file must be accepted
     features: np.ndarray | None = None
 
 
@@ -75,7 +70,7 @@ def whole(ending: str, features: Any = FEATURES, labels: Any = LABELS, **more: A
 
 
 def _bytes(content: bytes) -> Callable[[Path, Path], object]:
-    """Return what writes a file, and labels beside it where its kind holds none."""
+    """Return a function that writes a file, and its labels if they need a separate one."""
 
     def write(path: Path, marker: Path) -> None:
         if path.suffix == ".npy":
@@ -192,7 +187,7 @@ def _bomb(path: Path, _: Path) -> None:
 
 
 def forged_npz() -> Iterator[FeatureCase]:
-    """Yield .npz files: bombs, pickles, lies about sizes, odd names."""
+    """Yield .npz files: bombs, pickles, false sizes, odd names."""
     arrays = {"features.npy": whole(".npy"), "labels.npy": whole(".npy", LABELS)}
     yield FeatureCase("bomb", ".npz", _bomb, "bytes|GB|MB|large|memory")
     yield _bad("giant-shape-inside", ".npz", zipped(arrays | {"features.npy": npy(_described((HUGE, 4)))}))

@@ -1,4 +1,4 @@
-"""Changed records, requests and tables in places of results, beside sound ones."""
+"""Changed records, requests and tables in places of results, beside valid ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Drawn = tuple[st.SearchStrategy[Any], Callable[[Any, Path], None]]
 
 @cache
 def sound() -> tuple[Record, ...]:
-    """Return records that nothing may be lost of."""
+    """Return the valid records, which must stay."""
     return (
         score("owner/sound", "face", face(-1.0, 0.5), spread=0.1),
         score("owner/sound", "knn", 0.75),
@@ -47,7 +47,7 @@ def sound() -> tuple[Record, ...]:
 
 @cache
 def examples() -> tuple[Record, ...]:
-    """Return records that are changed."""
+    """Return the records to change."""
     overlap = RecordedOverlap(("a", "b", "c"), (0.1, 0.2, 0.3))
     return (
         score("owner/other", "face", face(-1.5, 0.375), spread=0.1, overlap=overlap, warnings=("few rows",)),
@@ -59,7 +59,7 @@ def examples() -> tuple[Record, ...]:
 
 @cache
 def sound_files() -> dict[str, bytes]:
-    """Return the files of sound records by path."""
+    """Return the files of valid records by path."""
     return {str(record_path(record)): record.to_json().encode() for record in sound()}
 
 
@@ -72,7 +72,7 @@ SOUND = by_path(sound())
 
 
 def records() -> Drawn:
-    """Return changed records, and what has to hold for each."""
+    """Return changed records, and their check."""
     return changed_json([json.loads(record.to_json()) for record in examples()]), _check_record
 
 
@@ -92,7 +92,7 @@ def _check_record(content: bytes, _: Path) -> None:
 
 
 def _check_library(place: MemoryPlace) -> None:
-    """The leaderboard shows all sound records with their values, whatever lies beside them."""
+    """Check that the leaderboard shows all valid records with their values, whatever is beside them."""
     library = Library(place)
     library.refresh()
     assert library.status.error is None, library.status.error
@@ -109,7 +109,7 @@ def _check_library(place: MemoryPlace) -> None:
 
 
 def requests() -> Drawn:
-    """Return changed requests, and what has to hold for each."""
+    """Return changed requests, and their check."""
     pending = Request("owner/other", "owner/pets", asked="2025-01-01T00:00:00.000+00:00", asked_by="somebody")
     until = "2025-01-01T01:00:00.000+00:00"
     changed = [
@@ -144,7 +144,7 @@ KINDS = ("cell", "cell", "cell", "terms", "kind", "drop", "double", "rename", "r
 
 @st.composite
 def changed_table(draw: st.DrawFn) -> bytes:
-    """Draw a table of records that somebody forged, as a file."""
+    """Draw a forged table of records, as a file."""
     kind, column, row, other = draw(st.tuples(st.sampled_from(KINDS), *map(st.integers, (0, 0, 0), (100, 10, 100))))
     value = HOSTILE[draw(st.integers(0, len(HOSTILE) - 1))]
     data = table().cast(pa.schema([(one.name, _plain(one.type)) for one in table().schema]))
@@ -176,14 +176,14 @@ def changed_table(draw: st.DrawFn) -> bytes:
 
 @cache
 def table() -> pa.Table:
-    """Return the table of what lies beside it."""
+    """Return the table of the valid records."""
     files = sound_files()
     return RecordTable.of(Stored.of(path, blob_id(files[path]), record) for path, record in SOUND.items()).data
 
 
 @cache
 def written() -> tuple[bytes, dict[bytes, bytes]]:
-    """Return that table as a file, and the metadata of files like that."""
+    """Return that table as a file, and its metadata."""
     place = MemoryPlace(shared=True, contents=sound_files())
     content = renewed(place.view(), {})
     assert content is not None
@@ -195,7 +195,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def _with_cell(data: pa.Table, name: str, row: int, value: Any) -> pa.Table:
-    """Return a table with another cell, as text of JSON where its column holds texts."""
+    """Return a table with another cell, as JSON if its column holds text."""
     column, place = data.column(name).to_pylist(), data.column_names.index(name)
     kind = data.schema.field(name).type
     text = json_of({"face": value}) if name == "terms" else json_of(value)
@@ -214,7 +214,7 @@ def _hostile_column(value: Any, count: int) -> pa.Array:
 
 
 def tables() -> Drawn:
-    """Return forged tables, and what has to hold for each."""
+    """Return forged tables, and their check."""
     return st.one_of(changed_table(), changed_bytes([written()[0]])), _check_table
 
 
@@ -238,7 +238,7 @@ def _check_table(content: bytes, _: Path) -> None:
 
 @cache
 def _paths_in(table: bytes) -> set[str]:
-    """Return the paths of the records in a table that lies beside the sound ones."""
+    """Return the paths of the records in a table beside the valid files."""
     found = store.snapshot_of(MemoryPlace(shared=True, contents={**sound_files(), SNAPSHOT: table}).view())
     assert found is not None
     return set(by_path(found.records()))

@@ -34,20 +34,14 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended.
+    """How a command ended."""
 
-    Attributes:
-        code: its exit code, negative for a signal.
-        megabytes: the peak resident memory of it and its children.
-        over: "time" or "memory" if it was stopped for that, else "".
-    """
-
-    code: int
+    code: int  # its exit code, negative for a signal
     out: str
     err: str
     seconds: float
-    megabytes: float
-    over: str = ""
+    megabytes: float  # the peak resident memory of it and its children
+    over: str = ""  # "time" or "memory" if it was stopped for that, else ""
 
     @property
     def clean(self) -> bool:

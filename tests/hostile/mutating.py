@@ -9,8 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-DEEP, DIGITS, TWICE = "@deep@", "@digits@", "@twice@"
-"""Placeholders of JSON text that cannot be written from a value."""
+DEEP, DIGITS, TWICE = "@deep@", "@digits@", "@twice@"  # placeholders of JSON text that cannot be written from a value
 
 PLACES = ("../../etc/passwd", "/dev/zero", "/etc/passwd", "hf://datasets/a/b/c", "http://127.0.0.1:9/x", "~/x")
 PLACES += ("a\0b", "..")

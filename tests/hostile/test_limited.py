@@ -11,21 +11,21 @@ def test_what_stays_within_its_limits_is_returned_whole():
     assert done.clean
 
 
+LARGE = "a = bytearray(400 << 20); import time; time.sleep(30)"
+
+
 @pytest.mark.parametrize(
-    ("code", "over"),
-    [("import time; time.sleep(30)", "time"), ("a = bytearray(400 << 20); import time; time.sleep(30)", "memory")],
+    ("code", "seconds", "over"),
+    [
+        ("import time; time.sleep(30)", 2, "time"),
+        (LARGE, 5, "memory"),
+        (f"import subprocess, sys; subprocess.run([sys.executable, '-c', {LARGE!r}])", 30, "memory"),
+    ],
+    ids=["time", "memory", "memory of children"],
 )
-def test_what_goes_over_a_limit_is_stopped(code, over):
-    done = run_python(code, seconds=2, megabytes=200)
-    assert done.over == over
-    assert not done.clean
-    assert done.seconds < 10
-
-
-def test_the_memory_of_children_counts():
-    child = "a = bytearray(400 << 20); import time; time.sleep(20)"
-    done = run_python(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])", megabytes=200)
-    assert done.over == "memory"
+def test_a_command_that_exceeds_a_limit_is_stopped(code, seconds, over):
+    done = run_python(code, seconds=seconds, megabytes=200)
+    assert done.over == over and not done.clean and done.seconds < 25
 
 
 def test_a_traceback_and_a_signal_are_not_clean():

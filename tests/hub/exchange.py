@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16
 TRUE = ("1", "true", "True")
 PAGE = b"<!DOCTYPE html><html><body><h1>Sign in to the network of this hotel</h1></body></html>"
-TELLING = ("ETag", "X-Linked-ETag", "X-Linked-Size", "X-Repo-Commit")
-"""Headers by which clients identify files."""
+TELLING = ("ETag", "X-Linked-ETag", "X-Linked-Size", "X-Repo-Commit")  # headers by which clients identify files
 
 Answer = Callable[..., None]
 Route = tuple[str, str, Answer]

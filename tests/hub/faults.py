@@ -16,26 +16,16 @@ FaultKind = (
 
 @dataclass
 class Request:
-    """A request as the server saw it; `method, path = request` takes it apart.
+    """A request as the server saw it; `method, path = request` takes it apart."""
 
-    Attributes:
-        method: such as GET.
-        path: without the query, decoded.
-        query: as it was sent.
-        range: the Range header, None if there was none.
-        authorized: whether it had a token.
-        status: of the answer, 0 before it.
-        sent: bytes of the answer's body that were sent.
-    """
-
-    method: str
-    path: str
-    query: str = ""
-    range: str | None = None
-    authorized: bool = False
+    method: str  # such as GET
+    path: str  # without the query, decoded
+    query: str = ""  # as it was sent
+    range: str | None = None  # the Range header, None if there was none
+    authorized: bool = False  # whether it had a token
     user_agent: str = ""
-    status: int = 0
-    sent: int = 0
+    status: int = 0  # of the answer, 0 before it
+    sent: int = 0  # bytes of the answer's body that were sent
 
     def __iter__(self) -> Iterator[str]:
         return iter((self.method, self.path))

@@ -31,19 +31,13 @@ MACHINES = (
 
 @dataclass
 class Job:
-    """A job with its process.
+    """A job with its process."""
 
-    Attributes:
-        spec: the request.
-        number: its id on the Hub.
-        message: the message of the Hub about its end.
-    """
-
-    spec: dict[str, Any]
+    spec: dict[str, Any]  # the request
     owner: str
-    number: str
+    number: str  # its id on the Hub
     endpoint: str
-    message: str = ""
+    message: str = ""  # the message of the Hub about its end
     _stage: str = ""
     _folder: Any = field(default_factory=tempfile.TemporaryDirectory)
 

@@ -25,20 +25,14 @@ LARGE_BYTES = 10 * 2**20
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of a commit.
-
-    Attributes:
-        blob: its git hash; for a large file, that of its LFS pointer.
-        large: whether it is kept by LFS.
-        content: the path of its content.
-    """
+    """A file of a commit."""
 
     path: str
     size: int
     sha256: str
-    blob: str
-    large: bool
-    content: Path
+    blob: str  # its git hash; for a large file, that of its LFS pointer
+    large: bool  # whether it is kept by LFS
+    content: Path  # the path of its content
 
     @property
     def etag(self) -> str:
@@ -75,23 +69,14 @@ class Discussion:
 
 @dataclass
 class Repository:
-    """A folder as branch main, with its metadata.
+    """A folder as branch main, with its metadata."""
 
-    Attributes:
-        kind: one of KINDS.
-        folder: the files of branch main; changing them makes a commit.
-        objects: the folder of contents by their sha256.
-        gated: False, "auto" or "manual"; only `readers` and the owner may read its files then.
-        private: whether only `readers` and the owner see it.
-        extra: more properties for answers, by the Hub's own keys.
-    """
-
-    kind: str
+    kind: str  # one of KINDS
     name: str
-    folder: Path
-    objects: Path
-    gated: bool | str = False
-    private: bool = False
+    folder: Path  # the files of branch main; changing them makes a commit
+    objects: Path  # the folder of contents by their sha256
+    gated: bool | str = False  # False, "auto" or "manual"; only `readers` and the owner may read its files then
+    private: bool = False  # whether only `readers` and the owner see it
     disabled: bool = False
     readers: set[str] = field(default_factory=set)
     downloads: int = 0
@@ -104,7 +89,7 @@ class Repository:
     parameters: int | None = None
     created: datetime = datetime(2024, 1, 1, tzinfo=timezone.utc)
     modified: datetime | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)  # more properties for answers, by the Hub's own keys
     commits: dict[str, Commit] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
     discussions: list[Discussion] = field(default_factory=list)

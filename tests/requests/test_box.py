@@ -24,24 +24,26 @@ def run(tmp_path, code, limits=LIMITS):
     return run_in_box([sys.executable, "-c", code], tmp_path / "box", limits)
 
 
+CHILD = "a = bytearray(300 << 20); import time; time.sleep(60)"
+
+
 @pytest.mark.parametrize(
     ("code", "limits", "over"),
     [
         ("a = bytearray(700 << 20); import time; time.sleep(60)", LIMITS, "memory"),
+        (
+            f"import subprocess as s, sys; [s.Popen([sys.executable, '-c', {CHILD!r}]) for _ in 'ab'][0].wait()",
+            LIMITS,
+            "memory",
+        ),
         ("import time; time.sleep(60)", BoxLimits(memory=5 * 10**8, seconds=1), "time"),
         ("import time; open('x', 'wb').write(bytes(30 << 20)); time.sleep(60)", LIMITS, "disk"),
     ],
+    ids=["memory", "memory of children", "time", "disk"],
 )
-def test_what_goes_over_a_limit_is_ended(tmp_path, code, limits, over):
+def test_a_process_that_exceeds_a_limit_is_killed(tmp_path, code, limits, over):
     ended = run(tmp_path, code, limits)
-    assert ended.over == over
-    assert ended.code < 0
-
-
-def test_the_memory_of_all_its_processes_counts(tmp_path):
-    child = "a = bytearray(300 << 20); import time; time.sleep(60)"
-    code = f"import subprocess, sys; [subprocess.Popen([sys.executable, '-c', {child!r}]) for _ in 'ab'][0].wait()"
-    assert run(tmp_path, code).over == "memory"
+    assert ended.over == over and ended.code < 0
 
 
 def test_no_process_gets_away(tmp_path):

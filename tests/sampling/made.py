@@ -14,7 +14,7 @@ datasets.disable_progress_bars()
 
 
 def picture(seed: int, height: int = 6, width: int = 8) -> bytes:
-    """Return a PNG of noise, another one for each seed."""
+    """Return a PNG of noise."""
     values = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
     return image_bytes(values)
 
@@ -33,7 +33,7 @@ def sound(seed: int) -> bytes:
 
 
 def texts(labels: list, **columns: list) -> datasets.Dataset:
-    """Return texts that say their row number, with these labels."""
+    """Return texts with their row numbers, and these labels."""
     return datasets.Dataset.from_dict({"text": [f"row {row}" for row in range(len(labels))], "label": labels} | columns)
 
 
@@ -45,7 +45,7 @@ def pictures(labels: list[int], names: list[str]) -> datasets.Dataset:
 
 
 def shards(folder: Path, dataset: datasets.Dataset, count: int, split: str = "train") -> Path:
-    """Write a dataset the way it lies on the Hub, in some Parquet files, and return the folder."""
+    """Write a dataset in some Parquet files as on the Hub, and return the folder."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for number in range(count):
         file = folder / "data" / f"{split}-{number:05d}-of-{count:05d}.parquet"

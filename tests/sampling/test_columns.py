@@ -126,8 +126,8 @@ REFUSED = {
         {},
         "token-classification .column 'ner_tags'",
     ),
-    "misspelt": (CIFAR, {"label_column": "fine_labels"}, "no column 'fine_labels' .did you mean 'fine_label'"),
-    "misspelt input": (IMDB, {"input_columns": ("txt",)}, "no column 'txt' .did you mean 'text'"),
+    "misspelt": (CIFAR, {"label_column": "fine_labels"}, "no column 'fine_labels'. Did you mean 'fine_label'"),
+    "misspelt input": (IMDB, {"input_columns": ("txt",)}, "no column 'txt'. Did you mean 'text'"),
     "wrong type": (
         IMDB,
         {"task": "text-regression", "label_column": "label"},

@@ -1,4 +1,4 @@
-"""Uploads that tests make: whole ones, and ones that would become gigabytes."""
+"""Uploads for tests: valid ones, and bombs."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def save_bfloat16(path: Path) -> Path:
 
 
 def forged_parquet(columns: int = 60, rows: int = 4_000_000, claimed: int = 1000) -> bytes:
-    """Return a small file whose footer tells of a thousand rows; to read one takes gigabytes, a page of each column.
+    """Return a small file whose footer claims a thousand rows; reading one takes gigabytes, a page of each column.
 
     Args:
         columns: of features.
-        rows: in the one page of each column: 32 MB as double precision.
-        claimed: rows that the footer tells of.
+        rows: in the single page of each column: 32 MB in double precision.
+        claimed: rows according to the footer.
     """
     zeros, target = pa.array(np.zeros(rows)), io.BytesIO()
     table = pa.table({f"f{place}": zeros for place in range(columns)})
@@ -75,7 +75,7 @@ def forged_parquet(columns: int = 60, rows: int = 4_000_000, claimed: int = 1000
 
 
 def _padded(number: int, length: int) -> bytes:
-    """Return a number in more bytes than it needs, which readers take too."""
+    """Encode a number in more bytes than it needs, which readers accept."""
     short = varint(number)
     return (
         bytes([*[one | 128 for one in short], *[128] * (length - len(short) - 1), 0]) if len(short) < length else short

@@ -1,4 +1,4 @@
-"""The ledger: what is counted, refused and removed, with a clock of its own."""
+"""The ledger: what it counts, refuses and removes."""
 
 import os
 import subprocess
