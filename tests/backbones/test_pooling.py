@@ -2,26 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from hf_transfer_score.backbones.pooling import groups_of, pick_layers, pool, pool_words
+from hf_transfer_score.backbones.pooling import groups_of, pick_layers, pool
 from hf_transfer_score.errors import CheckpointError
 
 STATES = torch.tensor([[[1.0, -4.0], [3.0, -2.0], [900.0, 900.0]]])
 LENGTHS = torch.tensor([2])
-
-
-@pytest.mark.parametrize(
-    ("how", "expected"),
-    [
-        ("cls", [1.0, -4.0]),
-        ("last", [3.0, -2.0]),
-        ("mean", [2.0, -3.0]),
-        ("max", [3.0, -2.0]),
-        ("mean_sqrt_len", [4 / 2**0.5, -6 / 2**0.5]),
-        ("weightedmean", [7 / 3, -8 / 3]),
-    ],
-)
-def test_pooling_by_hand_without_padding(how, expected):
-    np.testing.assert_allclose(pool(STATES, LENGTHS, how)[0], expected, rtol=1e-6)
 
 
 def test_padding_that_is_not_finite_does_not_leak():
@@ -52,12 +37,6 @@ def test_a_layer_that_is_not_there():
     assert caught.value.kind == "unsupported"
     with pytest.raises(CheckpointError, match="does not show the states of its layers"):
         pick_layers(hidden[0], None, "mean")
-
-
-def test_words_are_means_of_their_subwords():
-    states = torch.arange(8.0).reshape(2, 4, 1)
-    places = torch.tensor([[1, 0, 0], [3, 0, 1], [0, 1, 1]])
-    assert pool_words(states, places, 2).tolist() == [[7.0], [0.5]]
 
 
 def test_every_sequence_is_in_one_group_and_groups_are_small_enough():

@@ -10,8 +10,12 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from hf_transfer_score.errors import DatasetError
+import pytest
+
+from hf_transfer_score.engines.base import Work
+from hf_transfer_score.errors import CheckpointError, DatasetError
 
 
 @dataclass(frozen=True)
@@ -70,3 +74,15 @@ def refuse() -> None:
 def attempts(folder: Path, name: str) -> int:
     """Return how often work was started."""
     return len(list(folder.glob(f"{name}.*")))
+
+
+def check_killed_workers(engine: Any, folder: Path) -> CheckpointError:
+    """Check that a killed worker only costs its own work, and that an exception ends the run; return the failure."""
+    works = [Work("a", Noted(folder, "a")), Work("c", Deadly(folder, "c")), Work("b", Noted(folder, "b"))]
+    works.append(Work("d", Deadly(folder, "d", times=9)))
+    found = {one.work.name: one for one in engine.run(works, lambda _: None)}
+    assert {name: one.value for name, one in found.items()} == {"a": "A", "b": "B", "c": "C", "d": None}
+    assert {name: attempts(folder, name) for name in "abcd"} == {"a": 1, "b": 1, "c": 2, "d": 3}
+    with pytest.raises(DatasetError, match="the sample cannot be read"):
+        list(engine.run([Work("a", refuse)], lambda _: None))
+    return found["d"].failure

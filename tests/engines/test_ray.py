@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hf_transfer_score import RankOptions, SampleOptions, VerifyOptions, rank, verify
-from hf_transfer_score.engines.base import Work, open_engine
-from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.engines.base import open_engine
 from hf_transfer_score.runs.listener import Listener
 from tests.checkpoints.statics import write_model2vec
 from tests.cli.rank_pool import write_dataset
-from tests.engines.actions import Deadly, Noted, attempts, refuse
+from tests.engines.actions import check_killed_workers
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'hf-transfer-score[ray]'")
 
@@ -94,15 +93,5 @@ def test_a_verification_is_that_of_this_process(engine, folder):
 
 
 def test_a_killed_worker_costs_its_own_work_only(engine, tmp_path):
-    works = [Work(name, Noted(tmp_path, name)) for name in "abdef"]
-    works.insert(2, Work("c", Deadly(tmp_path, "c")))
-    works.append(Work("g", Deadly(tmp_path, "g", times=9)))
-    found = {one.work.name: one for one in engine.run(works, lambda _: None)}
-    assert {name: one.value for name, one in found.items()} == {name: name.upper() for name in "abcdef"} | {"g": None}
-    assert {name: attempts(tmp_path, name) for name in "abcdefg"} == dict.fromkeys("abdef", 1) | {"c": 2, "g": 3}
-    assert found["g"].failure.kind == "error" and str(found["g"].failure).startswith("its worker ended 3 times: ")
-
-
-def test_what_work_raises_ends_the_run(engine):
-    with pytest.raises(DatasetError, match="the sample cannot be read"):
-        list(engine.run([Work("a", refuse)], lambda _: None))
+    failure = check_killed_workers(engine, tmp_path)
+    assert failure.kind == "error" and str(failure).startswith("its worker ended 3 times: ")

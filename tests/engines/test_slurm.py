@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hf_transfer_score import RankOptions, rank
-from hf_transfer_score.engines.base import Work, open_engine
-from hf_transfer_score.errors import DatasetError, OptionError
+from hf_transfer_score.engines.base import open_engine
+from hf_transfer_score.errors import OptionError
 from tests.checkpoints.statics import write_model2vec
 from tests.cli.rank_pool import write_dataset
-from tests.engines.actions import Deadly, Noted, attempts, refuse
+from tests.engines.actions import check_killed_workers
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install 'hf-transfer-score[slurm]'")
 
@@ -31,15 +31,8 @@ def test_a_ranking_is_that_of_this_process(engine, tmp_path):
 
 
 def test_a_killed_job_costs_its_own_work_only(engine, tmp_path):
-    works = [Work(name, Noted(tmp_path, name)) for name in "ab"]
-    works.append(Work("c", Deadly(tmp_path, "c")))
-    works.append(Work("d", Deadly(tmp_path, "d", times=9)))
-    found = {one.work.name: one for one in engine.run(works, lambda _: None)}
-    assert {name: one.value for name, one in found.items()} == {"a": "A", "b": "B", "c": "C", "d": None}
-    assert {name: attempts(tmp_path, name) for name in "abcd"} == {"a": 1, "b": 1, "c": 2, "d": 3}
-    assert str(found["d"].failure).startswith("its worker ended 3 times: its process ended without a result (job ")
-    with pytest.raises(DatasetError, match="the sample cannot be read"):
-        list(engine.run([Work("a", refuse)], lambda _: None))
+    failure = check_killed_workers(engine, tmp_path)
+    assert str(failure).startswith("its worker ended 3 times: its process ended without a result (job ")
 
 
 def test_without_slurm_that_is_said(monkeypatch, tmp_path):

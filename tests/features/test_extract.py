@@ -18,10 +18,11 @@ from hf_transfer_score.backbones.base import BatchOutput, MemoryBackbone
 from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.features.batches import Loader, cut
 from hf_transfer_score.features.cache import FeatureCache
-from hf_transfer_score.features.extract import ExtractOptions, extract
+from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.features.speed import Speed
 from hf_transfer_score.sampling.sample import memory_sample
 from hf_transfer_score.tasks import Words
+from tests.features.extracted import extracted, features
 
 TEXTS = [f"{'word ' * (1 + 7 * number % 23)}{number}" for number in range(101)]
 
@@ -53,14 +54,6 @@ class Texts(MemoryBackbone):
 def batches_only(monkeypatch):
     """Run no example alone to measure its speed, since these tests count what runs."""
     monkeypatch.setattr(Speed, "alone", lambda pace, run: 0.0)
-
-
-def features(backbone, sample, tmp_path, report=lambda _: None, **options):
-    cache = FeatureCache(tmp_path, 10**9)
-    writer = cache.writer("key", sample.rows)
-    about = extract(backbone, sample, writer, options=ExtractOptions(**options), report=report)
-    writer.finish({})
-    return cache.get("key").features.get("last"), about
 
 
 @pytest.fixture
@@ -137,8 +130,7 @@ def test_layers_and_source_probabilities_are_kept(texts, tmp_path):
             probs = torch.softmax(rows[:, :2] / 10, dim=1)
             return BatchOutput({"0": rows, "1": rows * 2}, probs)
 
-    features(Layers(), texts, tmp_path, batch_size=10)
-    found = FeatureCache(tmp_path, 10**9).get("key")
+    found, _ = extracted(Layers(), texts, tmp_path, batch_size=10)
     assert np.array_equal(found.features["1"], 2 * found.features["0"])
     expected = torch.softmax(torch.tensor(found.features["0"][:, :2]) / 10, dim=1)
     assert np.allclose(found.source_probs, expected, atol=1e-7)

@@ -16,12 +16,13 @@ from hf_transfer_score.features import extract as extracting
 from hf_transfer_score.features import precision
 from hf_transfer_score.features.batches import Loader, cut
 from hf_transfer_score.features.cache import FeatureCache, feature_key
-from hf_transfer_score.features.extract import ExtractOptions, extract
+from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.features.openvino import ConvertedModels, is_installed
 from hf_transfer_score.features.precision import EXACT, Precision, TorchForward, agree, possible
 from hf_transfer_score.sampling.sample import memory_sample
 from tests.checkpoints.images import timm_image
 from tests.checkpoints.texts import write_text
+from tests.features.extracted import features
 
 needs_openvino = pytest.mark.skipif(not is_installed(), reason="OpenVINO is an extra and not installed")
 WORDS = ("a slow cold film", "good", "warm and full of wit, from its first to its last minute")
@@ -54,13 +55,6 @@ def all_is_tried(monkeypatch):
     """Try everything even for little work, and half precision on every processor."""
     monkeypatch.setattr(precision, "LEAST_SAVED", 0.0)
     monkeypatch.setattr(precision, "half_precision", lambda device: "bfloat16")
-
-
-def features(backbone, sample, folder, *, converted=None, **options):
-    writer = FeatureCache(folder, 10**9).writer("key", sample.rows)
-    about = extract(backbone, sample, writer, options=ExtractOptions(**options), converted=converted)
-    writer.finish({})
-    return FeatureCache(folder, 10**9).get("key").features["last"], about
 
 
 def test_float32_is_what_the_bare_model_gives_bit_for_bit_and_so_is_small_work(tmp_path):
@@ -99,9 +93,8 @@ def test_a_model_that_half_precision_changes_stays_exact(texts, tmp_path, all_is
     expected, _ = features(made(), texts, tmp_path / "exact", dtype="float32", batch_size=10)
     found, about = features(made(), texts, tmp_path, batch_size=10, runtime="torch")
     assert np.array_equal(found, expected) and about["dtype"] == "float32"
-    assert about["note"] == (
-        "torch in bfloat16 gives other features than torch in float32, so it ran by torch in float32"
-    )
+    note = "torch in bfloat16 gives other features than torch in float32, so it ran by torch in float32"
+    assert about["note"] == note
 
 
 def test_a_model_that_cannot_run_in_half_precision_stays_exact(texts, tmp_path, all_is_tried):
@@ -218,6 +211,5 @@ def test_what_openvino_cannot_run_is_run_by_torch_and_said(texts, tmp_path):
 
     found, about = features(Numbered(), texts, tmp_path, runtime="openvino", batch_size=10)
     assert (about["runtime"], about["dtype"], np.isfinite(found).all()) == ("torch", "float32", True)
-    assert about["note"] == (
-        "OpenVINO in float32 cannot run it (takes more than tensors (count)), so it ran by torch in float32"
-    )
+    note = "OpenVINO in float32 cannot run it (takes more than tensors (count)), so it ran by torch in float32"
+    assert about["note"] == note

@@ -10,10 +10,9 @@ import torch
 from hf_transfer_score.backbones.base import MemoryBackbone
 from hf_transfer_score.features import extract as extracting
 from hf_transfer_score.features import speed as measuring
-from hf_transfer_score.features.cache import FeatureCache
-from hf_transfer_score.features.extract import ExtractOptions, extract
 from hf_transfer_score.features.speed import MOST_PASSES, Speed, machine_name
 from hf_transfer_score.sampling.sample import memory_sample
+from tests.features.extracted import extracted
 
 CPU = torch.device("cpu")
 
@@ -56,18 +55,15 @@ class Slow(MemoryBackbone):
         return super().forward(batch)
 
 
-def extracted(tmp_path, backbone, rows, **options):
+def summary(tmp_path, backbone, rows, **options):
     sample = memory_sample("text-classification", ["x" * (1 + n) for n in range(rows)], [n % 2 for n in range(rows)])
-    writer = FeatureCache(tmp_path, 10**9).writer("key", rows)
-    about = extract(backbone, sample, writer, options=ExtractOptions(device="cpu", **options))
-    writer.finish({})
-    return about
+    return extracted(backbone, sample, tmp_path, device="cpu", **options)[1]
 
 
 @pytest.mark.parametrize("dtype", ["auto", "float32"])
 def test_first_passes_and_reading_do_not_count(tmp_path, clock, dtype):
     backbone = Slow(clock)
-    found = extracted(tmp_path, backbone, 40, batch_size=8, dtype=dtype)["measured_here"]
+    found = summary(tmp_path, backbone, 40, batch_size=8, dtype=dtype)["measured_here"]
     assert (found["examples_per_second"], found["example_milliseconds"]) == pytest.approx((1000, 1))
     assert found["machine"] == machine_name(CPU)
     assert sum(size for size in backbone.sizes if size > 1) == 40, "each example went through once, then one alone"
@@ -76,12 +72,12 @@ def test_first_passes_and_reading_do_not_count(tmp_path, clock, dtype):
 
 def test_a_sample_of_one_batch_tells_nothing(tmp_path, clock):
     backbone = Slow(clock)
-    assert "measured_here" not in extracted(tmp_path, backbone, 8, batch_size=8)
+    assert "measured_here" not in summary(tmp_path, backbone, 8, batch_size=8)
     assert backbone.sizes == [8]
 
 
 def test_a_model_that_cannot_read_one_alone_is_read_all_the_same(tmp_path, clock):
-    found = extracted(tmp_path, Slow(clock, refuses=1), 24, batch_size=8)["measured_here"]
+    found = summary(tmp_path, Slow(clock, refuses=1), 24, batch_size=8)["measured_here"]
     assert found["example_milliseconds"] is None
     assert found["examples_per_second"] == pytest.approx(1000)
 
