@@ -196,8 +196,8 @@ def merge_adapter(backbone: Any, adapter: Adapter) -> None:
         place.data.copy_(read(key))
     done = {name for name, _ in changes} | {copies[key] for key in kept}
     left = sorted({name.split(".")[0] for name in {*layers, *copies.values()} - done})[:MOST_LEFT_OUT]
-    told = {"name": adapter.name, "commit": adapter.commit, "base": adapter.base, "base_commit": adapter.base_commit}
-    backbone.details = {**backbone.details, "adapter": {**told, **({"left_out": left} if left else {})}}
+    about = {"name": adapter.name, "commit": adapter.commit, "base": adapter.base, "base_commit": adapter.base_commit}
+    backbone.details = {**backbone.details, "adapter": {**about, **({"left_out": left} if left else {})}}
 
 
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:

@@ -75,14 +75,14 @@ def held_model(thing: Any) -> HeldModel:
     if not is_module(parts[0]) or len(parts) > 2:
         kinds = ", ".join(type(one).__name__ for one in thing)
         raise OptionError(f"A model was passed as ({kinds}); expected {ACCEPTED}.")
-    module, beside = parts[0], parts[1] if len(parts) > 1 else None
+    module, processor = parts[0], parts[1] if len(parts) > 1 else None
     form = form_of(module)
-    if form == "module" and (name is None or not callable(beside)):
+    if form == "module" and (name is None or not callable(processor)):
         raise OptionError(
             f"A {type(module).__name__} is a module of no known library: pass it as (name, module, transform), where "
             "the transform turns an image into a tensor, or a list of texts into tensors."
         )
-    return HeldModel(name or name_of(module, form), module, beside, form)
+    return HeldModel(name or name_of(module, form), module, processor, form)
 
 
 def form_of(module: Any) -> Form:
@@ -112,8 +112,8 @@ class HeldModel:
     Without one, the processor is that of the checkpoint that its configuration names.
     """
 
-    def __init__(self, name: str, module: Any, beside: Any, form: Form) -> None:
-        self.name, self.module, self.beside, self.form = name, module, beside, form
+    def __init__(self, name: str, module: Any, processor: Any, form: Form) -> None:
+        self.name, self.module, self.processor, self.form = name, module, processor, form
 
     def __str__(self) -> str:
         """Return its name."""
@@ -151,13 +151,13 @@ class HeldModel:
 
     def _prepared(self) -> str:
         """Return what identifies the processor; something new each time where that is not possible."""
-        if self.beside is None:
+        if self.processor is None:
             config = getattr(self.module, "config", None)
             return f"{getattr(config, '_name_or_path', '')} {getattr(config, '_commit_hash', '')}"
         with suppress(Exception):
             from datasets.fingerprint import Hasher
 
-            return f"{type(self.beside).__qualname__} {Hasher.hash(self.beside)}"
+            return f"{type(self.processor).__qualname__} {Hasher.hash(self.processor)}"
         return uuid.uuid4().hex
 
     @cached_property
@@ -189,17 +189,17 @@ class HeldModel:
             self._write_processors(folder)
 
     def _write_processors(self, folder: Path) -> None:
-        if self.beside is not None:
-            if not hasattr(self.beside, "save_pretrained"):
-                raise CheckpointError("no_preprocessor", f"came with a {type(self.beside).__name__}: {NO_PROCESSOR}")
-            self.beside.save_pretrained(str(folder))
+        if self.processor is not None:
+            if not hasattr(self.processor, "save_pretrained"):
+                raise CheckpointError("no_preprocessor", f"came with a {type(self.processor).__name__}: {NO_PROCESSOR}")
+            self.processor.save_pretrained(str(folder))
             return
+        import transformers
+
         from hf_transfer_score.backbones.loading import quietly
 
         source, found = str(getattr(self.module.config, "_name_or_path", "") or ""), False
         for name in AUTO if source else ():
-            import transformers
-
             with suppress(Exception), quietly():  # most checkpoints have just one of them
                 getattr(transformers, name).from_pretrained(source).save_pretrained(str(folder))
                 found = True

@@ -55,10 +55,12 @@ def _of_timm(held: HeldModel, task: Task, options: BackboneOptions) -> Backbone:
     model = without_own_hooks(held.module)
     about = dict(held.module.pretrained_cfg or {})
     config = {"architecture": about.get("architecture") or type(held.module).__name__, "pretrained_cfg": about}
-    if held.beside is None:
+    if held.processor is None:
         prepared = preparation(model, task, options.image_size)
     else:
-        prepared = Preparation(lambda images: [_of_image(held.beside(one)) for one in images], {"transform": "given"})
+        prepared = Preparation(
+            lambda images: [_of_image(held.processor(one)) for one in images], {"transform": "given"}
+        )
     return ImageBackbone(TimmReader(model, config), prepared, task, options)
 
 
@@ -83,7 +85,7 @@ class ModuleBackbone:
 
     def __init__(self, held: HeldModel, task: Task) -> None:
         self.module: torch.nn.Module = without_own_hooks(held.module)
-        self.transform, self.name, self.images = held.beside, type(held.module).__name__, task.modality == "image"
+        self.transform, self.name, self.images = held.processor, type(held.module).__name__, task.modality == "image"
         self.details: Mapping[str, Any] = {"pooling": "the module's own", "layer": LAST, "transform": "given"}
         self.source_classes = 0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions
-from hf_transfer_score.backbones.hub_text import beside_weights, check_loadable
+from hf_transfer_score.backbones.hub_text import check_loadable, other_files
 from hf_transfer_score.backbones.loading import read_json
 from hf_transfer_score.backbones.repository import PREPROCESSORS, Repository
 from hf_transfer_score.backbones.sounds import MODEL_TYPES, NO_EXTRACTOR
@@ -28,7 +28,7 @@ def files(repository: Repository, options: BackboneOptions) -> list[str]:
     check_loadable(repository.config, options)
     if not any(name in repository for name in PREPROCESSORS):
         raise CheckpointError("no_preprocessor", NO_EXTRACTOR)
-    return [*repository.weights(allow_pickle=options.allow_pickle), *beside_weights(repository, options)]
+    return [*repository.weights(allow_pickle=options.allow_pickle), *other_files(repository, options)]
 
 
 def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:

@@ -37,10 +37,10 @@ def files(repository: Repository, options: BackboneOptions) -> list[str]:
     check_loadable(repository.config, options)
     if not has_tokenizer(list(repository.sizes)):
         raise CheckpointError("no_preprocessor", NO_TOKENIZER)
-    return [*repository.weights(allow_pickle=options.allow_pickle), *beside_weights(repository, options)]
+    return [*repository.weights(allow_pickle=options.allow_pickle), *other_files(repository, options)]
 
 
-def beside_weights(repository: Repository, options: BackboneOptions) -> list[str]:
+def other_files(repository: Repository, options: BackboneOptions) -> list[str]:
     """Return the small files, and the Python files where these may run."""
     return [*repository.small_files(), *(repository.code if options.trust_remote_code else ())]
 

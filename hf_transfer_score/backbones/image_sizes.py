@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hf_transfer_score.backbones.loading import one_line
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Pixels, Task
 
@@ -39,7 +40,7 @@ def check_runs(backbone: Backbone, pixels: int, task: Task) -> None:
     except CheckpointError:
         raise
     except Exception as error:  # each library says it in its own way
-        raise not_taken(pixels, " ".join(str(error).split())[:300] or type(error).__name__) from error
+        raise not_taken(pixels, one_line(error)) from error
 
 
 def timm_arguments(skeleton: Any, pixels: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Layer(NamedTuple):
 
 
 @dataclass
-class Seen:
+class ImageOutput:
     """A model's output for a batch of images.
 
     Default features are pooled (B, D), unless layers were asked for instead: "last", after the final norm, or all by
@@ -62,13 +62,13 @@ class Reader(Protocol):
     def special_tokens(self, states: torch.Tensor, pixels: torch.Tensor) -> int:
         """Return how many of a block's tokens (B, T, C) are class tokens and the like, not places of an image."""
 
-    def pooled(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+    def pooled(self, inputs: Mapping[str, torch.Tensor]) -> ImageOutput:
         """Run the model for its default features."""
 
-    def last(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+    def last(self, inputs: Mapping[str, torch.Tensor]) -> ImageOutput:
         """Run the model for its last layer, after the final norm."""
 
-    def layers(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+    def layers(self, inputs: Mapping[str, torch.Tensor]) -> ImageOutput:
         """Run the model for the default features and all layers by number."""
 
 
@@ -179,7 +179,7 @@ class ImageBackbone:
         how = self.reader.layer_pooling if self.options.pooling == "auto" else self.options.pooling
         return pool(layer, "mean" if how == "cls" and not special else how, self.reader.name)
 
-    def _chosen(self, seen: Seen, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    def _chosen(self, seen: ImageOutput, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         wanted = self.options.layer
         if wanted in (ALL, MEAN):
             rows = {name: self._reduced(layer, batch) for name, layer in seen.layers.items()}
@@ -278,19 +278,19 @@ class VisionReader:
             return int(self.has_class_token)
         return int(states.shape[1] - down * across)
 
-    def pooled(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+    def pooled(self, inputs: Mapping[str, torch.Tensor]) -> ImageOutput:
         """Run the model for its default features."""
-        return self._seen(inputs, hidden=False)[0]
+        return self._run(inputs, hidden=False)[0]
 
-    def last(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+    def last(self, inputs: Mapping[str, torch.Tensor]) -> ImageOutput:
         """Run the model for its last layer, after the final norm."""
-        seen, output = self._seen(inputs, hidden=False)
+        seen, output = self._run(inputs, hidden=False)
         seen.layers = {LAST: self._layer(output.last_hidden_state, inputs)}
         return seen
 
-    def layers(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+    def layers(self, inputs: Mapping[str, torch.Tensor]) -> ImageOutput:
         """Run the model for all layers by number, from 0, the embeddings."""
-        seen, output = self._seen(inputs, hidden=True)
+        seen, output = self._run(inputs, hidden=True)
         if not output.hidden_states:
             raise CheckpointError("unsupported", f"is a {self.name}, whose layers transformers does not show")
         found = getattr(output, "reshaped_hidden_states", None) or output.hidden_states
@@ -299,7 +299,7 @@ class VisionReader:
         seen.layers = {str(number): self._layer(state, inputs) for number, state in enumerate(found)}
         return seen
 
-    def _seen(self, inputs: Mapping[str, torch.Tensor], *, hidden: bool) -> tuple[Seen, Any]:
+    def _run(self, inputs: Mapping[str, torch.Tensor], *, hidden: bool) -> tuple[ImageOutput, Any]:
         self._entered.clear()
         more: dict[str, Any] = {**self._arguments, **({"output_hidden_states": True} if hidden else {})}
         if self.module.config.model_type == "vit_mae":
@@ -309,11 +309,11 @@ class VisionReader:
             more["noise"] = torch.linspace(0, 1, count, device=pixels.device).expand(len(pixels), -1)
         output = self.module(**inputs, **more, return_dict=True)
         if not self.heads:
-            return Seen(self._pooled(output, inputs)), output
+            return ImageOutput(self._pooled(output, inputs)), output
         rows = torch.stack([_row(one, self.name) for one in self._entered]).mean(0)
         body, self._body = self._body, None
         self._entered.clear()
-        return Seen(rows, logits=output.logits), output if hidden else body
+        return ImageOutput(rows, logits=output.logits), output if hidden else body
 
     def _pooled(self, output: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         own = getattr(output, "pooler_output", None)

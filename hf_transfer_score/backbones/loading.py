@@ -75,15 +75,15 @@ def loading_errors(library: str) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, pickle.UnpicklingError, EOFError) as error:
-        raise CheckpointError("corrupt", f"has weights that cannot be read ({_line(error)}); {DAMAGED}") from error
+        raise CheckpointError("corrupt", f"has weights that cannot be read ({one_line(error)}); {DAMAGED}") from error
     except ImportError as error:
-        raise CheckpointError("unsupported", f"needs a package that cannot be imported: {_line(error)}") from error
+        raise CheckpointError("unsupported", f"needs a package that cannot be imported: {one_line(error)}") from error
     except MemoryError as error:
         raise CheckpointError("out_of_memory", "does not fit in memory") from error
     except TransferScoreError:
         raise
     except Exception as error:
-        text, line = str(error), _line(error)
+        text, line = str(error), one_line(error)
         for words, kind, reason in (
             (NO_MEMORY, "out_of_memory", f"does not fit in memory: {line}"),
             (("trust_remote_code",), "remote_code", OWN_CODE),
@@ -105,7 +105,8 @@ def _named(library: str) -> str:
     return f"{library} {version(library)}"
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return the message of an error in one line of at most 300 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."
 

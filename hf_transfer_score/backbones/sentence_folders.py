@@ -70,13 +70,13 @@ def files(repository: Repository, options: BackboneOptions) -> list[str]:
     if not has_tokenizer([name.removeprefix(within) for name in repository.sizes if name.startswith(within)]):
         raise CheckpointError("no_preprocessor", NO_TOKENIZER)
     weights = repository.weights(allow_pickle=options.allow_pickle, folder=within)
-    behind = []
+    later = []
     for name, path in parts[1:]:
         if name in ("Dense", "LayerNorm"):
-            behind += repository.weights(allow_pickle=options.allow_pickle, folder=path)
-        behind += [one for one in (f"{path}config.json",) if one in repository]
+            later += repository.weights(allow_pickle=options.allow_pickle, folder=path)
+        later += [one for one in (f"{path}config.json",) if one in repository]
     small = repository.small_files(within) if within else []
-    return list(dict.fromkeys([*weights, *behind, *hub_text.beside_weights(repository, options), *small]))
+    return list(dict.fromkeys([*weights, *later, *hub_text.other_files(repository, options), *small]))
 
 
 def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:

@@ -107,6 +107,10 @@ class TextBackbone:
             "head": model.head or None,
             **(details or {}),
         }
+        examples: list[Any] = list(PROBE_TEXTS)
+        if words:
+            examples = [Words(text.split(), np.arange(len(text.split()))) for text in PROBE_TEXTS]
+        self.equal_lengths = padding_matters(self, *examples)
 
     def encode(self, examples: Sequence[Example]) -> list[Any]:
         """Return the token ids of each example."""
@@ -261,14 +265,6 @@ def make_reader(
     return TokenReader(tokenizer, limits, style, words=words, subword=options.subword, join_pairs=join_pairs)
 
 
-def check_padding(backbone: TextBackbone) -> None:
-    """Run only equal lengths together if a longer text changes the features of a shorter one."""
-    examples: list[Any] = list(PROBE_TEXTS)
-    if backbone.words:
-        examples = [Words(text.split(), np.arange(len(text.split()))) for text in PROBE_TEXTS]
-    backbone.equal_lengths = padding_matters(backbone, *examples)
-
-
 def load_text_backbone(folder: Path, options: BackboneOptions, *, words: bool) -> TextBackbone:
     """Return a backbone from a folder; rows belong to words or to texts."""
     model = load_text_model(folder, options, words=words)
@@ -281,9 +277,7 @@ def load_text_backbone(folder: Path, options: BackboneOptions, *, words: bool) -
         return _tower_backbone(model, model.tower, reader, options, words=words)
     elif pooling == "auto":
         pooling = "last" if model.shape == "decoder" else "mean"
-    backbone = TextBackbone(model, reader, options, words=words, pooling=pooling)
-    check_padding(backbone)
-    return backbone
+    return TextBackbone(model, reader, options, words=words, pooling=pooling)
 
 
 def _tower_backbone(
@@ -299,9 +293,7 @@ def _tower_backbone(
     def pooler(states: Tensor, lengths: Tensor) -> Tensor:
         return states[:, -1] if last_position else pool(states, lengths, how)
 
-    backbone = TextBackbone(model, reader, options, words=words, pooling=pooling, pooler=pooler, after=after)
-    check_padding(backbone)
-    return backbone
+    return TextBackbone(model, reader, options, words=words, pooling=pooling, pooler=pooler, after=after)
 
 
 def load_sentence_backbone(
@@ -318,7 +310,7 @@ def load_sentence_backbone(
     whole = own and options.layer == LAST and not words
     after = modules_after_pooling(folder, parts[2:], options) if whole else None
     names = [name for name, _ in parts] if whole else ["Transformer"]
-    backbone = TextBackbone(
+    return TextBackbone(
         model,
         reader,
         options,
@@ -328,8 +320,6 @@ def load_sentence_backbone(
         after=after,
         details={"modules": names, "prompt": style.prompt or None},
     )
-    check_padding(backbone)
-    return backbone
 
 
 def pooling_modes(settings: dict[str, Any]) -> list[str]:

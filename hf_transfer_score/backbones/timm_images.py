@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 from hf_transfer_score.backbones.base import LAST, BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked, check_skeleton
 from hf_transfer_score.backbones.image_sizes import not_taken, timm_arguments
-from hf_transfer_score.backbones.loading import lacking_weights, loading_errors, quietly, read_json, weight_shapes
+from hf_transfer_score.backbones.loading import (
+    lacking_weights,
+    loading_errors,
+    one_line,
+    quietly,
+    read_json,
+    weight_shapes,
+)
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
@@ -23,7 +30,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-    from hf_transfer_score.backbones.images import ImageBackbone, Layer, Preparation, Seen
+    from hf_transfer_score.backbones.images import ImageBackbone, ImageOutput, Layer, Preparation
 
 
 def claims(repository: Repository) -> bool:
@@ -75,7 +82,7 @@ def _model(folder: Path, pixels: int | None) -> torch.nn.Module:
         except (RuntimeError, AssertionError) as error:
             missing = re.search(r"Missing key\(s\) in state_dict: (.*?)\. *(?:\n|$)", str(error))
             if missing is None and pixels is not None and more:  # such as a mixer, whose weights fit only one size
-                raise not_taken(pixels, " ".join(str(error).split())[:300]) from error
+                raise not_taken(pixels, one_line(error)) from error
             if missing is None:
                 raise
             total = len(untrained().state_dict())
@@ -141,32 +148,32 @@ class TimmReader:
         special = int(getattr(self.module, "num_prefix_tokens", 0) or 0)
         return special if states.shape[1] > special else 0
 
-    def pooled(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+    def pooled(self, inputs: Mapping[str, torch.Tensor]) -> ImageOutput:
         """Run the model for its pre-logits."""
         return self._headed(self.module.forward_features(inputs["pixel_values"]))
 
-    def last(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+    def last(self, inputs: Mapping[str, torch.Tensor]) -> ImageOutput:
         """Run the model for its last layer, after the final norm where timm shows that."""
         final, layers = self._intermediates(inputs["pixel_values"], indices=1, norm=True)
         seen = self._headed(final)
         seen.layers = {LAST: layers[-1]}
         return seen
 
-    def layers(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+    def layers(self, inputs: Mapping[str, torch.Tensor]) -> ImageOutput:
         """Run the model for the pre-logits and all layers by number, from 1."""
         final, layers = self._intermediates(inputs["pixel_values"], indices=None, norm=False)
         seen = self._headed(final)
         seen.layers = {str(number): layer for number, layer in enumerate(layers, 1)}
         return seen
 
-    def _headed(self, final: Any) -> Seen:
-        from hf_transfer_score.backbones.images import Seen
+    def _headed(self, final: Any) -> ImageOutput:
+        from hf_transfer_score.backbones.images import ImageOutput
 
         rows = self.module.forward_head(final, pre_logits=True)
         if not hasattr(rows, "ndim") or rows.ndim not in (2, 4):
             raise CheckpointError("unsupported", f"has pre-logits that are not one row per image ({self.name})")
         rows = rows.mean((2, 3)) if rows.ndim == 4 else rows
-        return Seen(rows, logits=self.module.forward_head(final) if self.classes else None)
+        return ImageOutput(rows, logits=self.module.forward_head(final) if self.classes else None)
 
     def _intermediates(self, pixels: torch.Tensor, *, indices: int | None, norm: bool) -> tuple[Any, list[Layer]]:
         import inspect

@@ -22,8 +22,6 @@ from hf_transfer_score.version import LIBRARY
 
 BYTES_PER_PARAMETER = 4
 HASHED_BYTES = 1 << 20
-READ_AT_ONCE = 4
-
 AT_ONCE = 4
 
 
@@ -173,7 +171,7 @@ def _descriptions(name: str, info: Any, hashes: dict[str, str]) -> tuple[dict[st
     """Return the contents of a repository's descriptions, and why others were not read, such as large ones."""
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or [] if file.rfilename in DESCRIPTIVE_FILES}
     small = [file for file, size in sizes.items() if size <= DESCRIPTION.size]
-    paths = map_at_once(lambda file: sound_file(name, file, str(info.sha), hashes), small, READ_AT_ONCE)
+    paths = map_at_once(lambda file: sound_file(name, file, str(info.sha), hashes), small, AT_ONCE)
     found, unread = read_descriptions(dict(zip(small, map(Path, paths), strict=True)))
     large = {file: f"that has {sizes[file]:,} bytes, and at most {DESCRIPTION.size:,} are read" for file in sizes}
     return found, unread | {file: reason for file, reason in large.items() if file not in small}

@@ -278,7 +278,7 @@ class Prober(Trainer):
         kept, builder = kept_training(self.journal.state(self._key(arm))), self._builder(arm.name)
         assert kept is not None
         classifier = builder.bare()
-        behind = builder.behind(classifier)
+        behind = builder.feature_parameters(classifier)
         classifier.add_head_at(kept.tensors["centre"], kept.tensors["scale"], builder.rows.classes)
         with torch.no_grad():
             classifier.head.weight.copy_(kept.tensors["weight"])

@@ -59,8 +59,8 @@ def _do(action: Portable, files: list[Path], folder: Path) -> None:
     try:
         action.leave(files, folder)
     except Exception as error:  # noqa: BLE001  # raised where the run is
-        told = {"error": type(error).__name__, "message": str(error)}
-        (folder / RAISED).write_text(json.dumps(told), encoding="utf-8")
+        content = {"error": type(error).__name__, "message": str(error)}
+        (folder / RAISED).write_text(json.dumps(content), encoding="utf-8")
 
 
 def _send(exchange: Exchange, waiting: dict[int, Path]) -> None:

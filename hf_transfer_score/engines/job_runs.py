@@ -168,7 +168,7 @@ class JobRun:
     _waiting: deque[Batch] = field(default_factory=deque)
     _left: dict[int, Work] = field(default_factory=dict)
     _lost: Counter[int] = field(default_factory=Counter)
-    _told: set[int] = field(default_factory=set)
+    _announced: set[int] = field(default_factory=set)
     _never_began: int = 0
     _unanswered: int = 0
 
@@ -207,8 +207,8 @@ class JobRun:
             job = self.launcher.start(batch.flavor.name, [self.exchange.repository.name, self.exchange.run, parcel])
             self._running[job] = self._waiting.popleft()
             for number, work in batch.works:
-                if number not in self._told:
-                    self._told.add(number)
+                if number not in self._announced:
+                    self._announced.add(number)
                     self.began(work)
 
     def _look(self) -> Generator[Finished, None, None]:
@@ -277,8 +277,8 @@ def taken(work: Work, folder: Path) -> Finished:
     try:
         if not raised.exists():
             return Finished(work, portable(work).take(folder))
-        told = parse_json(raised.read_bytes())
-        kind, message = getattr(errors, str(told["error"]), None), str(told["message"])
+        content = parse_json(raised.read_bytes())
+        kind, message = getattr(errors, str(content["error"]), None), str(content["message"])
     except CheckpointError as failure:
         return Finished(work, failure=failure)
     except Exception as error:  # noqa: BLE001  # others may have written anything there

@@ -139,10 +139,10 @@ class Jobs:
 
     def _agree(self, batches: Sequence[Batch], refused: Sequence[Finished], repository: str) -> None:
         """Show the plan and its cost, and go on only if that is confirmed."""
-        told = "\n".join(self._cost(batches, refused, repository))
+        plan = "\n".join(self._cost(batches, refused, repository))
         if self.ask is None and not self.confirm:
-            raise OptionError(f"{told}\nNobody can be asked for confirmation here: give it with confirm=True.")
-        if self.ask is not None and not self.ask(told, self.confirm):
+            raise OptionError(f"{plan}\nNobody can be asked for confirmation here: give it with confirm=True.")
+        if self.ask is not None and not self.ask(plan, self.confirm):
             raise OptionError("Nothing was started.")
 
     def _cost(self, batches: Sequence[Batch], refused: Sequence[Finished], repository: str) -> list[str]:

@@ -137,17 +137,17 @@ class GpuMemory:
     """
 
     def __init__(self) -> None:
-        self._beside = self._total = 0
+        self._extra = self._total = 0
 
     def share(self, weights: int) -> float:
         """Return the share for weights of a size in bytes."""
         if not self._total:
             return 1.0
-        return min(math.ceil(STEPS * (weights + self._beside) / self._total), STEPS) / STEPS
+        return min(math.ceil(STEPS * (weights + self._extra) / self._total), STEPS) / STEPS
 
     def learn(self, weights: int, used: int, total: int) -> None:
         """Note the bytes of memory that a candidate used, and of the whole GPU; 0 without a GPU."""
-        self._beside, self._total = max(self._beside, used - weights), max(self._total, total)
+        self._extra, self._total = max(self._extra, used - weights), max(self._total, total)
 
 
 def _carry_out(action: Callable[[], Any], share: float) -> tuple[Any, int, int]:

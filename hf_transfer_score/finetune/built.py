@@ -79,7 +79,7 @@ class Builder:
         """Return a freshly loaded checkpoint without a head."""
         return Classifier(self.load(), self.machine.device)
 
-    def behind(self, classifier: Classifier) -> int:
+    def feature_parameters(self, classifier: Classifier) -> int:
         """Return how many parameters the features depend on; without gradients, all of the checkpoint's."""
         if not is_trainable(classifier.backbone):
             return own_parameters(classifier.backbone) or 0

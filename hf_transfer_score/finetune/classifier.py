@@ -330,5 +330,5 @@ def source_dropouts(module: torch.nn.Module, run: Callable[[], object], reached:
         blocks = blocks_of(module)
     inside = {id(one) for block in blocks.values() for one in block.modules()}
     own = [any(id(value) in reached for value in one.parameters(recurse=False)) for one in order]
-    behind = len(own) - own[::-1].index(True) if any(own) else 0
-    return [one for one in dict.fromkeys(order[behind:]) if isinstance(one, _DropoutNd) and id(one) not in inside]
+    first = len(own) - own[::-1].index(True) if any(own) else 0
+    return [one for one in dict.fromkeys(order[first:]) if isinstance(one, _DropoutNd) and id(one) not in inside]

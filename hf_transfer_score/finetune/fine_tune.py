@@ -162,7 +162,7 @@ class _Measurement:
         own = rows.double().cpu().numpy()
         found = fit_probe(own, self.rows.everything.codes, parts, test, self.recipe.penalties)
         head = sum(one.numel() for one in classifier.head.parameters())
-        total = head + self.builder.behind(classifier)
+        total = head + self.builder.feature_parameters(classifier)
         return FineTuningResult(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
 
     def _trained(self) -> FineTuningResult:
