@@ -1,1 +1,1 @@
-"""Features of checkpoints: read from files."""
+"""Features of checkpoints: extracted, cached, and read from files."""

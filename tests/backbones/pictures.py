@@ -8,7 +8,6 @@ from PIL import Image
 
 from hf_transfer_score.backbones.base import BackboneKind, BackboneOptions
 from hf_transfer_score.tasks import Example, Pixels, get_task
-from tests.checkpoints import images
 
 WHOLE, PLACES = get_task("image-classification"), get_task("image-segmentation")
 
@@ -59,16 +58,3 @@ def inputs_of(folder, examples=PICTURES):
 
     processor = AutoImageProcessor.from_pretrained(folder)
     return torch.cat([processor(images=image, return_tensors="pt")["pixel_values"] for image in examples])
-
-
-def write_once(tmp_path_factory):
-    """Return a function that writes a checkpoint of `tests.checkpoints.images` once and returns its folder."""
-    made: dict = {}
-
-    def make(name: str, **arguments) -> Path:
-        key = (name, *sorted(arguments.items()))
-        if key not in made:
-            made[key] = getattr(images, name)(tmp_path_factory.mktemp(name), **arguments)
-        return made[key]
-
-    return make

@@ -19,19 +19,12 @@ from tests.backbones.pictures import (
     loaded,
     outcome,
     picture,
-    write_once,
 )
 from tests.checkpoints import images as written
 
 WITH_HEAD = ("vit", "deit", "beit", "convnext", "swin", "resnet")
 WITHOUT = ("dinov2", "dinov3", "vit_mae", "clip", "siglip")
 ALL = (*WITH_HEAD, *WITHOUT)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """Return a function that writes a checkpoint once and returns its folder."""
-    return write_once(tmp_path_factory)
 
 
 def expected_rows(name, model, pixels):

@@ -10,14 +10,8 @@ import torch
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.hub_vision import KIND
 from hf_transfer_score.backbones.repository import Repository
-from tests.backbones.pictures import PICTURES, features, inputs_of, loaded, outcome, write_once
+from tests.backbones.pictures import PICTURES, features, inputs_of, loaded, outcome
 from tests.checkpoints import spoil
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """Return a function that writes a checkpoint once and returns its folder."""
-    return write_once(tmp_path_factory)
 
 
 def repository(config, *more, **descriptions):

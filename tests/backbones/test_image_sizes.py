@@ -16,7 +16,7 @@ from hf_transfer_score.backbones.base import BackboneKind, BackboneOptions, Memo
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.tasks import get_task
-from tests.backbones.pictures import PICTURES, PLACES, at_places, features, loaded, outcome, write_once
+from tests.backbones.pictures import PICTURES, PLACES, at_places, features, loaded, outcome
 from tests.checkpoints import images as written
 from tests.checkpoints import spoil, texts
 
@@ -33,11 +33,6 @@ SIZES = {
     "resnet": {"size": {"shortest_edge": 96}},
 }
 """The arguments of each image processor for 96 x 96 pixels."""
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return write_once(tmp_path_factory)
 
 
 def pixels_of(folder, name):

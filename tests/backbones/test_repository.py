@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -30,25 +31,16 @@ def test_a_folder_is_described_by_its_small_files(tmp_path):
     assert "model.safetensors" in found
     assert "pytorch_model.bin" not in found
     assert found.bytes_of(["model.safetensors", "config.json", "absent"]) == 24
-
-
-def test_unknown_sizes_count_nothing():
     assert Repository("some/model", {"a": None, "b": 5}).bytes_of(["a", "b"]) == 5
 
 
-def test_safetensors_come_before_pickles():
+def test_weights_are_safetensors_before_pickles_with_all_shards_and_in_a_folder():
     both = holding("model.safetensors", "pytorch_model.bin")
     assert both.weights() == both.weights(allow_pickle=True) == ["model.safetensors"]
-
-
-def test_shards_come_with_their_index():
     names = ["model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     assert holding(*names, "pytorch_model-00001-of-00002.bin", "other-1.safetensors").weights() == names
     pickles = ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"]
     assert holding(*pickles).weights(allow_pickle=True) == pickles
-
-
-def test_weights_in_a_folder():
     inside = holding("0_Transformer/model.safetensors", "pytorch_model.bin")
     assert inside.weights(folder="0_Transformer/") == ["0_Transformer/model.safetensors"]
 
@@ -87,8 +79,6 @@ def test_small_files_are_those_beside_the_weights():
     ],
 )  # fmt: skip
 def test_why_a_repository_is_of_no_kind(repository, words):
-    import re
-
     assert re.search(words, repository.why_unknown())
 
 

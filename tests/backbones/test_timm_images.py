@@ -13,7 +13,7 @@ from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.backbones.timm_images import KIND
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Pixels
-from tests.backbones.pictures import PICTURES, PLACES, WHOLE, at_places, features, loaded, outcome, picture, write_once
+from tests.backbones.pictures import PICTURES, PLACES, WHOLE, at_places, features, loaded, outcome, picture
 from tests.checkpoints import spoil
 from tests.checkpoints.images import CLASSES
 
@@ -22,10 +22,9 @@ FAMILIES = ("test_vit", "test_resnet", "test_convnext", "test_mambaout")
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """Return a folder with the checkpoint of an architecture, written once."""
-    make = write_once(tmp_path_factory)
-    return lambda architecture="test_resnet", **arguments: make("timm_image", architecture=architecture, **arguments)
+def checkpoint(checkpoint):
+    """Return a function that writes a checkpoint of an architecture once, and returns its folder."""
+    return lambda architecture, **arguments: checkpoint("timm_image", architecture=architecture, **arguments)
 
 
 def by_hand(folder, images=PICTURES):
