@@ -116,7 +116,7 @@ def configuration() -> Path:
     """Write the build configuration, with a menu entry per metric, and return its path."""
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     names = sorted(path.stem for path in (PAGES / "metrics").glob("*.md") if path.stem != "index")
-    menu = [{"Overview": "metrics/index.md"}, {"How to read them": "guide.md"}]
+    menu = [{"Overview": "metrics/index.md"}, {"Understanding the scores": "guide.md"}]
     menu += [{name: f"metrics/{name}.md"} for name in names]
     made = yaml.safe_load(text)
     made["nav"] = [{"Metrics": menu} if "Metrics" in one else one for one in made["nav"]]
