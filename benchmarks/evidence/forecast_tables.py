@@ -90,7 +90,7 @@ def believed(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[str]:
             yield (
                 f"**With records of other datasets**, on {kind[:-1]} checkpoints of the Hub, τ_w is "
                 f"{rows['forecast'][1]:.2f} and the first choice is {rows['forecast'][2]:.1f} points below the best "
-                f"({best[0]} alone: {best[1]:.2f} and {best[2]:.1f}); for checkpoints without any records it is "
+                f"({best[0]} alone: {best[1]:.2f} and {best[2]:.1f}); for checkpoints without any records, "
                 f"{cold['forecast'][1]:.2f} and {cold['forecast'][2]:.1f}."
             )
     yield (
