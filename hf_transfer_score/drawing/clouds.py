@@ -108,7 +108,7 @@ def size_figure(
         lambda mark: (-worth(mark), mark.x),
         "a score or a parameter count",
         (partial(log_axis, "parameters"), partial(rank_axis, "rank, 1 is the best") if score == RANK else upwards),
-        _kinds(best="first of all" if any(ranks.values()) else f"best {score}", front="best up to its size"),
+        _kinds(best="ranked first" if any(ranks.values()) else f"best {score}", front="best for its size"),
     )
     marks, left_out, table = _marks([one for one in points if (finite(one.x) or 0) > 0], points, plan)
     if len(marks) < 2:
@@ -202,13 +202,13 @@ def accuracy_figure(
     said = "" if agreement is None else f"τ_w {tau_text(*agreement)}"
     plan = replace(plan, title=f"{plan.title}: {said}") if said else plan
     truest = max(range(len(marks)), key=lambda place: (marks[place].y, -place))
-    both = f"Best by {score} and by {truth}: {_said(marks[0])}."
+    both = f"Best by both: {_said(marks[0])}."
     if truest:
         lost = number(marks[truest].y - marks[0].y, 2)
         both = f"Best by {score}: {_said(marks[0])}; best by {truth}: {_said(marks[truest])}, {lost} higher."
     path = trend([(mark.x, mark.y) for mark in marks])
     shows = f"{counted(len(marks), 'model')} with their {score} and {truth}."
-    dotted = f"The dotted line is the median {truth} of neighbours in the order of {score}." if len(path) > 1 else ""
+    dotted = f"The dotted line is the median {truth} of neighbouring models." if len(path) > 1 else ""
     means = f"{said}: 1 is the same order, 0 is chance." if said else ""
     if truest == 0:
         plan = replace(plan, kinds=plan.kinds | {BEST: replace(plan.kinds[BEST], words="best by both")})

@@ -169,7 +169,7 @@ def test_the_front_is_drawn_as_steps_and_said():
     assert layer["mark"]["interpolate"] == "step-after"
     assert [(row["x"], row["y"]) for row in rows] == [(1e6, 1), (1e8, 2)]
     kinds = {row["model"]: row["kind"] for row in rows_of(figure.chart)}
-    assert kinds == {"small": "best up to its size", "worse": "other models", "large": "best score"}
+    assert kinds == {"small": "best for its size", "worse": "other models", "large": "best score"}
     assert "2 models of 3 on the front (no smaller model does as well): small (1M) and large (100M)." in figure.caption
     assert "2 models without a score or a parameter count left out." in figure.caption
     assert "Best: large (score 2, parameters 100M)." in figure.description

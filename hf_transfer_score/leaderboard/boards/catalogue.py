@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.leaderboard.boards.board import Board, BoardKey, BoardRow, BoardSummary
@@ -116,10 +115,14 @@ class Catalogue:
     def _kept(self, difference: TableChange, keys: Mapping[BoardKey, BoardSummary]) -> dict[BoardKey, Built]:
         """Return the boards made so far that are the same in a later table, with their row numbers there."""
         removed = np.array(difference.removed, np.intp)
+
+        def later(rows: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple((np.array(rows, np.intp) - np.searchsorted(removed, rows)).tolist())
+
         with self._lock:
             made = dict(self._built)
         return {
-            key: replace(one, rows={label: _without(rows, removed) for label, rows in one.rows.items()})
+            key: replace(one, rows={label: later(rows) for label, rows in one.rows.items()})
             for key, one in made.items()
             if key.dataset not in difference.datasets and keys.get(key) == one.board.summary
         }
@@ -176,11 +179,6 @@ class Catalogue:
                 found = outlook(self._rows, self._grouped, made.board, made.rows, earlier)
                 self._outlooks[key] = found
             return found.board
-
-
-def _without(rows: tuple[int, ...], removed: NDArray[np.intp]) -> tuple[int, ...]:
-    """Return the numbers of rows once others are removed."""
-    return tuple((np.array(rows, np.intp) - np.searchsorted(removed, rows)).tolist())
 
 
 def summaries(rows: RecordRows, grouped: Groups) -> list[tuple[BoardSummary, int]]:

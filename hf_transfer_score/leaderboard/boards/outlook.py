@@ -7,7 +7,7 @@ those of the models that were measured most often.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -113,10 +113,17 @@ def _foretold(
 ) -> Ranking:
     """Return the models of a board, ranked by a forecast that learns from some rows of the table."""
     history = bounded(_history(rows, chosen).elsewhere(published.key.dataset))
-    forecaster, measured = _forecaster(published, history)
-    measured = measured if measured_here else {}
+    sizes = {row.model: Relations(parameters=row.parameters) for row in published.rows}
+    method = None if published.method in (None, "probe") else published.method
+    forecaster = Forecaster(history, sizes, method=method, most_numbers=MOST_NUMBERS)
+    accuracies = {row.label: row.accuracy for row in published.rows if row.accuracy is not None}
+    measured = {name: value for name, value in accuracies.items() if 0 <= value <= 1}
+    if not measured_here or published.method != forecaster.method:
+        measured = {}
     pool = _pool(published, _probes(rows, published, own))
-    return _known(pool, {*measured, *forecaster.numbers}).with_forecast(forecaster, measured)
+    scored, known = {name for one in pool.pools.values() for name in one.scores}, {*measured, *forecaster.numbers}
+    models = {name: one for name, one in pool.models.items() if name in scored or {name, one.model} & known}
+    return replace(pool, models=models).with_forecast(forecaster, measured)
 
 
 def learned_rows(rows: RecordRows, grouped: Groups, board: Board) -> Codes:
@@ -201,15 +208,6 @@ def _history(rows: RecordRows, chosen: Codes) -> History:
     return History.of(RecordTable(data.cast(plain)))
 
 
-def _forecaster(board: Board, history: History) -> tuple[Forecaster, dict[str, float]]:
-    """Return the forecaster, and the accuracies of the board's own models by the same method."""
-    sizes = {row.model: Relations(parameters=row.parameters) for row in board.rows}
-    method = None if board.method in (None, "probe") else board.method
-    made = Forecaster(history, sizes, method=method, most_numbers=MOST_NUMBERS)
-    measured = {row.label: row.accuracy for row in board.rows if row.accuracy is not None and 0 <= row.accuracy <= 1}
-    return made, measured if board.method == made.method else {}
-
-
 def _probes(rows: RecordRows, board: Board, own: Mapping[str, Sequence[int]]) -> dict[str, MetricResult]:
     """Return the results of the linear probe, with their number of rows and chance level, by label."""
     if PROBE not in board.columns:
@@ -248,13 +246,6 @@ def _pool(board: Board, probes: Mapping[str, MetricResult]) -> Ranking:
         scores = {row.label: value for row in board.rows if (value := row.score(label)) is not None}
         pools[label] = PoolRanking(label, scores, {}, {})
     return Ranking(models, pools, board.headline, {}, {}, dataset=board.key.dataset)
-
-
-def _known(pool: Ranking, measured: Set[str]) -> Ranking:
-    """Return the models known by more than their size: by scores, or by accuracies under their label or id."""
-    scored = {name for one in pool.pools.values() for name in one.scores}
-    kept = {name: one for name, one in pool.models.items() if name in scored or {name, one.model} & measured}
-    return replace(pool, models=kept)
 
 
 def _in_order(board: Board, found: Ranking) -> Board:

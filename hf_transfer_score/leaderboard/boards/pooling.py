@@ -14,7 +14,7 @@ from hf_transfer_score.leaderboard.boards.rows import Codes, RecordRows, parsed
 from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.ranking.confidence import RankConfidence, stored_confidence
 from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, spreads
-from hf_transfer_score.ranking.pools import HEADLINE_METRICS, HeadlineRanks, PoolRanking, headline_ranks, rank_pool
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS, HeadlineRanks, headline_ranks, rank_pool
 from hf_transfer_score.ranking.settings import Setting, canonical, installed, labels, rules
 
 Array = NDArray[np.float64]
@@ -144,11 +144,15 @@ def ordered(cells: Sequence[Cells], models: Sequence[str]) -> Order:
     """Return the order of a board from its columns and labels; models that tie stay in the order of the labels."""
     columns, numbers, scoring = {}, {}, {}
     for one in cells:
-        label, pool = one.column.label, _pool(one, models)
+        label, terms = one.column.label, tuple(term.name for term in one.metric.terms)
+        results = {
+            models[place]: MetricResult(one.metric.name, "ok", dict(zip(terms, values, strict=True)))
+            for place, values in zip(one.present.tolist(), one.values[one.present].tolist(), strict=True)
+        }
+        pool = rank_pool(one.metric, results)
         columns[label] = replace(one.column, flags=dict(pool.flags))
         scores, ranks = np.full(len(models), np.nan), np.full(len(models), np.nan)
         scores[one.present], ranks[one.present] = list(pool.scores.values()), list(pool.ranks.values())
-        terms = tuple(term.name for term in one.metric.terms)
         numbers[label] = ColumnNumbers(terms, scores, ranks, one.values, one.low, one.high)
         if one.column.kind != "baseline":
             scoring[label] = pool
@@ -165,25 +169,11 @@ def sureness(
     for one in cells:
         if one.column.label in order.metrics:
             known &= ~np.isnan(one.low[chosen]).all(axis=1)
-            drawn.append(_drawn(one, chosen))
+            present = one.present
+            level = np.nan_to_num(one.level[present], nan=LEVEL)
+            sizes = np.nan_to_num(spreads(one.low[present], one.high[present], level[:, None]))
+            at = np.searchsorted(present, chosen).astype(np.intp)
+            drawn.append(DrawnPool(one.metric, one.values[present].T, sizes.T, at))
     sure = tuple(known.tolist())
     told = dict(zip(order.ranks, sure, strict=True))
     return stored_confidence(drawn, order, known=sure) if any(sure) else None, told
-
-
-def _pool(cells: Cells, models: Sequence[str]) -> PoolRanking:
-    """Return the pool of the models with a metric."""
-    names = [term.name for term in cells.metric.terms]
-    terms = {
-        models[place]: dict(zip(names, cells.values[place].tolist(), strict=True)) for place in cells.present.tolist()
-    }
-    return rank_pool(cells.metric, {name: MetricResult(cells.metric.name, "ok", one) for name, one in terms.items()})
-
-
-def _drawn(cells: Cells, chosen: NDArray[np.intp]) -> DrawnPool:
-    """Return the terms of a metric with their spreads (T, M), and where the chosen models are among them."""
-    present = cells.present
-    level = np.nan_to_num(cells.level[present], nan=LEVEL)
-    sizes = np.nan_to_num(spreads(cells.low[present], cells.high[present], level[:, None]))
-    places = np.searchsorted(present, chosen).astype(np.intp)
-    return DrawnPool(cells.metric, cells.values[present].T, sizes.T, places)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from hf_transfer_score.leaderboard.pages.page import (
     add_chart,
     drawn,
     offered,
+    temporary_folder,
 )
 from hf_transfer_score.leaderboard.pages.plots_tab import board_size_figure
 from hf_transfer_score.leaderboard.pages.texts import hub_url, plain
@@ -51,7 +50,7 @@ DOWNLOAD = """
 
 def download_file(name: str, text: str) -> Path:
     """Return a file to download; files older than ten minutes are removed on the next call."""
-    root = Path(_folder().name)
+    root = temporary_folder("board-downloads-")
     for folder in root.iterdir():
         if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
@@ -61,12 +60,6 @@ def download_file(name: str, text: str) -> Path:
     aside.write_text(text, encoding="utf-8", newline="")
     aside.replace(folder / name)
     return folder / name
-
-
-@cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder that is removed when the program ends."""
-    return tempfile.TemporaryDirectory(prefix="board-downloads-")
 
 
 class BoardTab:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -63,6 +66,16 @@ def screen_of(text: str | None) -> Screen:
         return Screen(width, told["night"] is True)
     except (UnreadableError, ValueError, TypeError, KeyError, OverflowError):
         return Screen()
+
+
+@cache
+def _kept_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix=prefix)
+
+
+def temporary_folder(prefix: str) -> Path:
+    """Return a folder that is removed when the program ends, the same one for the same prefix."""
+    return Path(_kept_folder(prefix).name)
 
 
 def add_chart(name: str) -> list[Any]:

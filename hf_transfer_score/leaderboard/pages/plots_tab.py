@@ -26,6 +26,7 @@ from hf_transfer_score.leaderboard.pages.page import (
 from hf_transfer_score.leaderboard.pages.texts import plain
 from hf_transfer_score.leaderboard.pages.trust_tab import MEAN_RANK, trust
 from hf_transfer_score.leaderboard.pages.view import one_line
+from hf_transfer_score.text import joined
 
 FACE = "face"
 LONGEST_TRUTH = 40
@@ -120,7 +121,8 @@ def board_accuracy_figure(
     exact = board.truth_exact or not any(row.accuracy is not None for row in board.rows)
     notes = [] if exact else ["The accuracy was measured with another sample of the same dataset."]
     if column is None and board.headline:
-        notes.insert(0, f"The mean rank is by {' and '.join(board.headline)}; the forecast uses these accuracies.")
+        rank = f"{'mean ' if len(board.headline) > 1 else ''}rank by {joined(board.headline)}"
+        notes.insert(0, f"It is the {rank}, since the forecast uses these accuracies.")
     points = []
     for row in board.rows:
         score = row.mean_rank if column is None else row.scores.get(column)

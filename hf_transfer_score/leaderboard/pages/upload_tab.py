@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from hf_transfer_score.drawing.words import counted
 from hf_transfer_score.evaluate_modules.space import ENDINGS
-from hf_transfer_score.leaderboard.pages.page import LeaderboardPage
+from hf_transfer_score.leaderboard.pages.page import LeaderboardPage, temporary_folder
 from hf_transfer_score.leaderboard.pages.texts import MISSING, chance_text, number, plain, points_text
 from hf_transfer_score.metrics.registry import Metric, all_metrics, get_metric
 from hf_transfer_score.metrics.scores import FeatureScores
@@ -217,7 +216,7 @@ def build_upload_tab(page: LeaderboardPage) -> None:
         scroll_to_output=True,
     )
     uploads.empty_after(scored)
-    example.click(lambda: example_files(Path(_example_folder().name)), outputs=files, api_visibility="private")
+    example.click(lambda: example_files(temporary_folder("example-features-")), outputs=files, api_visibility="private")
 
 
 def _score(uploads: FileBox, files: Any, metrics: Any) -> tuple[Any, Any, str, Any]:
@@ -227,9 +226,3 @@ def _score(uploads: FileBox, files: Any, metrics: Any) -> tuple[Any, Any, str, A
     if not found.rows:
         return gr.skip(), gr.skip(), told, shown
     return gr.update(value={"headers": list(found.headers), "data": found.rows}), found.terms, told, shown
-
-
-@cache
-def _example_folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder that is removed when the program ends."""
-    return tempfile.TemporaryDirectory(prefix="example-features-")
