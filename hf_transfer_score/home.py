@@ -51,7 +51,7 @@ Notify = Callable[[str], None]
 EXAMPLE = "example"
 """Name of the shipped dataset, and of all shipped checkpoints together; one of them is `example/NAME`."""
 
-EXAMPLE_CAUTION = "this is a toy to try the package on: what it shows is no evidence for or against any metric"
+EXAMPLE_CAUTION = "this is a toy example: its results are no evidence for or against any metric"
 SHIPPED = Path(__file__).parent / "shipped" / EXAMPLE
 
 

@@ -126,10 +126,22 @@ def rank_adaptively(
         ('vit-pretrained', 100)
     """
     begin = time.perf_counter()
-    options, until = options or RankOptions(), until or AdaptiveOptions()
-    run = _AdaptiveRun.begun(dataset, models, options, search, heard or ChooseListener(), folder or home(), results)
+    options, folder = options or RankOptions(), folder or home()
+    models = named_candidates(dataset, models, search)
+    if Processes.current().count > 1 or options.backbone.layer == "all":
+        raise OptionError("Adaptive rows are for one process and one layer: leave them out.")
+    with quiet_client():
+        drawn = load_sample(dataset, options.sample, folder=folder / "samples", refresh=options.refresh)
+        if drawn.task.truth != "labels" or drawn.task.unit != "example":
+            raise OptionError(f"Adaptive rows need a task with a class per example, and this is {drawn.task.name}.")
+        sample = nested(drawn, folder / "choices" / f"{drawn.fingerprint}.arrow")
+    plan = plan_rank(sample, models, options=options, search=search, folder=folder)
+    relations = {model.name: relations_of(model) for model in plan.models}
+    history = known_elsewhere(tuple(results), sample, dataset_id(sample))
+    looking = Looking(sample, options, folder, heard or ChooseListener(), Spent(), 1.0)
+    run = _AdaptiveRun(sample, typed_names(models, plan), looking, Forecaster(history, relations), plan.notes)
     try:
-        report = run.until_clear(until)
+        report = run.until_clear(until or AdaptiveOptions())
     except KeyboardInterrupt as error:
         if run.report is None:
             raise
@@ -147,31 +159,6 @@ class _AdaptiveRun:
     forecaster: Forecaster
     notes: tuple[str, ...]
     report: RankReport | None = None
-
-    @classmethod
-    def begun(
-        cls,
-        dataset: Any,
-        models: Models,
-        options: RankOptions,
-        search: Search | None,
-        heard: ChooseListener,
-        folder: Path,
-        results: Sequence[str],
-    ) -> _AdaptiveRun:
-        models = named_candidates(dataset, models, search)
-        if Processes.current().count > 1 or options.backbone.layer == "all":
-            raise OptionError("Adaptive rows are for one process and one layer: leave them out.")
-        with quiet_client():
-            drawn = load_sample(dataset, options.sample, folder=folder / "samples", refresh=options.refresh)
-            if drawn.task.truth != "labels" or drawn.task.unit != "example":
-                raise OptionError(f"Adaptive rows need a task with a class per example, and this is {drawn.task.name}.")
-            sample = nested(drawn, folder / "choices" / f"{drawn.fingerprint}.arrow")
-        plan = plan_rank(sample, models, options=options, search=search, folder=folder)
-        relations = {model.name: relations_of(model) for model in plan.models}
-        history = known_elsewhere(tuple(results), sample, dataset_id(sample))
-        looking = Looking(sample, options, folder, heard, Spent(), 1.0)
-        return cls(sample, typed_names(models, plan), looking, Forecaster(history, relations), plan.notes)
 
     def until_clear(self, until: AdaptiveOptions) -> RankReport:
         """Read more and more rows until the order is clear, or all are read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,6 @@ class Estimate:
     tuning_seconds: float | None
     budget: str
     budget_seconds: float | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain values."""
-        return asdict(self)
 
     def lines(self) -> list[str]:
         """Return it in words."""

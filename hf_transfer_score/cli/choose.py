@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +10,7 @@ from cyclopts import Group as FlagGroup
 from cyclopts import Parameter
 
 from hf_transfer_score.choosing.choose import choose as run_choose
-from hf_transfer_score.choosing.estimate import Estimate, estimate
+from hf_transfer_score.choosing.estimate import estimate
 from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.choosing.pushing import check_target
 from hf_transfer_score.choosing.race import summary
@@ -150,7 +150,7 @@ def choose(
         except Interrupted:
             leave_at_once("interrupted before anything could be compared: run the same command again to continue")
         if dry_run:
-            output.show(found.as_dict, lambda page: estimate_text(found, page))
+            output.show(lambda: asdict(found), lambda page: render([words(shown(one)) for one in found.lines()], page))
             return 0
         output.show(choice.as_dict, lambda page: choice_text(choice, page))
         _keep(choice, plot, save_model, push)
@@ -194,8 +194,3 @@ def choice_text(choice: Choice, page: Page) -> str:
     notes += [Note("note", text) for text in choice.notes]
     legend = [forecast_legend(ranking)] if ranking.forecasts else []
     return render(head, page) + table + render([*legend, *notes_table(notes)], page)
-
-
-def estimate_text(found: Estimate, page: Page) -> str:
-    """Return an estimate as text."""
-    return render([words(shown(line)) for line in found.lines()], page)

@@ -95,25 +95,17 @@ def test_a_plot_is_written_beside_the_table(layers, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "wording"),
     [
-        (("layers", "--model", "./bert"), 2, 'Command "layers" parameter DATASET requires an argument'),
-        (("layers", "texts.jsonl", "--model", "./bert", "--plot", "a.pdf"), 2, "has to end in .png, .svg or .html."),
-        (
-            ("layers", "texts.jsonl", "--model", "./bert", "--pooling", "middle"),
-            2,
-            "--pooling 'middle': expected one of auto",
-        ),
-        (("layers", "texts.jsonl", "--model", "./bert", "--json", "--csv"), 2, "--json and --csv exclude each other"),
-        (("layers", "texts.jsonl", "--model", "./absent", "--quiet"), 1, "error: absent: ./absent is not a folder"),
-        (("layers", "absent.jsonl", "--model", "./bert", "--quiet"), 1, "absent.jsonl"),
-        (
-            ("layers", "targets.parquet", "--model", "./bert", "--quiet"),
-            1,
-            "NC1 is not defined for any layer of ./bert",
-        ),
+        ("--model ./bert", 2, 'Command "layers" parameter DATASET requires an argument'),
+        ("texts.jsonl --model ./bert --plot a.pdf", 2, "has to end in .png, .svg or .html."),
+        ("texts.jsonl --model ./bert --pooling middle", 2, "--pooling 'middle': expected one of auto"),
+        ("texts.jsonl --model ./bert --json --csv", 2, "--json and --csv exclude each other"),
+        ("texts.jsonl --model ./absent --quiet", 1, "error: absent: ./absent is not a folder"),
+        ("absent.jsonl --model ./bert --quiet", 1, "absent.jsonl"),
+        ("targets.parquet --model ./bert --quiet", 1, "NC1 is not defined for any layer of ./bert"),
     ],
 )
 def test_what_goes_wrong_is_one_line(layers, run, arguments, status, wording):
-    found, out, err = run(*arguments)
+    found, out, err = run("layers", *arguments.split())
     assert (found, out) == (status, "") and wording in err and "Traceback" not in err
 
 

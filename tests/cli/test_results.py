@@ -100,20 +100,13 @@ class TestHub:
 class TestFolders:
     def test_folders_are_merged_pulled_and_checked(self, saved, run):
         publish(FolderPlace(saved / "more"), [replace(OK, model=replace(OK.model, id="a/b"))])
-        assert run("results", "merge", "results", "more", "--into", "./both") == (
-            0,
-            "Merged into both: 4 written, 0 unchanged.\n",
-            "",
-        )
-        assert (
-            run("results", "pull", "both", "--into", "copy")[1]
-            == "Pulled from both into copy: 4 written, 0 unchanged.\n"
-        )
+        merged = run("results", "merge", "results", "more", "--into", "./both")
+        assert merged == (0, "Merged into both: 4 written, 0 unchanged.\n", "")
+        pulled = run("results", "pull", "both", "--into", "copy")[1]
+        assert pulled == "Pulled from both into copy: 4 written, 0 unchanged.\n"
         assert run("results", "validate", "copy")[:2] == (0, "copy: 4 records, all valid.\n")
-        assert (
-            run("results", "publish", "more", "results", "--to", "./copy")[1]
-            == "Published to copy: 0 written, 4 unchanged.\n"
-        )
+        published = run("results", "publish", "more", "results", "--to", "./copy")[1]
+        assert published == "Published to copy: 0 written, 4 unchanged.\n"
         assert "there is no table to update" in run("results", "merge", "--into", "copy")[1]
 
     def test_bad_files_are_named_and_the_others_taken(self, saved, run):
@@ -144,31 +137,17 @@ class TestFolders:
     @pytest.mark.parametrize(
         ("line", "status", "said"),
         [
-            (["results", "publish", "none", "--to", "./copy"], 1, "There is no folder none"),
-            (
-                ["results", "publish", "results", "--to", "https://huggingface.co/datasets/a/b"],
-                2,
-                "expected a folder (./results)",
-            ),
-            (
-                ["results", "publish", "results", "--to", "./copy", "--create-pr"],
-                2,
-                "--create-pr is for repositories on the Hub",
-            ),
-            (["results", "publish", "results/ranking.json", "--to", "./copy"], 2, "results/ranking.json is a file"),
-            (["results", "publish", "results"], 2, 'Command "results publish" parameter --to requires an argument.'),
-            (["results", "pull", "./none", "--into", "copy"], 1, "There is no folder none"),
-            (["results", "pull", "results", "--into", "results/ranking.json"], 2, "is a file"),
-            (["results", "merge", "--into", "./none"], 1, "There is no folder none"),
-            (["results", "validate", "hf://models/a/b"], 2, "is not a place of results"),
+            ("publish none --to ./copy", 1, "There is no folder none"),
+            ("publish results --to https://huggingface.co/datasets/a/b", 2, "expected a folder (./results)"),
+            ("publish results --to ./copy --create-pr", 2, "--create-pr is for repositories on the Hub"),
+            ("publish results/ranking.json --to ./copy", 2, "results/ranking.json is a file"),
+            ("publish results", 2, 'Command "results publish" parameter --to requires an argument.'),
+            ("pull ./none --into copy", 1, "There is no folder none"),
+            ("pull results --into results/ranking.json", 2, "is a file"),
+            ("merge --into ./none", 1, "There is no folder none"),
+            ("validate hf://models/a/b", 2, "names no place of results"),
         ],
     )
     def test_wrong_usage_is_one_line(self, saved, run, line, status, said):
-        found, out, err = run(*line)
+        found, out, err = run("results", *line.split())
         assert (found, out) == (status, "") and said in err and "Traceback" not in err
-
-    @pytest.mark.parametrize("name", ["publish", "pull", "merge", "validate"])
-    def test_help_has_examples(self, run, name):
-        status, out, _ = run("results", name, "--help")
-        assert status == 0 and f"\n hf-transfer-score results {name} " in out
-        assert all(len(line) <= 100 for line in out.splitlines())

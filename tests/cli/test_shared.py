@@ -52,17 +52,18 @@ class TestFilesOfFlags:
         assert "--config needs the name of a YAML file" in run("score", "far.npz", "--config")[2]
 
 
+WITHOUT_EXAMPLES = ("metrics", "register", "cache list", "cache clear")
+
+
 @pytest.mark.parametrize("words", [words for group in COMMANDS.values() for words in group])
 def test_help_fits_a_screen_and_all_of_it_can_be_asked_for(run, monkeypatch, words):
     monkeypatch.setenv("COLUMNS", "100")
     status, out, _ = run(*words.split(), "--help")
     assert status == 0 and len(out.splitlines()) <= 60 and max(map(len, out.splitlines())) <= 100
+    assert f"\n hf-transfer-score {words} " in out or words in WITHOUT_EXAMPLES
     whole = run(*words.split(), "--help-all")[1]
-    assert {word for word in out.split() if word.startswith("--")} <= {
-        *whole.split(),
-        "--help-all",
-        "--save-config",
-    } | {"--config"}
+    known = {*whole.split(), "--help-all", "--save-config", "--config"}
+    assert {word for word in out.split() if word.startswith("--")} <= known
 
 
 def test_what_help_leaves_out_is_there_on_request(run):

@@ -110,10 +110,3 @@ def test_a_search_that_finds_nothing_is_one_sentence(listed, warm):
     done = warm.run("rank", PICTURES, "--search", "nothing-like-this", "--license", "mit")
     assert (done.status, done.out) == (1, "")
     assert done.err == "error: The search found no model that fits (nothing-like-this, license mit).\n"
-
-
-def test_models_from_a_file(shared_hub, warm, tmp_path):
-    path = tmp_path / "models.txt"
-    path.write_text("# mine\ngood/vit\ngood/resnet  # small\n")
-    done = warm.run("rank", PICTURES, "--models", "good/dinov2", "--models-from", str(path), *PLAN)
-    assert [one["name"] for one in done.report["models"]] == ["good/dinov2", "good/vit", "good/resnet"]
