@@ -188,19 +188,19 @@ def test_records_count_although_the_claim_was_lost(queue, worker, slow, warm, tm
     assert ended.status == 0 and queue.requests() == [taken]
 
 
-def test_an_engine_runs_several_requests_at_a_time(queue, worker, warm, tmp_path):
-    pytest.importorskip("submitit", reason="submitit is not installed: pip install 'hf-transfer-score[slurm]'")
-    for name in ("good/resnet", "good/vit"):
-        queue.submit(Request(name, PICTURES, metrics=("ncti",)))
-    options = ("cluster=local", f"folder={tmp_path / 'slurm'}")
-    engine = ("--engine", "slurm", "--workers", "2", *(part for one in options for part in ("--engine-option", one)))
+@pytest.mark.parametrize(("name", "package", "local"), [("slurm", "submitit", "cluster=local"), ("ray", "ray", None)])
+def test_an_engine_runs_several_requests_at_a_time(name, package, local, queue, worker, warm):
+    pytest.importorskip(package, reason=f"{package} is not installed: pip install 'hf-transfer-score[{name}]'")
+    for model in ("good/resnet", "good/vit"):
+        queue.submit(Request(model, PICTURES, metrics=("ncti",)))
+    engine = ("--engine", name, "--workers", "2", *(("--engine-option", local) if local else ()))
     ended = warm.run(*worker, "--once", *engine)
     assert ended.status == 0, ended.err
     assert ", 2 at a time; change it with" in ended.err and ended.err.rstrip().endswith("2 done")
     lines = [line.split(" ", 1)[1].split(" ")[0] for line in ended.err.splitlines()]
     assert lines.index("done") > [place for place, one in enumerate(lines) if one == "claimed"][1]
     assert {one.state for one in queue.requests()} == {"done"}
-    records = load(FolderPlace(tmp_path / "results")).table.records()
+    records = load(FolderPlace(Path(worker[-1]))).table.records()
     assert {one.model.id for one in records if one.status == "ok"} == {"good/resnet", "good/vit"}
 
 
