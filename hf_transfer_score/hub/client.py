@@ -35,7 +35,7 @@ from hf_transfer_score.hub.settings import (
     DOWNLOADS,
     ONE_WAIT,
     RESTS,
-    Patience,
+    RetryBudget,
     longest_rest,
     pauses,
     question_seconds,
@@ -52,17 +52,17 @@ Value = TypeVar("Value")
 
 
 @dataclass
-class Talk:
-    """The requests since the outermost `bounded` block began: failures, and the patience left for each URL."""
+class HubSession:
+    """The requests since the outermost `bounded` block began: failures, and the budget left for each URL."""
 
     failures: list[NoAnswerError] = field(default_factory=list)
-    patience: dict[Key, Patience] = field(default_factory=dict)
+    budgets: dict[Key, RetryBudget] = field(default_factory=dict)
     _given_up: dict[Key, tuple[NoAnswerError, float]] = field(default_factory=dict)
 
     def give_up(self, key: Key, failure: NoAnswerError) -> NoAnswerError:
         """Remember that a URL gives no answer, so that it is not requested again soon."""
         self.failures.append(failure)
-        self.patience.pop(key, None)
+        self.budgets.pop(key, None)
         self._given_up[key] = (failure, monotonic() + question_seconds())
         return failure
 
@@ -73,15 +73,15 @@ class Talk:
 
 
 class _State:
-    """The talk of this process; None outside of `bounded`."""
+    """The session of this process; None outside of `bounded`."""
 
     lock = threading.RLock()
     depth = 0
-    talk: Talk | None = None
+    session: HubSession | None = None
 
 
 @contextmanager
-def bounded() -> Iterator[Talk]:
+def bounded() -> Iterator[HubSession]:
     """Keep all requests of this process to the Hub within the time limit during a block."""
     import huggingface_hub
     from huggingface_hub.utils import _http
@@ -91,14 +91,14 @@ def bounded() -> Iterator[Talk]:
         if make is not None and not isinstance(make, _Factory):  # else a client that keeps its own time limits
             huggingface_hub.set_client_factory(_Factory(make))
         _State.depth += 1
-        talk = _State.talk = _State.talk or Talk()
+        session = _State.session = _State.session or HubSession()
     try:
-        yield talk
+        yield session
     finally:
         with _State.lock:
             _State.depth -= 1
             if not _State.depth:
-                _State.talk = None
+                _State.session = None
 
 
 @contextmanager
@@ -134,33 +134,33 @@ class _Factory:
 
 def _send(send: Any, request: Any, *, stream: bool = False, **more: Any) -> Any:
     """Send a request, again where that may help, within the time limit."""
-    talk = _State.talk
-    if talk is None:
+    session = _State.session
+    if session is None:
         return send(request, stream=stream, **more)
     key = _key(request)
-    failure = talk.given_up(key)
+    failure = session.given_up(key)
     if failure is not None:
         raise failure
     if request.method not in ("GET", "HEAD") and "/paths-info/" not in request.url.path:
         _limit(request, 4 * question_seconds())  # changes are not repeated here; their caller decides
         return send(request, stream=stream, **more)
-    return _Question(send, request, more, stream, talk, key).answer()
+    return _PendingRequest(send, request, more, stream, session, key).answer()
 
 
 @dataclass
-class _Question:
+class _PendingRequest:
     """One request until its answer or failure; the body of a stream is read by the caller."""
 
     send: Any
     request: Any
     more: dict[str, Any]
     stream: bool
-    talk: Talk
+    session: HubSession
     key: Key
 
     def __post_init__(self) -> None:
         seconds = question_seconds() * (DOWNLOADS if self.stream else 1)
-        self.patience = self.talk.patience.setdefault(self.key, Patience(seconds))
+        self.budget = self.session.budgets.setdefault(self.key, RetryBudget(seconds))
 
     def answer(self) -> Any:
         """Return the response, or raise NoAnswerError."""
@@ -172,23 +172,23 @@ class _Question:
 
     def _attempt(self) -> Any:
         """Return the response, or a failure after which the request may be repeated."""
-        self.patience.attempts += 1
-        _limit(self.request, min(self.patience.left, self.patience.seconds * ONE_WAIT))
+        self.budget.attempts += 1
+        _limit(self.request, min(self.budget.left, self.budget.seconds * ONE_WAIT))
         try:
             return self._response()
         except NoAnswerError:
             raise
         except Exception as error:
-            failure = transport_failure(error, self.request, self.patience)
+            failure = transport_failure(error, self.request, self.budget)
             if failure is None:
                 raise
             if failure.offline:  # the client falls back to its cache, once
-                self.talk.give_up(self.key, failure)
+                self.session.give_up(self.key, failure)
                 raise
             return failure
 
     def _response(self) -> Any:
-        with self.patience.counted():
+        with self.budget.counted():
             response = self.send(self.request, stream=True, **self.more)
         if response.status_code in TRANSIENT:
             response.close()
@@ -201,7 +201,7 @@ class _Question:
             response.close()
             return nonsense
         if not self.stream:
-            self.talk.patience.pop(self.key, None)
+            self.session.budgets.pop(self.key, None)
         return response
 
     def _pause(self, failure: NoAnswerError) -> None:
@@ -209,45 +209,45 @@ class _Question:
         if failure.status == BUSY and failure.wait is not None and self._rests(failure.wait):
             return
         waits = pauses()
-        wait = failure.wait if failure.wait is not None else waits[min(self.patience.attempts, len(waits)) - 1]
-        if self.patience.over or wait >= self.patience.left or failure.final:
+        wait = failure.wait if failure.wait is not None else waits[min(self.budget.attempts, len(waits)) - 1]
+        if self.budget.over or wait >= self.budget.left or failure.final:
             raise self._give_up(failure) from failure.__cause__
-        with self.patience.counted():
+        with self.budget.counted():
             time.sleep(wait)
 
     def _rests(self, seconds: float) -> bool:
         """Pause as the Hub asks, each thread a little longer; return False if it asks for too much."""
-        if seconds > longest_rest() or self.patience.rests >= RESTS:
+        if seconds > longest_rest() or self.budget.rests >= RESTS:
             return False
-        self.patience.rests, self.patience.attempts = self.patience.rests + 1, 0
+        self.budget.rests, self.budget.attempts = self.budget.rests + 1, 0
         if seconds > question_seconds():
             LOG.warning("The Hub asks to wait %.0f s (429, too many requests); then the run continues.", seconds)
         time.sleep(seconds * random.uniform(1, 1.1))  # noqa: S311
         return True
 
     def _give_up(self, failure: NoAnswerError) -> NoAnswerError:
-        return self.talk.give_up(self.key, gave_up(failure, self.patience))
+        return self.session.give_up(self.key, gave_up(failure, self.budget))
 
     def _arrive(self, start: int, body: Any) -> Iterator[bytes]:
         """Yield the parts of a body, or raise if they come too slowly; the client resumes after a cut by itself."""
         end, parts = start, iter(body)
         while True:
             try:
-                with self.patience.counted():
+                with self.budget.counted():
                     part = next(parts, None)
             except Exception as error:
-                failure = transport_failure(error, self.request, self.patience)
-                if failure is not None and self.patience.over:
+                failure = transport_failure(error, self.request, self.budget)
+                if failure is not None and self.budget.over:
                     raise self._give_up(failure) from error
                 raise
             if part is None:
-                self.talk.patience.pop(self.key, None)
+                self.session.budgets.pop(self.key, None)
                 return
             end += len(part)
-            self.patience.arrived(end)
-            if not self.patience.left:
-                reason = f"the Hub sent {end - start:,} bytes in {self.patience.seconds:.3g} s"
-                raise self.talk.give_up(self.key, NoAnswerError(reason, self.key[1]))
+            self.budget.arrived(end)
+            if not self.budget.left:
+                reason = f"the Hub sent {end - start:,} bytes in {self.budget.seconds:.3g} s"
+                raise self.session.give_up(self.key, NoAnswerError(reason, self.key[1]))
             yield part
 
 

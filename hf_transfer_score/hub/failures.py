@@ -14,8 +14,8 @@ from typing import Any, Literal
 from hf_transfer_score.errors import CheckpointError, HubError, NoAnswerError, chain
 from hf_transfer_score.home import fullness, no_space
 from hf_transfer_score.hub.settings import (
-    Patience,
     RepositoryType,
+    RetryBudget,
     endpoint_of,
     has_token,
     hub_cache,
@@ -191,7 +191,7 @@ def status_failure(response: Any) -> NoAnswerError:
     return NoAnswerError(f"the Hub answered {status}{busy}", str(response.url), status=status, wait=wait)
 
 
-def transport_failure(error: BaseException, request: Any, patience: Patience) -> NoAnswerError | None:
+def transport_failure(error: BaseException, request: Any, budget: RetryBudget) -> NoAnswerError | None:
     """Return the failure for an exception of the HTTP library; None if it is not about the network."""
     names, url = kinds(error), "" if request is None else str(request.url)
     if "OfflineModeIsEnabled" in names:
@@ -201,7 +201,7 @@ def transport_failure(error: BaseException, request: Any, patience: Patience) ->
     if names & NEVER_SENT:
         return _from(error, not_reached(error), url, offline=True, final=True)
     if "TimeoutException" in names:
-        return _from(error, f"the Hub sent nothing for {patience.waited:.3g} s", url)
+        return _from(error, f"the Hub sent nothing for {budget.waited:.3g} s", url)
     if "DecodingError" in names:
         return _from(error, "the Hub sent data that cannot be decompressed", url)
     if names & LOST or isinstance(error, ConnectionError):
@@ -229,13 +229,13 @@ def not_reached(error: BaseException) -> str:
     return f"nobody answers at {place}: check the network and HF_ENDPOINT"
 
 
-def gave_up(failure: NoAnswerError, patience: Patience) -> NoAnswerError:
+def gave_up(failure: NoAnswerError, budget: RetryBudget) -> NoAnswerError:
     """Return the failure after the last attempt, with the number of attempts."""
     reason = failure.reason
-    if failure.wait is not None and failure.wait >= patience.left:
+    if failure.wait is not None and failure.wait >= budget.left:
         reason += f" and asks to wait {failure.wait:,.0f} s, longer than the time limit"
-    elif not failure.final and failure.status is None and patience.attempts > 1:
-        reason += f", {patience.attempts} times"
+    elif not failure.final and failure.status is None and budget.attempts > 1:
+        reason += f", {budget.attempts} times"
     more = {"status": failure.status, "wait": failure.wait, "offline": failure.offline, "final": failure.final}
     found = NoAnswerError(reason, failure.url, **more)  # type: ignore[arg-type]
     found.__cause__ = failure.__cause__

@@ -91,7 +91,7 @@ def pauses() -> tuple[float, ...]:
 
 
 @dataclass
-class Patience:
+class RetryBudget:
     """The time and attempts spent on one URL; both are reset whenever data arrives."""
 
     seconds: float = field(default_factory=question_seconds)  # without an answer, or `LEAST_BYTES` more of it

@@ -62,7 +62,7 @@ Over = Literal["memory", "time", "disk"]
 
 
 @dataclass(frozen=True)
-class Ended:
+class BoxResult:
     """How a box ended."""
 
     code: int  # its exit code, or minus the signal that ended it
@@ -70,7 +70,7 @@ class Ended:
     megabytes: float  # its peak resident memory
 
 
-def run_in_box(command: Sequence[str], folder: Path, limits: BoxLimits) -> Ended:
+def run_in_box(command: Sequence[str], folder: Path, limits: BoxLimits) -> BoxResult:
     """Run a command in a folder of its own until it ends or exceeds a limit, then kill all of its processes.
 
     The folder holds everything that it writes: its home, its caches, its temporary files, and its output as `log`.
@@ -94,7 +94,7 @@ def run_in_box(command: Sequence[str], folder: Path, limits: BoxLimits) -> Ended
         over, most = _watched(process, folder, limits, before)
     finally:
         _kill_family(process, before)
-    return Ended(process.wait(), over, most / 10**6)
+    return BoxResult(process.wait(), over, most / 10**6)
 
 
 def environment_of(folder: Path, own: Mapping[str, str] | None = None) -> dict[str, str]:

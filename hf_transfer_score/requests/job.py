@@ -22,7 +22,7 @@ from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.home import home, write_text
 from hf_transfer_score.hub.failures import is_offline, is_transient
 from hf_transfer_score.records.record import Record
-from hf_transfer_score.requests.box import BoxLimits, Ended, folder_of_job, limit_this_process, run_in_box
+from hf_transfer_score.requests.box import BoxLimits, BoxResult, folder_of_job, limit_this_process, run_in_box
 from hf_transfer_score.requests.request import CheckLimits, Request, check_request
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.records import without_places
@@ -77,7 +77,7 @@ def carry_out(request: Request, options: JobOptions) -> JobOutcome:
         return _failure(error)
 
 
-def _without_answer(ended: Ended, limits: BoxLimits, log: Path) -> JobOutcome:
+def _without_answer(ended: BoxResult, limits: BoxLimits, log: Path) -> JobOutcome:
     """Return the outcome of a job that ended without an answer: failed if it exceeded a limit, else to be retried."""
     if ended.code < 0 and ended.over is None:
         try:

@@ -23,7 +23,7 @@ import numpy as np
 from hf_transfer_score.errors import DatasetError, NoAnswerError, TransferScoreError, UnreadableError, chain
 from hf_transfer_score.file_heads import chunks_of
 from hf_transfer_score.home import fullness, hub_home, no_space, room_for
-from hf_transfer_score.hub.client import Talk, bounded
+from hf_transfer_score.hub.client import HubSession, bounded
 from hf_transfer_score.hub.failures import DAMAGED, LOG_IN, kinds, no_answer, no_revision, trouble_of
 from hf_transfer_score.hub.settings import endpoint_of, is_forbidden
 from hf_transfer_score.integrity import READ_AT_ONCE, digest_of
@@ -235,14 +235,14 @@ def explained(dataset: str, revision: str | None = None) -> Iterator[None]:
     A library may treat an unanswered request as a missing file, and continue or report something else. The message
     then names the request.
     """
-    with bounded() as talk:
-        before = len(talk.failures)
+    with bounded() as session:
+        before = len(session.failures)
         try:
             yield
         except MemoryError:
             raise
         except Exception as error:
-            lost = no_answer(error) or _unanswered(talk, before)
+            lost = no_answer(error) or _unanswered(session, before)
             if lost is not None:
                 raise DatasetError(_unread(lost, dataset)) from error
             if isinstance(error, TransferScoreError):
@@ -250,14 +250,14 @@ def explained(dataset: str, revision: str | None = None) -> Iterator[None]:
             if fullness(error) is not None:
                 raise no_space(error, f"what is downloaded of {dataset}", hub_home()) from error
             raise DatasetError(explain(error, dataset, revision)) from error
-        lost = _unanswered(talk, before)
+        lost = _unanswered(session, before)
         if lost is not None and not lost.offline:
             raise DatasetError(_unread(lost, dataset)) from lost
 
 
-def _unanswered(talk: Talk, before: int) -> NoAnswerError | None:
+def _unanswered(session: HubSession, before: int) -> NoAnswerError | None:
     """Return the first unanswered request about a dataset, after the first `before` failures."""
-    return next((one for one in talk.failures[before:] if "/datasets/" in one.url), None)
+    return next((one for one in session.failures[before:] if "/datasets/" in one.url), None)
 
 
 def _unread(lost: NoAnswerError, dataset: str) -> str:

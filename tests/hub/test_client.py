@@ -75,7 +75,7 @@ def test_a_chain_ends_where_it_is_hidden_or_begins_again():
     assert chain(outer) == [outer, inner] and chain(outer, hidden=False) == [outer] and chain(None) == []
 
 
-def test_patience_ends():
+def test_retries_end():
     tried = []
 
     def fails():

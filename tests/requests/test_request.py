@@ -68,17 +68,7 @@ def test_identity_is_what_is_asked_for(change, same):
     "name",
     [
         *("", ".", "..", "../x", "/etc/passwd", "a/b/c", "./a", "~/a", "a/..", "a/.b", ".a/b", "a//b", "a/b/", "a\\b"),
-        *(
-            "C:/x",
-            "https://huggingface.co/a/b",
-            "hf://a/b",
-            "a b/c",
-            "a/b\n",
-            "a/b@main",
-            "a/b.git",
-            "a--b/c",
-            "a/b..c",
-        ),
+        *("C:/x", "https://huggingface.co/a/b", "hf://a/b", "a b/c", "a/b\n", "a/b@main"),
         *("a/b.git", "a--b/c", "a/b..c", "a/<script>", "ä/b", "x" * 97, "local-dir:a", "a/b\0", "-a/b", "a/-b"),
     ],
 )
