@@ -66,9 +66,8 @@ class AudioModel:
 class AudioBackbone:
     """A loaded audio model with its feature extractor.
 
-    Attributes:
-        equal_lengths: whether a batch is split by length, because padding would change features.
-        body: the part of the module whose last states are the last block's output after the final norm.
+    The last states of its `body` are the last block's output after the final norm. With `equal_lengths` a batch is
+    split by length, because padding would change features.
     """
 
     def __init__(self, model: AudioModel, reader: SoundReader, options: BackboneOptions, *, pooling: str) -> None:

@@ -67,12 +67,9 @@ def network_arguments(module: Any, pixels: int) -> dict[str, Any]:
 def processor_arguments(
     size: Mapping[str, Any] | None, crop: Mapping[str, Any] | None, pixels: int
 ) -> dict[str, dict[str, int]]:
-    """Return the sizes to run an image processor with; CheckpointError for one without a fixed size.
+    """Return the sizes to run an image processor with, by its own size and centre crop, for images of so many pixels.
 
-    Args:
-        size: the size that images are resized to, as the processor names it.
-        crop: the size of the centre crop, None without one.
-        pixels: the width and height that are wanted.
+    Raises CheckpointError for one without a fixed size.
 
     Example:
         >>> processor_arguments({"shortest_edge": 256}, {"height": 224, "width": 224}, 448)

@@ -41,23 +41,14 @@ class ImageOutput:
 
 
 class Reader(Protocol):
-    """How to read a model of some library.
-
-    Attributes:
-        module: the model.
-        heads: the modules that are its head.
-        name: the architecture, for messages.
-        layer_pooling: "cls" or "mean": how single layers are pooled by default.
-        default_pooling: a description of how the default features are pooled.
-        classes: the number of exclusive classes of the head, 0 without one.
-    """
+    """How to read a model of some library."""
 
     module: torch.nn.Module
-    heads: Sequence[torch.nn.Module]
-    name: str
-    layer_pooling: str
-    default_pooling: str
-    classes: int
+    heads: Sequence[torch.nn.Module]  # the modules that are its head
+    name: str  # the architecture, for messages
+    layer_pooling: str  # "cls" or "mean": how single layers are pooled by default
+    default_pooling: str  # a description of how the default features are pooled
+    classes: int  # exclusive classes of the head, 0 without one
 
     def special_tokens(self, states: torch.Tensor, pixels: torch.Tensor) -> int:
         """Return how many of a block's tokens (B, T, C) are class tokens and the like, not places of an image."""
@@ -83,19 +74,14 @@ class Item(NamedTuple):
 class Preparation:
     """How images become inputs.
 
-    Attributes:
-        prepare: turns images into the inputs of each, on the CPU and without state.
-        details: how, as plain values.
-        mean: of each channel, where `prepare` leaves pixels as bytes that are normalised on the device; else None.
-        std: of each channel, likewise.
-        channels: "RGB" or "L", the mode that images are converted to.
+    Where `prepare` leaves pixels as bytes, these are normalised on the device, by the mean and std of each channel.
     """
 
-    prepare: Callable[[list[Image]], list[dict[str, torch.Tensor]]]
-    details: Mapping[str, Any]
+    prepare: Callable[[list[Image]], list[dict[str, torch.Tensor]]]  # to the inputs of each, on the CPU, without state
+    details: Mapping[str, Any]  # as plain values
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    channels: str = "RGB"
+    channels: str = "RGB"  # or "L", the mode that images are converted to
 
     def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return normalised pixels (B, C, H, W), on their device."""

@@ -29,12 +29,9 @@ def mask_of(lengths: Tensor, width: int) -> Tensor:
 
 
 def pick_layers(last: Tensor, hidden: Sequence[Tensor] | None, layer: str | int) -> dict[str, Tensor]:
-    """Return the states (B, T, D) of the layers asked for, by layer name.
+    """Return the states (B, T, D) of the layers asked for, by layer name; "mean" and "all" include the embeddings.
 
-    Args:
-        last: the model's output, after its last normalisation.
-        hidden: the states of all layers, the embeddings first; None is enough for "last".
-        layer: as in `BackboneOptions`. "mean" averages the layers and the embeddings; "all" names them "0", "1", ...
+    Of all layers' states the embeddings come first. Only "last" does without them: the output after the last norm.
     """
     if layer == LAST:
         return {LAST: last}

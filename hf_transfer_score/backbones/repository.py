@@ -58,25 +58,15 @@ def pickle_only(what: str, name: str) -> CheckpointError:
 
 @dataclass(frozen=True)
 class Repository:
-    """The files of a checkpoint, on the Hub or in a folder.
+    """The files of a checkpoint, on the Hub or in a folder, by their names, which have slashes in subfolders."""
 
-    Attributes:
-        name: the id or folder, for messages.
-        sizes: bytes by file name, None where unknown; names of files in subfolders have slashes.
-        descriptions: contents of the DESCRIPTIVE_FILES that are there.
-        library: the library according to the Hub, only a hint.
-        tags: the tags on the Hub.
-        hashes: by file name, from the Hub: sha256 of large files, git's hash of the others.
-        unread: why descriptions could not be read, by file name.
-    """
-
-    name: str
-    sizes: Mapping[str, int | None]
-    descriptions: Mapping[str, Any] = field(default_factory=dict)
-    library: str | None = None
-    tags: tuple[str, ...] = ()
-    hashes: Mapping[str, str] = field(default_factory=dict)
-    unread: Mapping[str, str] = field(default_factory=dict)
+    name: str  # the id or folder, for messages
+    sizes: Mapping[str, int | None]  # bytes, None where unknown
+    descriptions: Mapping[str, Any] = field(default_factory=dict)  # contents of the DESCRIPTIVE_FILES that are there
+    library: str | None = None  # according to the Hub, only a hint
+    tags: tuple[str, ...] = ()  # on the Hub
+    hashes: Mapping[str, str] = field(default_factory=dict)  # on the Hub: sha256 of large files, git's of the others
+    unread: Mapping[str, str] = field(default_factory=dict)  # why descriptions could not be read
 
     @classmethod
     def from_folder(cls, folder: Path) -> Repository:

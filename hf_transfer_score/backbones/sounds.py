@@ -66,17 +66,12 @@ def load_extractor(folder: Path, options: BackboneOptions) -> Any:
 
 
 class SoundReader:
-    """Turns waveforms into items; it has no state that changes, so threads may share it.
-
-    Attributes:
-        rate: samples per second of the model's inputs.
-        fixed: whether all items have one size, whatever the length of the sound.
-    """
+    """Turns waveforms into items; it has no state that changes, so threads may share it."""
 
     def __init__(self, extractor: Any, config: Any) -> None:
         self._extractor, self._type = extractor, config.model_type
         self.rate = int(extractor.sampling_rate)
-        self.fixed = config.model_type in (WHISPER, SPECTROGRAM)
+        self.fixed = config.model_type in (WHISPER, SPECTROGRAM)  # all items have one size
         self._least = round(self.rate * LEAST_SECONDS)
         if config.model_type in WAVES:  # enough samples for the first frame, or for as many frames as it squeezes
             self._least = int(getattr(config, "squeeze_factor", 1))

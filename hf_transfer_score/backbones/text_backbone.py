@@ -67,12 +67,10 @@ OUR_NAMES = {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
 
 
 class TextBackbone:
-    """A loaded text model with its tokenizer.
+    """A loaded text model with its tokenizer; rows belong to words or to texts.
 
-    Attributes:
-        words: whether rows belong to words rather than to texts.
-        equal_lengths: whether a batch is split by length, because padding would change features.
-        body: the part of the module whose last states are the last block's output after the final norm.
+    The last states of its `body` are the last block's output after the final norm. With `equal_lengths` a batch is
+    split by length, because padding would change features.
     """
 
     def __init__(

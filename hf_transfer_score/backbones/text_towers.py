@@ -14,19 +14,12 @@ Pooled = Literal["last", "position", "first"]
 
 @dataclass(frozen=True)
 class TextTower:
-    """A text tower.
+    """A text tower."""
 
-    Attributes:
-        model: the class of transformers that loads it.
-        part: the attribute of that model that is the tower; "" for all of it.
-        alone: the model_type when it is saved without the other half, "" where there is none.
-        pooled: the "last" token, the last "position" through its head, or the "first" token through its pooler.
-    """
-
-    model: str
-    part: str = ""
-    alone: str = ""
-    pooled: Pooled = "last"
+    model: str  # the class of transformers that loads it
+    part: str = ""  # the attribute of that model that is the tower; "" for all of it
+    alone: str = ""  # the model_type when it is saved without the other half, "" where there is none
+    pooled: Pooled = "last"  # the last token, the last position through its head, or the first through its pooler
 
     @property
     def fills(self) -> bool:

@@ -7,7 +7,6 @@ the engine's options, each with a default.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -16,7 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.errors import CheckpointError, OptionError, did_you_mean
 
 ENTRY_POINT_GROUP = "hf_transfer_score.engines"
 
@@ -27,18 +26,14 @@ HERE = "here"
 class Work:
     """The work on one candidate, independent of all others.
 
-    Attributes:
-        name: of the candidate.
-        action: does the work and returns its result. A candidate that fails is a result too; an exception ends the run.
-            An engine that works elsewhere pickles it, and its files are in folders that all workers share.
-        weights: bytes of the candidate's weights, 0 if unknown.
-        gpu: whether it uses a GPU if there is one.
+    The action returns its result. A candidate that fails is a result too; an exception ends the run. An engine that
+    works elsewhere pickles the action, and its files are in folders that all workers share.
     """
 
-    name: str
+    name: str  # of the candidate
     action: Callable[[], Any]
-    weights: int = 0
-    gpu: bool = True
+    weights: int = 0  # bytes of the candidate's weights, 0 if unknown
+    gpu: bool = True  # whether it uses a GPU if there is one
 
 
 @runtime_checkable
@@ -73,13 +68,9 @@ class Finished:
 
 
 class Engine(Protocol):
-    """Runs work, here or elsewhere.
+    """Runs work, here or elsewhere."""
 
-    Attributes:
-        elsewhere: whether it runs in other processes, which only know what an action contains.
-    """
-
-    elsewhere: ClassVar[bool]
+    elsewhere: ClassVar[bool]  # whether it runs in other processes, which only know what an action contains
 
     def run(self, works: Iterable[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
         """Yield each work when it is finished, in any order, and call `began` when one starts.
@@ -145,9 +136,8 @@ def engine_kind(name: str) -> type[Any]:
     """Return the dataclass of an engine by its name."""
     found = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if name not in found:
-        close = difflib.get_close_matches(name, found, 1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise OptionError(f"engine={name!r}: expected one of {', '.join(sorted(found))}.{hint}")
+        known = ", ".join(sorted(found))
+        raise OptionError(f"engine={name!r}: expected one of {known}.{did_you_mean(name, found)}")
     kind: type[Any] = found[name].load()
     return kind
 

@@ -53,21 +53,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended.
+    """How a job ended."""
 
-    Attributes:
-        stage: the Hub's name for it.
-        how: a clause about the job.
-        kind: of the failure of the work that it was doing.
-        timed_out: whether it ran out of time.
-        at: the number of the work that it was doing, None if it had not started one, -1 if unknown.
-    """
-
-    stage: str
-    how: str
-    kind: FailureKind = "error"
+    stage: str  # the Hub's name for it
+    how: str  # a clause about the job
+    kind: FailureKind = "error"  # of the failure of the work that it was doing
     timed_out: bool = False
-    at: int | None = None
+    at: int | None = None  # the number of the work that it was doing, None if it had not started one, -1 if unknown
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,11 @@ from hf_transfer_score.errors import CheckpointError, FailureKind, TransferScore
 
 
 class WorkerLostError(TransferScoreError):
-    """A worker ended before its work was done; the message is a clause about the worker.
-
-    Attributes:
-        kind: the kind of failure if it happens again.
-    """
+    """A worker ended before its work was done; the message is a clause about the worker."""
 
     def __init__(self, how: str, kind: FailureKind = "error") -> None:
         super().__init__(how)
-        self.kind: FailureKind = kind
+        self.kind: FailureKind = kind  # of the failure if it happens again
 
 
 class Workers(Protocol):

@@ -280,13 +280,10 @@ class Loader:
         *,
         ahead: bool = True,
     ) -> Generator[PreparedBatch, None, None]:
-        """Yield batches in order, prepared by threads.
+        """Yield batches in order, prepared by threads, which also `finish` them, such as by pinning their memory.
 
-        Args:
-            batches: the examples of each batch.
-            finish: what else a thread does with a batch, such as moving it to pinned memory.
-            ahead: prepare the next batches while the caller computes. If it computes on the same cores, that costs more
-                than it gains: all threads of a forward pass wait for the one whose core is busy.
+        The next batches are prepared `ahead`, while the caller computes. If it computes on the same cores, that costs
+        more than it gains: all threads of a forward pass wait for the one whose core is busy.
         """
         import torch
 

@@ -52,17 +52,11 @@ Arrays = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]
 
 @dataclass(frozen=True)
 class Precision:
-    """How forward passes are computed.
+    """How forward passes are computed."""
 
-    Attributes:
-        dtype: float32, or bfloat16 or float16 in convolutions and matrix products, with the rest as autocast has it.
-        runtime: torch or openvino.
-        channels_last: whether convolutions keep the channels of a pixel together.
-    """
-
-    dtype: str = "float32"
-    runtime: str = "torch"
-    channels_last: bool = False
+    dtype: str = "float32"  # or bfloat16 or float16 in convolutions and matrix products, and the rest by autocast
+    runtime: str = "torch"  # or openvino
+    channels_last: bool = False  # whether convolutions keep the channels of a pixel together
 
     def key_parts(self) -> dict[str, Any]:
         """Return its part of the key of features; only the dtype for plain float32."""
@@ -199,24 +193,17 @@ class Tried:
 
 @dataclass
 class Trial:
-    """A batch of an extraction, run in one way after another.
-
-    Attributes:
-        other_inputs: returns the inputs of another batch, with few examples of another length.
-        exact: the result in float32.
-        left: the work after this batch, in multiples of it.
-        refused: what failed last, and why.
-    """
+    """A batch of an extraction, run in one way after another."""
 
     backbone: Backbone
     device: torch.device
     inputs: Mapping[str, Any]
-    other_inputs: Callable[[], Mapping[str, Any]]
+    other_inputs: Callable[[], Mapping[str, Any]]  # of another batch, with few examples of another length
     compute: Callable[[Mapping[str, Any], Forward], Arrays]
-    exact: Tried
-    left: float
+    exact: Tried  # in float32
+    left: float  # the work after this batch, in multiples of it
     converted: ConvertedModels | None = None
-    refused: str | None = None
+    refused: str | None = None  # what failed last, and why
 
     def best(self, dtype: str, runtime: str) -> tuple[Tried, str | None]:
         """Return the fastest way that agrees with float32, among those asked for, and a note about it."""

@@ -226,29 +226,17 @@ class _Measurement:
 
 
 class Probe(NamedTuple):
-    """A fitted probe.
-
-    Attributes:
-        train: accuracy on the rows it was fitted on.
-        validation: accuracy on the rows it was chosen by.
-        test: accuracy on the test rows.
-        penalty: the one that was chosen.
-        weight: of the shifted and scaled features (K, D).
-        bias: (K,).
-        centre: subtracted from features (D,).
-        scale: divides them then.
-        right: which of the rows it was chosen by are classified correctly (N,).
-    """
+    """A fitted probe, with its accuracies on the rows it was fitted on, those it was chosen by, and the test rows."""
 
     train: float
     validation: float
     test: float
     penalty: float
-    weight: Array
-    bias: Array
-    centre: Array
-    scale: float
-    right: NDArray[np.bool_]
+    weight: Array  # of the shifted and scaled features (K, D)
+    bias: Array  # (K,)
+    centre: Array  # subtracted from features (D,)
+    scale: float  # divides them then
+    right: NDArray[np.bool_]  # which of the rows it was chosen by are classified correctly (N,)
 
     def tensors(self) -> dict[str, Any]:
         """Return the values of a head as tensors by name."""

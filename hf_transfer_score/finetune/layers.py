@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from contextlib import suppress
 
 import numpy as np
 import torch
 
-from hf_transfer_score.errors import CheckpointError, InputError, OptionError
+from hf_transfer_score.errors import CheckpointError, InputError, OptionError, did_you_mean
 from hf_transfer_score.finetune.classifier import Classifier, Tap, blocks_of
 from hf_transfer_score.finetune.loop import LabelledRows, Machine, forward
 from hf_transfer_score.finetune.recipe import AUTO, most_collapsed
@@ -65,8 +64,7 @@ def choose_block(
             raise OptionError(f"layer={number}: this checkpoint has the blocks 0 to {len(names) - 1}.")
         return names[number]
     if wanted not in blocks:
-        near = difflib.get_close_matches(wanted, names, 1, cutoff=0.0)
-        raise OptionError(f"layer={wanted!r}: this checkpoint has no such block. Did you mean {near[0]!r}?")
+        raise OptionError(f"layer={wanted!r}: this checkpoint has no such block.{did_you_mean(wanted, names, 0.0)}")
     return wanted
 
 

@@ -81,12 +81,6 @@ class Training:
     """The training of a classifier at one learning rate, which can be interrupted after any pass and continued later.
 
     The rows held back decide the best state, and the end. The seed decides the order of rows, and dropout.
-
-    Attributes:
-        scores: on the rows held back, after each pass.
-        rights: which of these rows are classified correctly after each pass (N,).
-        best: the best of the scores.
-        finite: whether the loss has been finite so far.
     """
 
     def __init__(
@@ -106,9 +100,9 @@ class Training:
         per_epoch = len(_batches(np.arange(len(data.rows)), recipe.batch_size))
         self.steps = int(min(recipe.epochs * per_epoch, recipe.steps or math.inf))
         self.step, self.since, self.finite = 0, 0, True
-        self.scores: list[Score] = []
+        self.scores: list[Score] = []  # on the rows held back, after each pass
         self.best, self.state = Score(-1.0, math.inf), trained.state()  # any trained state beats the untrained head
-        self.rights: list[NDArray[np.bool_]] = []
+        self.rights: list[NDArray[np.bool_]] = []  # which of these rows are classified correctly (N,)
         with self._random():
             torch.manual_seed(seed)
             self.random = self._randomness()

@@ -37,7 +37,7 @@ def test_there_are_these_engines():
 @pytest.mark.parametrize(
     ("name", "settings", "words"),
     [
-        ("rey", {}, r"engine='rey': expected one of accelerate, here, .*ray.* Did you mean ray\?"),
+        ("rey", {}, r"engine='rey': expected one of accelerate, here, .*ray.* Did you mean 'ray'\?"),
         ("here", {"workers": 2}, "'workers' is not an option of the engine here; it has no options"),
         ("accelerate", {}, "between the processes of a launcher: start it with `accelerate launch"),
         ("ray", {"worker": 2}, "'worker' is not an option of the engine ray; its options: workers, address, retries"),
