@@ -164,9 +164,8 @@ class Jobs:
         lines.append(f"{cost}{again}.")
         lines.append(f"Your sample and the results go through {repository}, a private dataset repository.")
         if refused:
-            names = [one.work.name for one in refused[:LISTED]]
-            more = [f"{len(refused) - LISTED} more"] if len(refused) > LISTED else []
-            lines.append(f"Left out, since no job can do them: {joined([*names, *more])}.")
+            names = joined([one.work.name for one in refused], LISTED)
+            lines.append(f"Left out, since no job can do them: {names}.")
         return lines
 
 
