@@ -25,14 +25,6 @@ LONGEST = 40  # characters of a name that a bar shows
 REPORTED = 300  # characters of a reason in the log; the result holds all of it
 
 
-def _bar(*, wanted: bool) -> Any:
-    with warnings.catch_warnings():  # without widgets a notebook gets the bar of a terminal
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-
-        return tqdm(file=sys.stderr, leave=False, dynamic_ncols=True, disable=not wanted)
-
-
 def _begin(bar: Any, words: str, total: int | None = None, unit: str = "") -> None:
     """Restart a bar with another description."""
     bar.unit = f" {unit}" if unit else "it"
@@ -151,7 +143,11 @@ def watched(listeners: Mapping[str, type], *, progress: bool | None) -> Iterator
         listeners: the class that each argument takes.
         progress: whether a bar is shown; None for yes unless the environment says no.
     """
-    bar = _bar(wanted=bars_wanted(progress))
+    with warnings.catch_warnings():  # without widgets a notebook gets the bar of a terminal
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+
+        bar = tqdm(file=sys.stderr, leave=False, dynamic_ncols=True, disable=not bars_wanted(progress))
     try:
         yield {name: KINDS[kind](bar) for name, kind in listeners.items()}
     finally:

@@ -47,15 +47,10 @@ ATTEMPTS = 2  # downloads of a file whose content does not match its hash
 
 Item = TypeVar("Item")
 
-NO_NETWORK = {
-    *("ConnectionError", "ConnectError", "ConnectTimeout", "TimeoutException", "MaxRetryError"),
-    *("OfflineModeIsEnabled", "LocalEntryNotFoundError"),
-}
-
-CUT = {
-    *("RemoteProtocolError", "ReadError", "ReadTimeout"),
-    *("ChunkedEncodingError", "IncompleteRead", "ClientPayloadError"),
-}
+NO_NETWORK = {"ConnectionError", "ConnectError", "ConnectTimeout", "TimeoutException", "MaxRetryError"}
+NO_NETWORK |= {"OfflineModeIsEnabled", "LocalEntryNotFoundError"}
+CUT = {"RemoteProtocolError", "ReadError", "ReadTimeout"}
+CUT |= {"ChunkedEncodingError", "IncompleteRead", "ClientPayloadError"}
 CORRUPT = {"ArrowInvalid", "ArrowException", "ParserError", "JSONDecodeError", "UnicodeDecodeError", "BadZipFile"}
 EMPTY = {"EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError"}
 

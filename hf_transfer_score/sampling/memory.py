@@ -40,10 +40,13 @@ def known_form(dataset: Any) -> Any:
         return _made({str(name): [plain(one) for one in dataset[name].tolist()] for name in dataset.columns})
     if _is_of(dataset, "torch.utils.data", "Dataset"):
         return _of_torch(dataset)
-    if isinstance(dataset, (tuple, list)) and len(dataset) == 2:
-        inputs, labels = dataset
-        if _is_column(inputs) and _is_column(labels):
-            return _of_lists(list(inputs), list(labels))
+    if isinstance(dataset, (tuple, list)) and len(dataset) == 2 and all(map(_is_column, dataset)):
+        inputs, labels = map(list, dataset)
+        if len(inputs) != len(labels):
+            raise DatasetError(
+                f"There are {len(inputs)} inputs and {len(labels)} labels; expected one label per input."
+            )
+        return _made({INPUT: inputs, LABEL: [plain(one) for one in labels]})
     raise DatasetError(f"Expected a dataset as {ACCEPTED}; got {type(dataset).__name__}.")
 
 
@@ -55,12 +58,6 @@ def _is_of(thing: Any, room: str, name: str) -> bool:
 
 def _is_column(values: Any) -> bool:
     return isinstance(values, (list, tuple, np.ndarray)) or hasattr(values, "tolist")
-
-
-def _of_lists(inputs: list[Any], labels: list[Any]) -> Any:
-    if len(inputs) != len(labels):
-        raise DatasetError(f"There are {len(inputs)} inputs and {len(labels)} labels; expected one label per input.")
-    return _made({INPUT: inputs, LABEL: [plain(one) for one in labels]})
 
 
 def _made(columns: Mapping[str, list[Any]]) -> Any:
