@@ -218,8 +218,7 @@ def test_a_bad_row_is_left_out_and_counted(column, value):
     records = [score(f"o/{name}", "knn", place / 4) for place, name in enumerate("abcd")]
     found = Catalogue(with_rows(records, **{column: {1: value}}))
     (summary,) = found.boards()
-    made = found.board(summary.key)
-    assert {row.label for row in made.rows} == {"o/a", "o/c", "o/d"}
+    assert {row.label for row in found.board(summary.key).rows} == {"o/a", "o/c", "o/d"}
     assert found.problems == sum(found.reasons.values()) == 1
 
 
@@ -275,15 +274,13 @@ def test_boards_are_remembered_and_made_once_for_all_threads():
         one.start()
     for one in threads:
         one.join()
-    assert len(made) == 8
-    assert all(one is made[0] for one in made)
+    assert len(made) == 8 and all(one is made[0] for one in made)
     many = catalogue(score("o/a", "knn", 0.5, dataset=replace(DATASET, fingerprint=f"{i:032x}")) for i in range(20))
     first = many.board(many.boards()[0].key)
     assert many.board(first.key) is first
     for summary in many.boards():
         many.board(summary.key)
-    assert many.board(first.key) is not first
-    assert many.board(first.key) == first
+    assert many.board(first.key) == first and many.board(first.key) is not first
 
 
 def test_a_board_that_is_not_there_is_a_key_error():

@@ -175,8 +175,8 @@ def test_two_models_are_compared_term_by_term(shipped):
 
 
 def test_a_model_that_failed_is_named_with_the_reason_where_it_is_compared():
-    found = catalogue(*pool("owner/a", "owner/b"), failed("owner/broken", reason="its weights are cut short"))
-    page = read(compare_page(found.board(found.boards()[0].key), "owner/a", "owner/broken"))
+    records = [*pool("owner/a", "owner/b"), failed("owner/broken", reason="its weights are cut short")]
+    page = read(compare_page(made.board(records), "owner/a", "owner/broken"))
     assert "owner/broken has no scores on this board. It could not be scored: its weights are cut short" in page.text
 
 
@@ -198,16 +198,14 @@ def test_a_metric_above_all_baselines_is_named():
         of = model(name, parameters=1000 + (place * 7919) % 41)
         records += [score(of, "logme", float(place)), score(of, "vci", float((place * 13) % 40))]
         records.append(accuracy(name, 0.5 + place / 100))
-    found = catalogue(*records)
-    board = found.board(found.boards()[0].key)
+    board = made.board(records)
     said = conclusion(board, trust(board))
     assert said.startswith("logme is above every trivial baseline with intervals that do not overlap")
     assert "vci" not in said
 
 
 def test_without_measured_accuracies_nothing_is_concluded():
-    found = catalogue(*pool("owner/a", "owner/b"))
-    above, figure, below = trust_page(found.board(found.boards()[0].key))
+    above, figure, below = trust_page(made.board(pool("owner/a", "owner/b")))
     page = read(above + below)
     assert figure is None
     assert "No accuracy after fine-tuning is known" in page.text

@@ -102,20 +102,13 @@ def test_accuracies_of_a_probe_order_nothing():
 
 def test_regression_and_foreign_metrics_alone_stay_in_the_order_of_the_metric():
     regression = replace(DATASET, task="image-regression", classes=None)
-    found = board(
-        [
-            score(f"o/{name}", "logme_regression", value, dataset=regression)
-            for name, value in zip("ab", (1, 2), strict=True)
-        ]
-    )
-    assert (labels(found), found.is_forecast) == (["o/b", "o/a"], False)
-    found = board(
-        [
-            score(f"o/{name}", RecordedMetric("theirs"), {"theirs": value})
-            for name, value in zip("ab", (1, 2), strict=True)
-        ]
-    )
-    assert (labels(found), found.is_forecast) == (["o/b", "o/a"], False)
+    pairs = (("o/a", 1), ("o/b", 2))
+    for records in (
+        [score(name, "logme_regression", value, dataset=regression) for name, value in pairs],
+        [score(name, RecordedMetric("theirs"), {"theirs": value}) for name, value in pairs],
+    ):
+        found = board(records)
+        assert (labels(found), found.is_forecast) == (["o/b", "o/a"], False)
 
 
 def turned(one: list[str], other: list[str]) -> float:
@@ -215,8 +208,7 @@ def test_columns_begin_with_the_answer():
     assert headers[:7] == [
         *("Rank", "Model", "Chance to be best", "Points below the best", "Expected accuracy", "Measured", "Parameters")
     ]
-    by_metrics = catalogue(one for one in RECORDS if one.dataset.id == TARGET)
-    shown = by_metrics.board(by_metrics.boards()[0].key, by_metrics=True)
+    shown = published(one for one in RECORDS if one.dataset.id == TARGET)
     assert [one.header for one in columns_of(shown, ("scores",))] == [*("Rank", "Model", "Range", "Tie"), *headers[6:]]
     head = board_csv(found, found.rows).splitlines()[0]
     assert "best_probability,points_below_best,points_below_low,points_below_high,expected_accuracy" in head
@@ -248,10 +240,8 @@ def test_a_forecast_is_judged_by_what_it_says_without_the_accuracies_of_the_data
     same, other = catalogue([*RECORDS, *told]), catalogue([*RECORDS, *reversed_told])
     ranks = same.unaided(board_on(same))
     assert ranks == other.unaided(board_on(other)) and set(ranks.values()) == set(range(1, len(worst) + 1))
-    judged = [
-        next(one for one in with_forecast(board_on(made), ranks) if one.label == "forecast") for made in (same, other)
-    ]
-    assert judged[0].agreement.tau > 0.9 and judged[1].agreement.tau < -0.9
+    taus = [{one.label: one.agreement.tau for one in with_forecast(board_on(made), ranks)} for made in (same, other)]
+    assert taus[0]["forecast"] > 0.9 and taus[1]["forecast"] < -0.9
     assert deciding(board_on(same)) == ("forecast",)
     html, _, below = trust_page(board_on(same), unaided=ranks)
     assert "The order of this board is by a forecast" in html and "decides here" in below

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from huggingface_hub import HfApi
 
-from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.submit_tab import (
     MOST_ROWS,
     REQUEST_HEADERS,
@@ -22,11 +21,11 @@ from hf_transfer_score.records.place import MemoryPlace
 from hf_transfer_score.requests.queue import QueueLimits, RequestQueue
 from hf_transfer_score.requests.request import Request
 from tests.hub.server import LocalHub
-from tests.leaderboard import made
-from tests.leaderboard.made import accuracy, failed, score
+from tests.leaderboard.made import accuracy, catalogue, failed, score
 
 SAFE = {"config.json": "{}", "model.safetensors": b"\x02\0\0\0\0\0\0\0{}"}
 ROWS = {"train.jsonl": '{"text": "a", "label": 0}\n'}
+WANTED = Asked("owner/model", "owner/pets")
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +44,15 @@ def api(hub):
     return HfApi(endpoint=hub.endpoint, token=False)
 
 
-def catalogue(*records) -> Catalogue:
-    return made.catalogue(records)
-
-
 @pytest.fixture
 def queue():
     return RequestQueue(MemoryPlace())
+
+
+@pytest.fixture
+def ask(queue, api):
+    """Submit a request where boards have some records."""
+    return lambda typed=WANTED, *records, **how: submit(typed, queue, catalogue(records), api=api, **how)
 
 
 def test_a_request_reaches_the_queue_with_a_name_and_its_details(queue, api):
@@ -64,26 +65,24 @@ def test_a_request_reaches_the_queue_with_a_name_and_its_details(queue, api):
     assert (request.config, request.split, request.label_column) == ("plain", "train", "breed")
 
 
-def test_the_same_request_is_answered_with_its_state_and_not_checked_again(queue, api, hub):
-    submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=api)
+def test_the_same_request_is_answered_with_its_state_and_not_checked_again(queue, ask, hub):
+    ask()
     hub.requests.clear()
-    again = submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=api)
+    again = ask()
     assert "was requested before and waits for a worker" in again.text
     claimed = queue.claim("worker", 60)
-    assert "is being run" in submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=api).text
+    assert "is being run" in ask().text
     queue.finish(claimed, "worker", records=3)
-    done = submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=api)
-    assert "finished on" in done.text
-    assert done.model == "owner/model"
-    assert hub.requests == []
-    assert len(queue.requests()) == 1
+    done = ask()
+    assert "finished on" in done.text and done.model == "owner/model"
+    assert hub.requests == [] and len(queue.requests()) == 1
 
 
-def test_what_failed_is_checked_and_waits_again(queue, api, hub):
-    submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=api)
+def test_what_failed_is_checked_and_waits_again(queue, ask, hub):
+    ask()
     queue.fail(queue.claim("worker", 60), "worker", "out of memory", kind="out_of_memory")
     hub.requests.clear()
-    assert "is in the queue" in submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=api).text
+    assert "is in the queue" in ask().text
     assert len(hub.requests) == 2
 
 
@@ -102,25 +101,23 @@ def test_what_failed_is_checked_and_waits_again(queue, api, hub):
         (Asked("owner/pickled", "owner/pets"), "owner/pickled has pickled weights only"),
     ],
 )
-def test_what_cannot_be_run_is_told_in_a_sentence(queue, api, typed, words):
-    done = submit(typed, queue, catalogue(), api=api)
-    assert words in done.text
-    assert "\n" not in done.text
-    assert not done.accepted
-    assert queue.requests() == []
+def test_what_cannot_be_run_is_told_in_a_sentence(queue, ask, typed, words):
+    done = ask(typed)
+    assert words in done.text and "\n" not in done.text
+    assert not done.accepted and queue.requests() == []
 
 
 def test_a_hub_that_does_not_answer_is_told_and_nothing_is_queued(queue):
     nobody = HfApi(endpoint="http://127.0.0.1:9", token=False)
-    done = submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=nobody)
+    done = submit(WANTED, queue, catalogue([]), api=nobody)
     assert "The Hub gave no information on the model owner/model" in done.text
     assert queue.requests() == []
 
 
 def test_the_rate_limit_is_told_as_the_queue_says_it(api):
     queue = RequestQueue(MemoryPlace(), QueueLimits(per_user=1))
-    submit(Asked("owner/model", "owner/pets"), queue, catalogue(), user="eager", api=api)
-    more = submit(Asked("owner/model", "owner/pets", split="test"), queue, catalogue(), user="eager", api=api)
+    submit(WANTED, queue, catalogue([]), user="eager", api=api)
+    more = submit(replace(WANTED, split="test"), queue, catalogue([]), user="eager", api=api)
     assert more.text.startswith("eager has 1 waiting or running requests, and may have 1")
     assert not more.accepted
 
@@ -131,19 +128,19 @@ SCORED = score("owner/model", "logme", 0.5)
 @pytest.mark.parametrize(
     ("records", "typed", "is_known"),
     [
-        ([SCORED], Asked("owner/model", "owner/pets"), True),
+        ([SCORED], WANTED, True),
         ([SCORED], Asked("owner/model", "owner/pets", "plain", "train", "breed"), True),
         ([SCORED], Asked("owner/model", "owner/pets", split="test"), False),
         ([SCORED], Asked("owner/model", "owner/pets", config="fancy"), False),
         ([SCORED], Asked("owner/model", "owner/pets", label_column="colour"), False),
-        ([replace(SCORED, source="a paper")], Asked("owner/model", "owner/pets"), False),
-        ([failed("owner/model")], Asked("owner/model", "owner/pets"), False),
-        ([accuracy("owner/model", 0.9)], Asked("owner/model", "owner/pets"), False),
-        ([score("owner/other", "logme", 0.5)], Asked("owner/model", "owner/pets"), False),
+        ([replace(SCORED, source="a paper")], WANTED, False),
+        ([failed("owner/model")], WANTED, False),
+        ([accuracy("owner/model", 0.9)], WANTED, False),
+        ([score("owner/other", "logme", 0.5)], WANTED, False),
     ],
 )
-def test_what_is_on_a_board_already_is_not_asked_for_again(queue, api, records, typed, is_known):
-    done = submit(typed, queue, catalogue(*records), api=api)
+def test_what_is_on_a_board_already_is_not_asked_for_again(queue, ask, records, typed, is_known):
+    done = ask(typed, *records)
     assert ("owner/model is already on a board of this dataset: owner/pets" in done.text) is is_known
     assert done.model == ("owner/model" if is_known else None)
     assert len(queue.requests()) == (0 if is_known else 1)
