@@ -47,6 +47,7 @@ ADDRESS = re.compile(r"://|www\.|@|mailto:", re.IGNORECASE)
 """Texts that pages turn into links by themselves, even when escaped."""
 
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+COMMIT = re.compile("[0-9a-f]{40}")
 HUB = "https://huggingface.co"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,10 +9,9 @@ from typing import Any
 
 from hf_transfer_score.cards.evidence import Sample, chosen_options, known_metric
 from hf_transfer_score.records.record import Record
-from hf_transfer_score.text import HUB_ID
+from hf_transfer_score.text import COMMIT, HUB_ID
 
 PROGRAM = "hf-transfer-score"
-COMMIT = re.compile(r"[0-9a-f]{40}")
 POOLINGS = ("cls", "mean", "last", "max")
 DEFAULT_LEVEL = 0.9
 

@@ -15,7 +15,7 @@ from hf_transfer_score.drawing.words import counted
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.ranking.answer import place_sentence
 from hf_transfer_score.ranking.intervals import Interval
-from hf_transfer_score.text import environment, short_count
+from hf_transfer_score.text import COMMIT, environment, short_count
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -25,7 +25,6 @@ LONGEST = 300
 """Letters of a foreign text that a page shows at most."""
 
 HUB_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?(?:/[A-Za-z0-9_](?:[\w.-]*\w)?)?", re.ASCII)
-COMMIT = re.compile(r"[0-9a-f]{40}")
 HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn")
 """Categories of letters that are not shown, since they hide or reorder others."""
 
