@@ -84,9 +84,9 @@ def test_wrong_calls():
     features, labels = mixture()
     with pytest.raises(InputError, match="The pool is empty"):
         rank_features({}, labels)
-    with pytest.raises(InputError, match="'face' was asked for twice"):
+    with pytest.raises(InputError, match="'face' was chosen twice"):
         score_features(features, labels, metrics=["face", get_metric("face", temperature=1.0)])
-    with pytest.raises(InputError, match="No metric was asked for"):
+    with pytest.raises(InputError, match="No metric was chosen"):
         score_features(features, labels, metrics=[])
 
 

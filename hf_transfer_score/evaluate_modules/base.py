@@ -1,8 +1,8 @@
-"""What the evaluate modules share: how features are gathered, and how a metric's result is handed out.
+"""The common part of the evaluate modules: how features are collected, and how a metric's result is returned.
 
-Arrays and tensors stay in memory, because the detour of `evaluate` through Arrow can cost seconds where the metric
-takes a fraction of one. Lists, single rows and runs of several processes take the detour: there the Arrow files are
-what keeps memory free, and what the processes have in common.
+Arrays and tensors stay in memory, because writing them to Arrow files as `evaluate` does can take seconds, and the
+metric a fraction of one. Lists, single rows and the rows of several processes do go through Arrow files, which keep
+memory free and which the processes share.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ from hf_transfer_score.version import HOMEPAGE
 logger = logging.getLogger(__name__)
 
 NEURAL_COLLAPSE = "https://arxiv.org/abs/2008.08186"
-"""Papyan, Han and Donoho on what all of these metrics read."""
+"""Papyan, Han and Donoho on neural collapse, which all of these metrics measure."""
 
 
 class ArrowRows(NamedTuple):
-    """Features (N, D) with one class label a row (N,)."""
+    """Features (N, D) with one class label per row (N,)."""
 
     features: NDArray[Any]
     references: NDArray[np.int64]
 
 
 def is_array(values: Any) -> bool:
-    """Return whether `values` holds its numbers in one block: an array or a tensor of any library, not a list."""
+    """Return whether `values` is an array or a tensor of any library, not a list."""
     return hasattr(values, "__array__")
 
 
 def check_rows(features: Any, references: Any) -> ArrowRows:
-    """Return one batch as arrays, or raise; whether the classes suffice is judged when all batches are there."""
+    """Return one batch as checked arrays; the number of classes is checked once all batches are there."""
     if features is None or references is None:
         missing = "features" if features is None else "references"
         raise InputError(
-            f"There are no {missing}: pass the features as `predictions` and one class label a row as `references`."
+            f"There are no {missing}: pass the features as `predictions` and one class label per row as `references`."
         )
     matrix, labels = _stack(features, "features"), _stack(references, "references")
     if matrix.shape[:1] == labels.shape == (0,):
@@ -58,7 +58,7 @@ def check_rows(features: Any, references: Any) -> ArrowRows:
     matrix = check_features(matrix, allow_constant=True)
     if labels.ndim != 1 or labels.dtype.kind not in "iub":
         raise LabelsError(
-            f"References must be class labels of shape (N,): one integer a row. Got {labels.dtype} {labels.shape}."
+            f"References must be class labels of shape (N,): one integer per row. Got {labels.dtype} {labels.shape}."
         )
     if len(labels) != len(matrix):
         raise LabelsError(
@@ -68,7 +68,7 @@ def check_rows(features: Any, references: Any) -> ArrowRows:
 
 
 def _stack(values: Any, what: str) -> NDArray[Any]:
-    """Return rows as one array: of an array or tensor, a column of Arrow, pandas or `datasets`, or a list of rows."""
+    """Return rows as one array, from an array or tensor, a column of Arrow, pandas or `datasets`, or a list of rows."""
     if isinstance(values, datasets.Column):
         values = values[:]
     if isinstance(values, datasets.IterableColumn):
@@ -79,12 +79,12 @@ def _stack(values: Any, what: str) -> NDArray[Any]:
         array = as_numpy(values, what)
         if array.dtype != object or array.ndim != 1:
             return array
-        values = list(array)  # as a column of pandas holds one array or list a row
+        values = list(array)  # as a column of pandas holds one array or list per row
     return as_numpy([_row(row, what) for row in values], what)
 
 
 def _row(row: Any, what: str) -> Any:
-    """Return one row as NumPy takes it: it knows neither tensors on a GPU or in bfloat16, nor scalars of Arrow."""
+    """Return one row for NumPy, which knows neither tensors on a GPU or in bfloat16, nor scalars of Arrow."""
     if row is None:
         raise _error(what)(f"The {what} are missing (None) in some rows; drop or fill them.")
     if isinstance(row, pa.Scalar):
@@ -93,7 +93,7 @@ def _row(row: Any, what: str) -> Any:
 
 
 def _from_arrow(column: Any, what: str) -> NDArray[Any]:
-    """Return an Arrow column; of a single chunk without a copy, where Arrow allows it."""
+    """Return an Arrow column as an array, without a copy for a single chunk if Arrow allows it."""
     if column.null_count:
         raise _error(what)(
             f"The {what} are missing (null) in {column.null_count} of {len(column)} rows; drop or fill them."
@@ -103,7 +103,7 @@ def _from_arrow(column: Any, what: str) -> NDArray[Any]:
     widths = sorted({array.shape[1] for array in arrays if array.ndim == 2})
     if len(widths) > 1:
         raise FeaturesError(
-            f"The column of {what} is ragged, its lists have {widths[0]} to {widths[-1]} values; "
+            f"The column of {what} is ragged: its lists have {widths[0]} to {widths[-1]} values; "
             "pool each example to one vector first."
         )
     if not arrays:
@@ -139,7 +139,7 @@ def to_columns(rows: ArrowRows) -> dict[str, pa.Array]:
 
 
 def from_table(table: pa.Table) -> ArrowRows:
-    """Return the rows of an Arrow table; where they lie in one piece they are a view of it, not a copy."""
+    """Return the rows of an Arrow table, as a view if they are in one piece."""
     column = table.column("predictions")
     widths = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(widths) > 1:
@@ -153,7 +153,7 @@ def from_table(table: pa.Table) -> ArrowRows:
 
 
 def concatenate(parts: list[ArrowRows]) -> ArrowRows:
-    """Return the rows of all parts in order; a single part is returned as it is."""
+    """Return the rows of all parts in order."""
     if not parts:
         return ArrowRows(np.empty((0, 0)), np.empty(0, dtype=np.int64))
     return parts[0] if len(parts) == 1 else ArrowRows(*map(np.concatenate, zip(*parts, strict=True)))
@@ -162,10 +162,10 @@ def concatenate(parts: list[ArrowRows]) -> ArrowRows:
 def module_info(
     *, description: str, citation: str, inputs_description: str, paper: str, codes: Sequence[str] = ()
 ) -> evaluate.MetricInfo:
-    """Return what `evaluate` asks of a module; the inputs are the same for all, float64 so that no digit is lost.
+    """Return the information that `evaluate` requires of a module; inputs are float64 so that no digit is lost.
 
-    The inputs have the names under which `evaluate.combine` passes them on, and no other. They are described for the
-    docstring of `compute`; codes are addresses of that of a paper's authors.
+    The inputs have the names under which `evaluate.combine` passes them. Their description becomes the docstring of
+    `compute`; codes are addresses of the code of a paper's authors.
     """
     inputs = {"predictions": datasets.Sequence(datasets.Value("float64")), "references": datasets.Value("int64")}
     return evaluate.MetricInfo(
@@ -185,7 +185,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
 
     Attributes:
         metric_name: the metric's name in the registry.
-        last_result: the last result in full, with its warnings and the options used; None before the first.
+        last_result: the full last result, with its warnings and the options used; None before the first.
     """
 
     metric_name: ClassVar[str]
@@ -201,29 +201,29 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.last_result: MetricResult | None = None
-        self._parts: list[ArrowRows | int] = []  # arrays kept in memory, or how many rows went to Arrow, in order
+        self._parts: list[ArrowRows | int] = []  # in order, arrays in memory or the number of rows in Arrow files
         self._width: int | None = None
         self._handed_over: Path | None = None
 
     def __len__(self) -> int:
-        """Return the number of rows added and not yet computed on."""
+        """Return the number of rows that were added since the last computation."""
         return sum(part if isinstance(part, int) else len(part.references) for part in self._parts)
 
     def compute(
         self, *, predictions: Any = None, references: Any = None, features: Any = None, **options: Any
     ) -> dict[str, float] | None:
-        """Compute the metric on all rows added so far and on those passed here, and forget them.
+        """Compute the metric on all rows added so far and on those passed here, and remove them.
 
-        A call refused for its arguments changes nothing; after any other call the module is empty.
+        A call with invalid arguments changes nothing; after any other call the module is empty.
 
         Args:
             predictions: the features (N, D): an array, a tensor, a list of rows, or a column of lists or arrays.
-            references: one class label a row (N,).
+            references: one class label per row (N,).
             features: another name for `predictions`.
             **options: options of the metric.
 
         Returns:
-            The headline and the raw terms; None in every process but the first of several.
+            The headline and the raw terms; None in all processes except the first.
         """
         get_metric(self.metric_name).configured(**options)
         features = _one_of(predictions, features)
@@ -240,7 +240,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
             self._clear()
 
     def add_batch(self, *, predictions: Any = None, references: Any = None, features: Any = None) -> None:
-        """Add a batch of features (B, D) with one class label a row (B,), as for `compute`; arrays are copied.
+        """Add a batch of features (B, D) with one class label per row (B,), as for `compute`; arrays are copied.
 
         `features` is another name for `predictions`.
         """
@@ -266,7 +266,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         references: Any = None,
         features: Any = None,
     ) -> None:
-        """Add one row (D,) with its class label; `evaluate.combine` passes it on under the names in the plural."""
+        """Add one row (D,) with its class label; `evaluate.combine` passes it under the plural names."""
         features, reference = _one_of(prediction, predictions, features), _one_of(reference, references)
         rows = check_rows(None if features is None else [features], None if reference is None else [reference])
         self._check_width(rows)
@@ -285,13 +285,11 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
 
     def _score(self, rows: ArrowRows, options: dict[str, Any]) -> dict[str, float]:
         if not len(rows.references):
-            raise InputError(
-                "There is nothing to compute on: pass `predictions` and `references`, or call `add_batch` before."
-            )
+            raise InputError("There are no rows: pass `predictions` and `references`, or call `add_batch` first.")
         return self._compute(**rows._asdict(), **options)
 
     def _in_order(self, stored: ArrowRows) -> ArrowRows:
-        """Return what was kept in memory and what comes back from Arrow in the order in which it was added."""
+        """Return the rows in memory and those from Arrow files in the order in which they were added."""
         start, found = 0, []
         for part in self._parts:
             if isinstance(part, int):
@@ -304,13 +302,13 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
     def _check_width(self, rows: ArrowRows) -> None:
         width = rows.features.shape[1]
         if self._width not in (None, width):
-            raise FeaturesError(f"Rows added before have {self._width} features, these have {width}; expected as many.")
+            raise FeaturesError(f"Earlier rows have {self._width} features, but these have {width}; expected as many.")
         self._width = width
 
     def _open_writer(self) -> None:
-        """Open the Arrow file, which is where several processes wait for each other.
+        """Open the Arrow file, at which several processes wait for each other.
 
-        A process other than the first must not start the next round over a file that the first is yet to read.
+        A process must not overwrite its file for the next round before the first process has read it.
         """
         if self.writer is not None:
             return
@@ -318,8 +316,8 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         while self._handed_over is not None and self._handed_over.exists():
             if time.monotonic() > deadline:
                 raise TransferScoreError(
-                    f"Process 0 has not computed on {self._handed_over} within {self.timeout} seconds, so this process "
-                    "cannot add rows for another round. Let process 0 call `compute` too."
+                    f"Process 0 has not read {self._handed_over} within {self.timeout} seconds, so this process cannot "
+                    "add rows for another round. Call `compute` in process 0 too."
                 )
             time.sleep(0.01)
         self._handed_over = None
@@ -327,7 +325,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         self._init_writer()
 
     def _read_back(self) -> ArrowRows:
-        """Return the rows that went through Arrow, of all processes; without rows of its own a process joins in too."""
+        """Return the rows in the Arrow files of all processes; a process without rows takes part too."""
         if self.num_process > 1:
             self._open_writer()
         if self.writer is None:
@@ -339,7 +337,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         return from_table(self.data.data.table)
 
     def _clear(self) -> None:
-        """Forget all rows, remove the files that held them and release their locks."""
+        """Remove all rows with their files, and release the locks."""
         self._parts, self._width = [], None
         self.data = self.writer = self.buf_writer = self.selected_feature_format = None
         for path in self.file_paths or []:
@@ -352,7 +350,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
 
 
 def _one_of(*values: Any) -> Any:
-    """Return what was passed under one of several names, None where it was under none."""
+    """Return the value that was passed under one of several names, None if there is none."""
     passed = [value for value in values if value is not None]
     if len(passed) > 1:
         raise InputError("The same input was passed under both of its names; pass it once.")

@@ -1,8 +1,8 @@
-"""Put the evaluate modules where `evaluate.load` finds them: in the cache of this computer, or on a Space.
+"""Install the evaluate modules where `evaluate.load` finds them: in the cache of this computer, or in a Space.
 
-`evaluate` falls back on the modules it has loaded before, kept as `evaluate_modules/metrics/OWNER--NAME/HASH/NAME.py`,
-and takes the one changed last. Its own modules belong to the owner `evaluate-metric`, who need not be named. The Space
-of a metric holds card, module and app, with this very version of the package among them.
+`evaluate` falls back on modules in its cache, `evaluate_modules/metrics/OWNER--NAME/HASH/NAME.py`, and takes the one
+that was changed last. Its own modules have the owner `evaluate-metric`, which may be left out. The Space of a metric
+has a card, the module and the app, with this version of the package.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ METRICS = {name.partition("_")[0]: name for name in MODULE_NAMES}
 """The metrics that have a module, and its name."""
 
 EVALUATE_REQUIREMENTS = ("datasets==5.2.0", "evaluate==0.4.6")
-"""What the module needs beside what the app needs, where the Space's folder is used as a module."""
+"""The requirements of the module in addition to those of the app."""
 
 APP = '''\
 """The app of this Space."""
@@ -42,11 +42,11 @@ if __name__ == "__main__":
 
 
 def register() -> list[Path]:
-    """Make `evaluate.load("face_transferability")` and `evaluate.load("ncti_transferability")` work, on line or off.
+    """Make `evaluate.load("face_transferability")` and `evaluate.load("ncti_transferability")` work, online or offline.
 
-    The modules are written once for each cache of Hugging Face modules (HF_HOME, HF_MODULES_CACHE), and their paths
-    returned; calling again, from several processes too, changes nothing. Where two versions of this package share a
-    cache, the one that called last has its modules loaded.
+    The modules are written once to each cache of Hugging Face modules (HF_HOME, HF_MODULES_CACHE), and their paths are
+    returned. Calling again changes nothing, even from several processes. If two versions of this package share a cache,
+    the modules of the last caller are loaded.
 
     Example:
         >>> sorted(path.stem for path in register())
@@ -55,17 +55,17 @@ def register() -> list[Path]:
     cache = modules_cache()
     try:
         installed = [_install(cache, name) for name in MODULE_NAMES]
-        importlib.invalidate_caches()  # else files that are new are not seen by this process for a moment
+        importlib.invalidate_caches()  # otherwise this process does not see new files for a moment
         return installed
     except OSError as error:
         raise RegistrationError(
             f"The evaluate modules could not be written to {cache} ({error}). Make that folder writable, or set "
-            "HF_MODULES_CACHE to one that is, before evaluate is imported."
+            "HF_MODULES_CACHE to a writable folder before evaluate is imported."
         ) from error
 
 
 def modules_cache() -> Path:
-    """Return the folder of `evaluate`'s modules: as it found it when it was imported, or as it would find it now."""
+    """Return the folder of `evaluate`'s modules: the one it found when it was imported, or would find now."""
     loaded = sys.modules.get("evaluate.config")
     if loaded is not None:
         return Path(loaded.HF_MODULES_CACHE).absolute()
@@ -84,7 +84,7 @@ def _install(cache: Path, name: str) -> Path:
     if not script.is_file() or script.read_bytes() != code:
         _place(script, code)
     _ensure_empty_file(script.parent / "__init__.py")
-    # the script has a later time than those of other versions
+    # the script must have a later time than those of other versions
     others = [other for other in script.parents[1].glob(f"*/{script.name}") if len(other.parent.name) == 64]
     latest = max((other.stat().st_mtime for other in others if other != script), default=0.0)
     if script.stat().st_mtime <= latest:
@@ -100,12 +100,12 @@ def code_hash(code: str) -> str:
 
 
 def _ensure_empty_file(path: Path) -> None:
-    if not path.exists():
+    if not path.exists():  # touching it would fail in a folder that is read only
         path.touch()
 
 
 def _place(script: Path, code: bytes) -> None:
-    """Write a script into its folder; whoever reads meanwhile sees all of it or nothing."""
+    """Write a script into its folder; other processes see all of it or nothing."""
     fresh = script.parent.with_name(f"new-{uuid.uuid4().hex}")
     fresh.mkdir()
     try:
@@ -116,7 +116,7 @@ def _place(script: Path, code: bytes) -> None:
         else:
             try:
                 fresh.rename(script.parent)
-            except OSError:  # another process has put the same folder there in this moment
+            except OSError:  # another process has just put the same folder there
                 if not script.parent.exists():
                     raise
     finally:
@@ -132,13 +132,13 @@ def push_metric_space(
     token: str | bool | None = None,
     endpoint: str | None = None,
 ) -> PushedSpace:
-    """Write the Space of a metric, which is made if it is not there yet.
+    """Write the Space of a metric, which is created if it does not exist.
 
     Args:
-        space: OWNER/NAME, where NAME is that of the module: `evaluate.load("OWNER/NAME")` looks for NAME.py in it.
+        space: OWNER/NAME with the name of the module: `evaluate.load("OWNER/NAME")` looks for NAME.py in it.
         metric: "face" or "ncti".
         private: make the Space private.
-        create_pr: propose the files as a pull request to a Space that is there.
+        create_pr: propose the files as a pull request to an existing Space.
         token: for the Hub; None for the one that its client finds.
         endpoint: another Hub than that of HF_ENDPOINT.
     """
@@ -159,7 +159,7 @@ def metric_space_files(metric: str) -> dict[str, bytes]:
 
 
 def metric_demo_files(metric: str) -> dict[str, str]:
-    """Return the files of the Space that are not the package's own."""
+    """Return the files of the Space beside those of the package."""
     from hf_transfer_score.leaderboard.space import GRADIO, PYTHON, REQUIREMENTS
 
     name = _module(metric)
@@ -175,5 +175,5 @@ def metric_demo_files(metric: str) -> dict[str, str]:
 
 def _module(metric: str) -> str:
     if metric not in METRICS:
-        raise OptionError(f"{metric!r} has no module for evaluate; those that have one: {', '.join(METRICS)}.")
+        raise OptionError(f"{metric!r} has no module for evaluate. Metrics with one: {', '.join(METRICS)}.")
     return METRICS[metric]

@@ -1,4 +1,4 @@
-"""The Space of a metric: upload the features of one model, read its terms in plain words."""
+"""The Space of a metric: upload the features of one model, and read its terms in plain words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hf_transfer_score.uploads.gate import guarded, ledger_of
 from hf_transfer_score.uploads.limits import FILE_BYTES, KEPT_SECONDS, MEGABYTE, QUEUE
 from hf_transfer_score.uploads.turns import SCORING
 
-ADVICE = "What a file must hold is told below, under “How to make the file”."
+ADVICE = "See “How to make the file” below for what a file must hold."
 ENDINGS = (".npz", ".safetensors", ".parquet")
 COLUMNS = ("Name", "Value", "Better", "What it is")
 
@@ -26,7 +26,7 @@ COLUMNS = ("Name", "Value", "Better", "What it is")
 def build_space(metric_name: str) -> gr.Blocks:
     """Return the app of one metric, ready to launch.
 
-    Whatever comes from the uploaded file, names in error messages too, is shown as plain text, never as HTML.
+    Everything from the uploaded file, including names in error messages, is shown as plain text, never as HTML.
     """
     metric = get_metric(metric_name)
     with gr.Blocks(title=metric.title, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as app:
@@ -68,7 +68,7 @@ def _score(metric: Metric, uploads: FileBox, file: Any) -> tuple[list[list[str]]
 
 
 def score_file(metric: Metric, path: str | None) -> tuple[list[list[str]], str]:
-    """Return the table of one file's result and notes on it, or no table and what is wrong with the file."""
+    """Return the table of one file's result with notes, or an empty table and what is wrong with the file."""
     if path is None:
         return [], "Choose a file first, or use the example."
     scores = score_in_box([Path(path)], [metric.name])[0]
@@ -81,11 +81,10 @@ def score_file(metric: Metric, path: str | None) -> tuple[list[list[str]], str]:
         for term in metric.terms
     ]
     if result.headline is not None:
-        headline = [metric.name, f"{result.headline:.6g}", "higher", "the terms in one number, to compare models by"]
-        table = [headline, *table]
+        table.insert(0, [metric.name, f"{result.headline:.6g}", "higher", "the terms in one number, to compare models"])
     scored = f"Scored {scores.rows} samples of {scores.classes} classes, {scores.width} features each."
-    warnings = [f"Careful: {warning}." for warning in result.warnings] or ["Nothing to warn of."]
-    return table, "\n".join([scored, *warnings, "Compare only over the same samples."])
+    warnings = [f"Careful: {warning}." for warning in result.warnings] or ["No warnings."]
+    return table, "\n".join([scored, *warnings, "Compare models only on the same samples."])
 
 
 def example_file() -> str:

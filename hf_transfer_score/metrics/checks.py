@@ -1,4 +1,4 @@
-"""What the metrics accept: one clear error for each kind of bad input, and no silent repair."""
+"""Checks of the inputs of metrics: one clear error for each kind of bad input, and no silent repair."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNK_BYTES = 8 * 1024 * 1024
 """Size of one float64 chunk of rows; every pass over the features works in chunks of this size."""
 
 MOST_POSTERIORS = 2**28
-"""Numbers that a metric holds at once, a row and class each: 2 GB in double precision."""
+"""The most numbers, one for each row and class, that a metric holds at once: 2 GB in double precision."""
 
 SMALLEST_SCALE, LARGEST_SCALE = 1e-60, 1e60
 """Between these, fourth powers of features summed over any sample neither overflow nor vanish."""
@@ -53,7 +53,7 @@ def _refuse_sparse(values: Any, what: str) -> None:
     if dense is not None:
         kind = f"{type(values).__name__} of shape {tuple(getattr(values, 'shape', ()))}"
         raise FeaturesError(
-            f"The {what} are a sparse matrix ({kind}); expected dense numbers. Pass what its `.{dense}()` returns."
+            f"The {what} are a sparse matrix ({kind}); expected dense numbers. Pass the result of its `.{dense}()`."
         )
 
 
@@ -62,22 +62,22 @@ def check_features(features: Any, *, allow_constant: bool = False) -> NDArray[An
     array = as_numpy(features)
     if array.dtype == object:
         raise FeaturesError(
-            "Features came as an object array (ragged rows, or a pickled array), which is refused. "
+            "Features are an object array (ragged rows, or a pickled array), which is refused. "
             "Expected numbers of shape (N, D)."
         )
     if array.dtype.kind not in "fiub":
         raise FeaturesError(f"Features must be real numbers, got dtype {array.dtype}.")
     if array.ndim != 2:
         raise FeaturesError(
-            f"Features must have shape (N, D): one row a sample. Got shape {array.shape}. "
-            "Pool tokens or patches to one vector a sample first."
+            f"Features must have shape (N, D): one row per sample. Got shape {array.shape}. "
+            "Pool tokens or patches to one vector per sample first."
         )
     if 0 in array.shape:
         raise FeaturesError(f"Features are empty: got shape {array.shape}.")
     _check_finite(array)
     if not allow_constant and all(bool((array[rows] == array[0]).all()) for rows in row_chunks(*array.shape)):
         raise FeaturesError(
-            f"All {len(array)} rows of features are identical, so nothing can be told from them. "
+            f"All {len(array)} rows of features are identical, so they say nothing about the labels. "
             "The backbone probably returned a padding or bias vector; check its pooling."
         )
     return array
@@ -104,18 +104,18 @@ def _check_finite(array: NDArray[Any]) -> None:
     if largest and not SMALLEST_SCALE < largest < LARGEST_SCALE:
         raise FeaturesError(
             f"The largest feature is {largest:.3g}, a scale at which squares overflow or vanish. Divide the features "
-            "by it first, and look at what the checkpoint returns: no trained network gives such numbers."
+            "by it first, and check the output of the checkpoint: no trained network gives such numbers."
         )
 
 
 def check_labels(labels: Any, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the label values (K,) and each row's class index (N,), or raise LabelsError.
 
-    Any integers will do as labels; they need not be 0..K-1.
+    Labels may be any integers, not just 0..K-1.
     """
     array = np.asarray(as_numpy(labels, "labels"))
     if array.ndim != 1:
-        raise LabelsError(f"Labels must have shape (N,): one integer a row. Got shape {array.shape}.")
+        raise LabelsError(f"Labels must have shape (N,): one integer per row. Got shape {array.shape}.")
     if len(array) != rows:
         raise LabelsError(f"Got {len(array)} labels for {rows} rows of features; they must match one to one.")
     if array.dtype.kind not in "iub":
@@ -123,21 +123,22 @@ def check_labels(labels: Any, rows: int) -> tuple[NDArray[np.int64], NDArray[np.
             f"Labels must be integers, got dtype {array.dtype}. Encode names with "
             "`numpy.unique(names, return_inverse=True)[1]`; for regression pass `targets=` instead."
         )
-    if (array.astype(np.int64) == -1).all():
+    values = array.astype(np.int64)
+    hidden = int((values == -1).sum())
+    if hidden == rows:
         raise LabelsError("All labels are -1: this split has no labels, use the train or validation split.")
-    if (array.astype(np.int64) == -1).any():
-        hidden = int((array.astype(np.int64) == -1).sum())
+    if hidden:
         raise LabelsError(
             f"{hidden} of {rows} labels are -1, the mark of a hidden label: this split has no labels for them, "
             "use the train or validation split or drop those rows."
         )
-    classes, codes = np.unique(array.astype(np.int64), return_inverse=True)
+    classes, codes = np.unique(values, return_inverse=True)
     if len(classes) < 2:
         raise LabelsError(f"At least 2 classes are needed, got {len(classes)} (every label is {classes[0]}).")
     if rows * len(classes) > MOST_POSTERIORS:
         raise LabelsError(
-            f"{rows:,} rows of {len(classes):,} classes: metrics hold a number for each row and class, and at most "
-            f"{MOST_POSTERIORS:,} are made. Score fewer rows or classes."
+            f"{rows:,} rows of {len(classes):,} classes are too many: metrics hold a number for each row and class, at "
+            f"most {MOST_POSTERIORS:,}. Score fewer rows or classes."
         )
     return classes, codes.astype(np.int64)
 

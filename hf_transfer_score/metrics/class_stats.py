@@ -1,9 +1,9 @@
-"""Class statistics of labelled features: computed once, in chunks, in double precision; metrics read them.
+"""Class statistics of labelled features: computed once, in chunks, in double precision, for all metrics.
 
 Class means come from a first pass and the within-class scatter from a second one over centred rows, so a large common
 offset costs no digits. Statistics of parts merge to those of the whole with the pairwise update of Chan, Golub and
-LeVeque (1983), which is how processes reduce theirs and how a stream of batches is read. Scatters are summed in place,
-and decomposed with as many threads as help.
+LeVeque (1983), which is used to combine processes and streams of batches. Scatters are summed in place, and decomposed
+with as many threads as help.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ RELATIVE_CUT = 1e-10
 """Eigenvalues below this fraction of the largest are rounding noise of float32 features, and count as zero."""
 
 ONE_THREAD_WIDTH = 2048
-"""Up to this width a decomposition waits for memory, and a second thread adds nothing but waiting for each other."""
+"""Up to this width a decomposition is limited by memory, and more threads only wait for each other."""
 
 
 class ScatterSum:
-    """The sum of xᵀx over chunks of rows; one triangle is added to in place, so a chunk costs no (D, D) copy."""
+    """The sum of xᵀx over chunks of rows, added in place to one triangle, so that a chunk costs no (D, D) copy."""
 
     def __init__(self, width: int) -> None:
         self._triangle = np.zeros((width, width), order="F")
@@ -84,9 +84,9 @@ def decompose(scatter: Array, leading: int | None = None) -> Decomposition:
 
 @contextmanager
 def one_thread(when: bool = True) -> Iterator[None]:
-    """Keep linear algebra to one thread inside, where matrices are too small to share.
+    """Limit linear algebra to one thread, for matrices that are too small to share.
 
-    Threads that wait for each other after every column take many times as long on a machine that has other work to do.
+    Threads that wait for each other after every column take many times as long on a busy machine.
     """
     if not when:
         yield
@@ -102,7 +102,7 @@ def cores() -> int:
 
 @cache
 def _threads() -> Any:
-    import scipy.linalg  # noqa: F401  # its library of linear algebra must be there to be found
+    import scipy.linalg  # noqa: F401  # its library of linear algebra must be loaded to be found
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -134,9 +134,9 @@ class ClassStatistics:
 
     @classmethod
     def from_features(cls, features: Any, labels: Any) -> ClassStatistics:
-        """Return the statistics of features (N, D), an array or a memory map, with one integer label a row.
+        """Return the statistics of features (N, D), an array or a memory map, with one integer label per row.
 
-        Unlike the metrics, one class alone is accepted: a process may hold nothing else.
+        Unlike the metrics, this accepts a single class: a process may have no other.
         """
         array = check_features(features, allow_constant=True)
         classes, codes = np.unique(np.asarray(as_numpy(labels, "labels")), return_inverse=True)
@@ -157,7 +157,7 @@ class ClassStatistics:
 
     @classmethod
     def from_batches(cls, batches: Iterable[tuple[Any, Any]]) -> ClassStatistics:
-        """Return the statistics of a stream of (features, labels) batches; no batch is kept."""
+        """Return the statistics of a stream of (features, labels) batches, without keeping any batch."""
         total: ClassStatistics | None = None
         for features, labels in _regroup(batches):
             part = cls.from_features(features, labels)
@@ -168,12 +168,12 @@ class ClassStatistics:
         return total
 
     def _release(self) -> None:
-        """Compute what needs the rows, and let go of them."""
+        """Compute what needs the rows, and drop them."""
         _ = self._within
         self._source = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what another process needs to merge: the statistics, without the features behind them."""
+        """Return what another process needs to merge: the statistics without the features."""
         self._release()
         return {name: self.__dict__[name] for name in ("classes", "counts", "means", "_within", "_source")}
 
@@ -245,7 +245,7 @@ class ClassStatistics:
         classes = np.union1d(self.classes, other.classes)
         counts, means = np.zeros((2, len(classes)), np.int64), np.zeros((2, len(classes), self.means.shape[1]))
         squares = np.zeros((2, len(classes)))
-        for place, part in enumerate((self, other)):  # laid out over the classes of both; absent ones count zero
+        for place, part in enumerate((self, other)):  # over the classes of both; absent ones have zero rows
             where = np.searchsorted(classes, part.classes)
             counts[place, where], means[place, where] = part.counts, part.means
             squares[place, where] = part.class_squares
@@ -258,7 +258,7 @@ class ClassStatistics:
 
 
 def _regroup(batches: Iterable[tuple[Any, Any]]) -> Iterable[tuple[NDArray[Any], NDArray[Any]]]:
-    """Join small batches into chunks worth a matrix product; large ones pass as they are."""
+    """Join small batches into chunks worth a matrix product; large ones stay as they are."""
     features: list[NDArray[Any]] = []
     labels: list[NDArray[Any]] = []
     held = 0

@@ -1,12 +1,13 @@
-"""FaCe: variance collapse and class fairness, read off neural collapse.
+"""FaCe: variance collapse and class fairness, two signs of neural collapse.
 
-What is certain of the published method: the two terms, the equal weight of the classes, Bhattacharyya coefficients
+What is certain about the published method: the two terms, the equal weight of the classes, Bhattacharyya coefficients
 between class distributions, their uniformity measured for each class with a temperature, and that the score is the sum
-of the two. The covariance kind, the temperature's value, the scaling of the terms and whether a class meets itself
-could not be checked against the paper's equations. The defaults were chosen because the alternatives degenerate: with a
-class meeting itself, better separation lowers the entropy, which is the wrong sign; one variance for all classes or
-all directions hides where classes meet; full covariances with fewer rows than components underflow to a constant. So
-the covariance of a class is drawn towards that of all classes, the more the fewer rows it has (docs/evidence.md).
+of the two. The kind of covariance, the value of the temperature, the scaling of the terms and whether a class is
+compared with itself could not be checked against the paper's equations. The defaults were chosen because the
+alternatives degenerate: if a class is compared with itself, better separation lowers the entropy, which is the wrong
+sign; one variance for all classes or all directions hides where classes meet; full covariances with fewer rows than
+components underflow to a constant. So the covariance of a class is shrunk towards that of all classes, the more the
+fewer rows it has (docs/evidence.md).
 """
 
 from __future__ import annotations
@@ -33,18 +34,17 @@ from hf_transfer_score.metrics.registry import (
 
 SATURATED = 0.999
 SHOWN_CLASSES = 20
-"""Classes whose overlaps are kept: more than a picture can show are no use."""
+"""Classes whose overlaps are kept: as many as a picture can show."""
 
 DIGITS = 4
 
 COVARIANCES = ("shrunk", "full", "pooled_spherical", "spherical", "diagonal")
 
 MOST_WORK = 2e8
-"""Classes squared times components cubed, to which "auto" keeps what shrunk covariances cost."""
+"""The limit of "auto" on the cost of shrunk covariances: classes squared times components cubed."""
 
 TRUST, ROUND = 0.25, 0.1
-"""Rows, for each component, that the covariance of all classes counts as beside a class's own; how far it is made
-round itself."""
+"""The weight of the covariance of all classes, in rows per component, and how far it is itself made spherical."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class FaceOptions:
 
     Attributes:
         weighting: "class" weights classes equally in the variance collapse, "sample" by their rows.
-        covariance: shape of the class Gaussians: "shrunk" (full, drawn towards that of all classes), "full",
+        covariance: shape of the class Gaussians: "shrunk" (full, shrunk towards that of all classes), "full",
             "pooled_spherical" (one variance for all classes), "spherical" or "diagonal".
         temperature: of the softmax over a class's overlaps.
-        include_self: whether a class's overlap with itself, always 1, takes part.
+        include_self: whether a class's overlap with itself, always 1, is included.
         variance_floor: smallest variance of a class along a component; added to the diagonal of full covariances.
-        pca: components the Gaussians live in: "auto" for min(64, D, N // 5), and fewer for shrunk covariances of more
-            than 27 classes, a number, or "none".
+        pca: components for the Gaussians: "auto" for min(64, D, N // 5), and fewer for shrunk covariances of more than
+            27 classes, a number, or "none".
     """
 
     weighting: Literal["class", "sample"] = "class"
@@ -102,7 +102,7 @@ def face(data: LabelledFeatures, options: FaceOptions) -> Outcome:
 
 
 def in_components(data: LabelledFeatures, options: FaceOptions) -> LabelledFeatures:
-    """Return the features that the Gaussians live in; "auto" keeps fewer where the covariances of many classes meet."""
+    """Return the features for the Gaussians; "auto" keeps fewer components for shrunk covariances of many classes."""
     if options.covariance != "shrunk" or options.pca != AUTO:
         return data.turned(options.pca)
     most = int((MOST_WORK / data.class_count**2) ** (1 / 3))
@@ -111,20 +111,24 @@ def in_components(data: LabelledFeatures, options: FaceOptions) -> LabelledFeatu
 
 def overlaps(data: LabelledFeatures, options: FaceOptions) -> Array:
     """Return the Bhattacharyya coefficients between the class Gaussians, (K, K)."""
-    means = data.statistics.means
     if options.covariance in ("shrunk", "full"):
-        return np.exp(-gaussians.full(means, covariances(data, options)))
-    variances = np.maximum(gaussians.class_variances(data), options.variance_floor)
+        return np.exp(-gaussians.full(data.statistics.means, covariances(data, options)))
+    return overlaps_of_variances(data.statistics.means, gaussians.class_variances(data), options)
+
+
+def overlaps_of_variances(means: Array, variances: Array, options: FaceOptions) -> Array:
+    """Return the Bhattacharyya coefficients of Gaussians with means and diagonal variances (K, p), (K, K)."""
+    variances = np.maximum(variances, options.variance_floor)
     if options.covariance == "diagonal":
         return np.exp(-gaussians.diagonal(means, variances))
     spherical = variances.mean(axis=1)
     if options.covariance == "spherical":
-        return np.exp(-gaussians.spherical(means, spherical, data.width))
+        return np.exp(-gaussians.spherical(means, spherical, means.shape[1]))
     return np.exp(-gaussians.pooled_spherical(means, float(spherical.mean())))
 
 
 def covariances(data: LabelledFeatures, options: FaceOptions) -> Array:
-    """Return the covariance of each class (K, p, p), "full" as it is, else drawn towards that of all classes."""
+    """Return the covariance of each class (K, p, p), shrunk towards that of all classes unless "full"."""
     scatters = np.empty((data.class_count, data.width, data.width))
     for code, rows in data.class_rows():
         centred = data.features[rows].astype(np.float64) - data.statistics.means[code]

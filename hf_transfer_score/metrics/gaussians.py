@@ -41,7 +41,7 @@ def class_variances(data: LabelledFeatures, *, unbiased: bool = False) -> Array:
 
 
 def spherical(means: Array, variances: Array, determinant_width: float) -> Array:
-    """Return distances of spherical Gaussians with means (K, p) and one variance a class (K,), (K, K).
+    """Return distances of spherical Gaussians with means (K, p) and one variance per class (K,), (K, K).
 
     The logarithm counts p times for the true determinant, once as in the public GBC codes.
     """

@@ -1,4 +1,4 @@
-"""The one thing every metric is given: checked features with their labels, and what was already computed from them."""
+"""The input of every metric: checked features with their labels, and what was already computed from them."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ Value = TypeVar("Value")
 AUTO = "auto"
 NO_PCA = "none"
 LEADING = 64
-"""Principal components that the default rule keeps at most, as in the official NCTI code."""
+"""The most principal components of the default rule, as in the official NCTI code."""
 
 WHOLE = 1024
-"""Up to this width all components are computed where only the leading ones are needed: others need all of them."""
+"""Up to this width all components are computed even if only the leading ones are needed: other metrics need all."""
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is known about a checkpoint without a forward pass; None where it is not known.
+    """What is known about a checkpoint without a forward pass; None if unknown.
 
     Attributes:
-        name: the model's id, which seeds its place in a random order.
+        name: the model's id, which determines its place in a random order.
         parameters: number of parameters.
         downloads: downloads counted by the Hub.
     """
@@ -95,7 +95,7 @@ class LabelledFeatures:
             self._classes, self._codes = check_labels(labels, rows)
         self.targets = None if targets is None else check_targets(targets, rows)
         if labels is None and targets is None:
-            raise LabelsError("Neither labels nor targets were given: pass one integer a row as `labels`.")
+            raise LabelsError("Neither labels nor targets were given: pass one integer per row as `labels`.")
         self.source_probs = None if source_probs is None else check_source_probabilities(source_probs, rows)
         self.facts = facts or ModelFacts()
         self.shared_seconds: dict[str, float] = {}
@@ -141,7 +141,7 @@ class LabelledFeatures:
         return self.memo("counts", lambda: np.bincount(self.codes).astype(np.int64))
 
     def memo(self, key: Any, compute: Callable[[], Value]) -> Value:
-        """Return what `compute` gave the first time under `key`; its seconds count as shared, not as a metric's."""
+        """Return the cached result of `compute` under `key`; its time counts as shared, not as a metric's."""
         if key not in self._memo:
             before = sum(self.shared_seconds.values())
             start = time.perf_counter()
@@ -164,7 +164,7 @@ class LabelledFeatures:
         yield from enumerate(np.split(order, np.cumsum(self.counts)[:-1]))
 
     def part(self, most: int, seed: int) -> NDArray[np.int64]:
-        """Return row numbers: all, or the same share of each class where they are more than `most`, one at least."""
+        """Return all row numbers, or if there are more than `most`, the same share of each class, at least one."""
         if self.rows <= most:
             return np.arange(self.rows)
         generator, share = np.random.default_rng(seed), most / self.rows
@@ -217,7 +217,7 @@ class LabelledFeatures:
         return self.memo("raw decomposition", lambda: decompose(moment))
 
     def _dual(self, origin: Array | float) -> Decomposition:
-        """Decompose through the (N, N) Gram matrix: with N < D that, and one float64 copy of the rows, is less."""
+        """Decompose through the (N, N) Gram matrix, which with one float64 copy of the rows is smaller for N < D."""
         rows = self.features.astype(np.float64)
         rows -= origin
         values, vectors = decompose(rows @ rows.T)
@@ -225,7 +225,7 @@ class LabelledFeatures:
         return Decomposition(values[keep], rows.T @ (vectors[:, keep] / np.sqrt(values[keep])))
 
     def leading_decomposition(self, width: int) -> Decomposition:
-        """Return the `width` leading pairs of the total decomposition, without the others where they are not known."""
+        """Return the `width` leading pairs of the total decomposition, without computing the others if possible."""
         if "total decomposition" in self._memo or self.rows < self.width or self.width <= WHOLE:
             full = self.total_decomposition
             return Decomposition(full.values[:width], full.vectors[:, :width])
@@ -235,7 +235,7 @@ class LabelledFeatures:
     def principal(self, width: int) -> Principal:
         """Return rows and class means in the space of the `width` leading principal components.
 
-        They are kept for other metrics where they are few; many components can take more memory than the features.
+        A few components are cached for other metrics; many could take more memory than the features.
         """
         if width > LEADING:
             return self._project(width)
@@ -245,7 +245,7 @@ class LabelledFeatures:
         leading = self.leading_decomposition(width)
         rows = np.empty((self.rows, leading.vectors.shape[1]))
         offset = self.centre @ leading.vectors
-        with one_thread(self.width <= ONE_THREAD_WIDTH):  # how a product is shared out changes its last digits
+        with one_thread(self.width <= ONE_THREAD_WIDTH):  # the number of threads changes the last digits of a product
             for part, chunk in self.chunks():
                 np.matmul(chunk, leading.vectors, out=rows[part])
                 rows[part] -= offset
@@ -255,11 +255,11 @@ class LabelledFeatures:
         return Principal(rows, means, leading.values / max(self.rows - 1, 1))
 
     def pca_width(self, pca: int | str, *, always: bool = True) -> int | None:
-        """Return how many principal components an option asks for; None means the features as they are.
+        """Return the number of principal components of an option; None keeps the features unchanged.
 
-        "auto" is min(64, D, N // 5), which keeps metrics of small samples from saturating; with `always` False it
-        reduces only when D >= N. A number is cut to the rank that N rows can have. "none", or as many components as
-        there are features, leaves the features alone.
+        "auto" is min(64, D, N // 5), which keeps metrics from saturating on small samples; with `always` False it
+        applies only if D >= N. A number is limited to the rank that N rows can have. "none", or as many components as
+        features, keeps the features unchanged.
         """
         if pca == NO_PCA or (pca == AUTO and not always and self.width < self.rows):
             return None
@@ -267,14 +267,14 @@ class LabelledFeatures:
         return None if wanted >= self.width else max(1, min(wanted, self.rows - 1))
 
     def reduced(self, pca: int | str, *, always: bool = True) -> LabelledFeatures:
-        """Return these features after PCA as a sample of its own, or this one where the option asks for none."""
+        """Return these features after PCA as a new sample, or this one if the option keeps the features."""
         width = self.pca_width(pca, always=always)
         if width is None:
             return self
         return self.memo(("reduced", width), lambda: self._reduce(width))
 
     def turned(self, pca: int | str) -> LabelledFeatures:
-        """Return these features along their principal axes: as `reduced`, with all of them where that would keep all.
+        """Return these features along their principal axes: like `reduced`, but rotated even if all axes are kept.
 
         For what depends on the axes, such as a floor under the variance along each.
         """

@@ -1,7 +1,7 @@
-"""What a metric is, and the one list of them.
+"""The definition of a metric, and the list of all metrics.
 
-Metrics are found through the entry-point group `hf_transfer_score.metrics`; the built-in ones come the same way, so a
-package of yours that names `my_metric = "my_package.my_metric:METRIC"` in that group stands beside them.
+Metrics are found through the entry-point group `hf_transfer_score.metrics`, the built-in ones too. A package of yours
+adds its own with a line such as `my_metric = "my_package.my_metric:METRIC"` in that group.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Term:
     Attributes:
         name: key of the number.
         description: what it measures.
-        direction: +1 where higher is better, -1 where lower is better.
-        bounded: whether it lies in [0, 1], which decides how a pool's range is judged.
-        least: no value is lower; a record that says otherwise is refused, whatever version of the metric it names.
-        most: no value is higher.
+        direction: +1 if higher is better, -1 if lower is better.
+        bounded: whether it lies in [0, 1], which decides how its range over a pool is judged.
+        least: the lowest possible value; records with a lower one are refused, whatever their version of the metric.
+        most: the highest possible value.
     """
 
     name: str
@@ -55,13 +55,13 @@ class Term:
 
     @property
     def range(self) -> tuple[float, float]:
-        """The lowest and the highest value that there can be."""
+        """The lowest and the highest possible value."""
         return (max(0.0, self.least), min(1.0, self.most)) if self.bounded else (self.least, self.most)
 
 
 @dataclass(frozen=True)
 class ClassOverlap:
-    """How far pairs of classes overlap in the features.
+    """How much pairs of classes overlap in the features.
 
     Attributes:
         classes: the classes that overlap most, as the labels name them, ascending.
@@ -74,7 +74,7 @@ class ClassOverlap:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a metric computes: raw terms, a pool-free headline, what it used, warnings, and overlaps of classes."""
+    """The result of a computation: raw terms, a headline without a pool, choices made, warnings, class overlaps."""
 
     terms: dict[str, float]
     headline: float | None = None
@@ -92,11 +92,11 @@ class MetricResult:
         status: "ok", or "skipped" with the reason in `reason`.
         terms: raw terms by name; empty when skipped.
         headline: one number that needs no pool; comparable only between models on the same sample.
-        parameters: the options, and what was used where an option leaves it open.
+        parameters: the options, and what the metric chose when an option left it open.
         warnings: what to know before trusting the terms.
         seconds: time of this metric alone, without what it shares with others.
         reason: why it was skipped.
-        overlap: how far the classes overlap, where the metric looks at that.
+        overlap: how much the classes overlap, if the metric tells.
     """
 
     metric: str
@@ -120,17 +120,17 @@ class Metric:
     """A transferability metric.
 
     Attributes:
-        name: the word that names its file, its registry key and its section in the docs.
-        title: a short human title.
-        citation: the paper or origin, once.
+        name: of its file, its registry key and its section in the docs.
+        title: a short title for readers.
+        citation: the paper or origin.
         compute: pure function from labelled features and options to an outcome.
         terms: its raw terms.
-        needs: what it cannot do without.
+        needs: the inputs that it requires.
         pool_rule: "value" ranks by its single term; "minmax_sum" adds min-max-scaled terms, each times its direction.
-        options: a frozen dataclass; whatever can change the numbers is a field of it.
-        baseline: whether this is a trivial baseline that a metric must beat before it is believed.
-        slow: whether its cost grows faster than the others', which keeps it out of the default set.
-        version: another one where the same options give other numbers than before; records carry it.
+        options: a frozen dataclass with a field for everything that can change the numbers.
+        baseline: whether this is a trivial baseline, which other metrics should beat.
+        slow: whether its cost grows faster than that of others, so that it is not in the default set.
+        version: changes when the same options give other numbers; stored in records.
     """
 
     name: str
@@ -165,12 +165,12 @@ class Metric:
         source_probs: Any = None,
         facts: ModelFacts | None = None,
     ) -> MetricResult:
-        """Compute this metric alone, as in `score_features`; raise NotApplicableError where it cannot be computed."""
+        """Compute this metric alone, as in `score_features`; raise NotApplicableError if it cannot be computed."""
         data = LabelledFeatures(features, labels, targets=targets, source_probs=source_probs, facts=facts)
         return self.measure(data)
 
     def measure(self, data: LabelledFeatures) -> MetricResult:
-        """Compute this metric on a sample that other metrics share; raise NotApplicableError where it cannot be."""
+        """Compute this metric on a sample that other metrics share; raise NotApplicableError if that is impossible."""
         present = {
             "labels": data.has_labels,
             "targets": data.targets is not None,
@@ -198,7 +198,7 @@ class Metric:
         )
 
     def _computed(self, data: LabelledFeatures) -> Outcome:
-        """Return the outcome; what linear algebra cannot solve, or what is not a number, is not a result."""
+        """Return the outcome; raise NotApplicableError for unsolvable linear algebra and values that are not finite."""
         try:
             outcome = self.compute(data, self.options)
         except np.linalg.LinAlgError as error:
@@ -217,15 +217,14 @@ class Metric:
 
 
 def sample_warnings(data: LabelledFeatures) -> tuple[str, ...]:
-    """Return what is wrong with the sample itself, whatever the metric."""
-    found = []
-    if data.rows < 5 * data.class_count:
+    """Return warnings about the sample itself, whatever the metric."""
+    found, classes, single = [], data.class_count, int((data.counts == 1).sum())
+    if data.rows < 5 * classes:
         found.append(
-            f"small sample: {data.rows} rows for {data.class_count} classes; below 5 rows a class ranks are unreliable"
+            f"small sample: {data.rows} rows for {classes} classes; below 5 rows per class, ranks are unreliable"
         )
-    single = int((data.counts == 1).sum())
     if single:
-        found.append(f"{single} of {data.class_count} classes have one sample, so no spread of their own")
+        found.append(f"{single} of {classes} classes have one sample, so no spread of their own")
     return tuple(found)
 
 
@@ -255,7 +254,7 @@ def check_whole(option: str, value: Any, *, least: int = 1) -> None:
 
 
 def check_pca(value: Any) -> None:
-    """Raise OptionError unless `value` says how far to reduce the features."""
+    """Raise OptionError unless `value` is a valid choice of principal components."""
     if value in (AUTO, NO_PCA):
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -278,7 +277,7 @@ def register_metric(metric: Metric) -> Metric:
     """
     _check_shape(metric, "register_metric")
     if metric.name in all_metrics():
-        raise DuplicateMetricError(f"A metric named {metric.name!r} is registered already; choose another name.")
+        raise DuplicateMetricError(f"A metric named {metric.name!r} is already registered; choose another name.")
     _added[metric.name] = metric
     return metric
 
@@ -342,7 +341,7 @@ def _load(points: list[EntryPoint]) -> dict[str, Metric]:
     for name, metric in metrics.items():
         _check_shape(metric, f"entry point {name}")
         if metric.name != name:
-            raise DuplicateMetricError(f"Entry point {name!r} holds a metric that calls itself {metric.name!r}.")
+            raise DuplicateMetricError(f"Entry point {name!r} holds a metric with another name: {metric.name!r}.")
     return metrics
 
 

@@ -1,4 +1,4 @@
-"""All metrics on one model's features: which ones, and what they say."""
+"""The scores of one model's features by several metrics."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ MetricChoice = str | Metric | Sequence[str | Metric] | None
 
 @dataclass(frozen=True)
 class FeatureScores:
-    """What the metrics say of one model's features on one sample.
+    """The scores of one model's features on one sample.
 
     Attributes:
         status: "ok", or "failed" with the reason in `reason`.
-        results: one result a metric, in the order asked for.
+        results: the result of each metric, in the requested order.
         rows: rows N of the sample.
         width: features D.
-        classes: classes K, or None where there are only regression targets.
+        classes: classes K, or None if there are only regression targets.
         shared_seconds: time spent on what metrics share (scatters, decompositions), by name.
-        seconds: time altogether, checks included.
+        seconds: total time, including checks.
         reason: why the features could not be scored.
     """
 
@@ -49,14 +49,14 @@ class FeatureScores:
 
 
 def plain(value: Any) -> Any:
-    """Return dictionaries and lists only, so that what is written as JSON reads back equal."""
+    """Return the value with lists for tuples, so that it reads back equal from JSON."""
     if isinstance(value, dict):
         return {key: plain(one) for key, one in value.items()}
     return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def choose_metrics(metrics: MetricChoice = None) -> list[Metric]:
-    """Return the metrics meant by a name, a metric, a list of these, "all", or None for the default set.
+    """Return the metrics of a choice: a name, a metric, a list of these, "all", or None for the default set.
 
     The default set is every metric that is not slow.
     """
@@ -68,10 +68,10 @@ def choose_metrics(metrics: MetricChoice = None) -> list[Metric]:
     chosen = [get_metric(one) if isinstance(one, str) else one for one in metrics]
     names = [metric.name for metric in chosen]
     if not chosen:
-        raise InputError("No metric was asked for: pass names, or None for the default set.")
+        raise InputError("No metric was chosen: pass names, or None for the default set.")
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"Metric {twice!r} was asked for twice; score it in two calls to compare options.")
+        raise InputError(f"Metric {twice!r} was chosen twice; score it in two calls to compare options.")
     return chosen
 
 
@@ -88,11 +88,11 @@ def score_features(
 
     Args:
         features: (N, D), an array, memory map or tensor; any real precision, computed in float64.
-        labels: one integer a row (N,); None for regression.
+        labels: one integer per row (N,); None for regression.
         metrics: names or configured metrics; None for the default set, "all" for every registered one.
         targets: regression targets (N,) or (N, T).
-        source_probs: probabilities of the checkpoint's own classes (N, S); None skips what needs them.
-        facts: what is known about the model itself; None skips the baselines that need it.
+        source_probs: probabilities of the checkpoint's own classes (N, S); None skips metrics that need them.
+        facts: what is known about the model itself; None skips baselines that need it.
 
     Example:
         >>> import numpy as np

@@ -92,7 +92,7 @@ class RankedModel:
         """Return why it is slower than so many examples per second; None if it is not, or its speed is unknown."""
         if least is None or self.throughput is None or self.throughput >= least:
             return None
-        return f"reads {self.throughput:.3g} examples a second on this machine, and {least:g} are required"
+        return f"reads {self.throughput:.3g} examples per second on this machine, and {least:g} are required"
 
 
 def scored_model(name: str, scores: FeatureScores, facts: ModelFacts | None = None) -> RankedModel:

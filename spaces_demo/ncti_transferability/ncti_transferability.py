@@ -13,7 +13,7 @@ of the spread within the classes is left. Compare models on the same samples; a 
 
 _KWARGS_DESCRIPTION = """
 Args:
-    predictions: (N, D), the features, one row a sample: an array, a tensor, a list of rows, or a column of lists or
+    predictions: (N, D), the features, one row per sample: an array, a tensor, a list of rows, or a column of lists or
         arrays (Arrow, pandas, datasets). `features` is another name.
     references: (N,), the class of each sample as an integer.
     pca: principal components kept: "auto" for min(64, D, N // 5), 64 as in the published numbers, or "none".

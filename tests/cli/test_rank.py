@@ -134,7 +134,7 @@ class TestRank:
         assert set(left["ranks"]) == set(ordered[1:])
         slow = left["pool"][ordered[0]]
         assert (slow["status"], slow["kind"]) == ("failed", "too_slow")
-        assert "examples a second on this machine" in slow["reason"] and "are required" in slow["reason"]
+        assert "examples per second on this machine" in slow["reason"] and "are required" in slow["reason"]
         status, _, err = run("rank", "bank.jsonl", "--models", *MODELS, "--min-throughput", "0")
         assert status == 2 and "--min-throughput" in err
 

@@ -49,7 +49,7 @@ class TestUsage:
             ("score a.npz --metrics ,", "expected names separated by commas, such as face,ncti, or all"),
             ("score a.npz --metric face", "Unknown option: --metric. Did you mean --metrics?"),
             ("score a.npz --metrics fase", "error: There is no metric 'fase' (did you mean 'face'?). Known: face"),
-            ("score a.npz --metrics face,face", "error: Metric 'face' was asked for twice"),
+            ("score a.npz --metrics face,face", "error: Metric 'face' was chosen twice"),
             ("score a.npz ./a.npz", "a.npz is named twice."),
             ("metrics ncit", "error: There is no metric 'ncit' (did you mean 'ncti'?)"),
             ("resluts", 'Unknown command "resluts". Did you mean "results"?'),

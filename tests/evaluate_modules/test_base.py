@@ -174,16 +174,16 @@ def test_result_survives_saving(name, tmp_path):
     ("spoil", "error", "message"),
     [
         (lambda x, y: (x, y[:-1]), LabelsError, "Got 239 references for 240 rows"),
-        (lambda x, y: (x, y / 2), LabelsError, "one integer a row. Got float64"),
+        (lambda x, y: (x, y / 2), LabelsError, "one integer per row. Got float64"),
         (lambda x, y: (x, np.stack([y, y])), LabelsError, r"Got int64 \(2, 240\)"),
-        (lambda x, y: (x, y.astype(str)), LabelsError, "one integer a row. Got <U"),
+        (lambda x, y: (x, y.astype(str)), LabelsError, "one integer per row. Got <U"),
         (lambda x, y: (x, y * 0), LabelsError, "At least 2 classes"),
         (lambda x, y: (x, y * 0 - 1), LabelsError, "All labels are -1"),
         (lambda x, y: (np.where(x > 11, np.nan, x), y), FeaturesError, "non-finite"),
         (lambda x, y: (x[:, 0], y), FeaturesError, r"shape \(N, D\)"),
         (lambda x, y: (x * 0, y), FeaturesError, "identical"),
         (lambda x, y: (x.astype(str), y), FeaturesError, "must be real numbers"),
-        (lambda x, y: (x[:0], y[:0]), InputError, "nothing to compute on"),
+        (lambda x, y: (x[:0], y[:0]), InputError, "There are no rows"),
     ],
 )
 def test_bad_input_is_named_and_leaves_the_module_usable(convert, spoil, error, message):
@@ -201,7 +201,7 @@ def test_lists_that_are_no_matrix_are_refused(rows):
 
 
 def test_nothing_added_is_an_error_of_ours():
-    with pytest.raises(InputError, match="nothing to compute on: pass `predictions` and `references`"):
+    with pytest.raises(InputError, match="There are no rows: pass `predictions` and `references`"):
         load("face").compute()
 
 
@@ -233,7 +233,7 @@ def test_batches_of_another_width_are_refused_and_the_others_kept():
     features, labels = sample()
     module = load("face")
     module.add_batch(features=features[:100], references=labels[:100])
-    with pytest.raises(FeaturesError, match="added before have 24 features, these have 12"):
+    with pytest.raises(FeaturesError, match="Earlier rows have 24 features, but these have 12"):
         module.add_batch(features=features[100:, :12], references=labels[100:])
     module.add_batch(features=features[100:], references=labels[100:])
     assert module.compute() == expected("face", features, labels)

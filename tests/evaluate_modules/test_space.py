@@ -56,7 +56,7 @@ def test_a_file_is_scored_as_the_metric_scores_it(metric, tmp_path, name, save):
     values = [result.headline, *(result.terms[term.name] for term in metric.terms)]
     assert [float(row[1]) for row in table] == pytest.approx(values, rel=1e-5)
     assert "Scored 240 samples of 4 classes, 24 features each." in notes
-    assert "Nothing to warn of." in notes
+    assert "No warnings." in notes
 
 
 def test_warnings_are_told(tmp_path):

@@ -137,7 +137,7 @@ def test_a_push_makes_a_space_that_has_the_package(pushed, name):
     [
         ("face", "owner/face", "evaluate loads a module by the name of its Space; expected OWNER/face_transferability"),
         ("face", "owner/ncti_transferability", "expected OWNER/face_transferability"),
-        ("logme", "owner/logme", "'logme' has no module for evaluate; those that have one: face, ncti"),
+        ("logme", "owner/logme", "'logme' has no module for evaluate. Metrics with one: face, ncti"),
         ("face", "face_transferability", "is not the name of a Space: expected OWNER/NAME"),
     ],
 )

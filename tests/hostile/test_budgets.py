@@ -124,5 +124,7 @@ def test_one_word_without_end_is_no_burden(backbone):
 
 def test_classes_without_end_are_refused():
     count = 100_000
-    with pytest.raises(LabelsError, match="100,000 rows of 100,000 classes: metrics hold a number for each"):
+    with pytest.raises(
+        LabelsError, match="100,000 rows of 100,000 classes are too many: metrics hold a number for each"
+    ):
         LabelledFeatures(np.random.default_rng(0).normal(size=(count, 2)), np.arange(count))

@@ -62,7 +62,7 @@ def test_a_metric_of_ones_own():
     try:
         features, labels = mixture()
         assert score_features(features, labels, metrics="own")["own"].terms == {"own": 240.0}
-        with pytest.raises(DuplicateMetricError, match="'own' is registered already"):
+        with pytest.raises(DuplicateMetricError, match="'own' is already registered"):
             register_metric(own())
     finally:
         registry.unregister_metric("own")
@@ -71,7 +71,7 @@ def test_a_metric_of_ones_own():
 
 
 def test_built_in_names_cannot_be_taken():
-    with pytest.raises(DuplicateMetricError, match="'face' is registered already"):
+    with pytest.raises(DuplicateMetricError, match="'face' is already registered"):
         register_metric(own("face"))
 
 
@@ -84,7 +84,7 @@ def test_two_packages_with_one_name_are_refused_and_a_stale_install_is_not():
     assert list(registry._load([one, one])) == ["face"]
     with pytest.raises(DuplicateMetricError, match="Two installed packages register a metric named 'face'"):
         registry._load([one, point("face", "hf_transfer_score.metrics.ncti:METRIC")])
-    with pytest.raises(DuplicateMetricError, match="Entry point 'fase' holds a metric that calls itself 'face'"):
+    with pytest.raises(DuplicateMetricError, match="Entry point 'fase' holds a metric with another name: 'face'"):
         registry._load([point("fase", "hf_transfer_score.metrics.face:METRIC")])
     with pytest.raises(OptionError, match="expected a Metric, got function"):
         registry._load([point("face", "hf_transfer_score.metrics.face:face")])

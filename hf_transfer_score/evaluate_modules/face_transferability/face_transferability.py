@@ -13,7 +13,7 @@ Compare models on the same samples; a single value says little.
 
 _KWARGS_DESCRIPTION = """
 Args:
-    predictions: (N, D), the features, one row a sample: an array, a tensor, a list of rows, or a column of lists or
+    predictions: (N, D), the features, one row per sample: an array, a tensor, a list of rows, or a column of lists or
         arrays (Arrow, pandas, datasets). `features` is another name.
     references: (N,), the class of each sample as an integer.
     weighting: "class" weights classes equally in the variance collapse, "sample" by their rows.

@@ -1,9 +1,9 @@
 """NCTI of every replicate, in the principal components of the full sample.
 
-The discriminant analysis of a replicate is refitted from its weighted moments; only the components are kept. Against
-replicates with components of their own (5,000 rows, 768 features, 10 to 100 classes) spreads were 0.8 to 1.05 times as
-large, and correlations about 0.8 to 0.95; where no component is left out there is no difference. Rows come whitened by
-the within-class covariance of the full sample, so that single precision is enough for their products.
+The discriminant analysis of a replicate is refitted from its weighted moments; only the components stay the same.
+Compared with replicates that have their own components (5,000 rows, 768 features, 10 to 100 classes), spreads were 0.8
+to 1.05 times as large, and correlations about 0.8 to 0.95; with all components there is no difference. Rows are
+whitened by the within-class covariance of the full sample, so that single precision is enough for their products.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hf_transfer_score.metrics.ncti import DISCRIMINANT_CUT, SHRINKAGE_COMPONENT
 from hf_transfer_score.metrics.resampling.draws import Draws, Weights
 
 WIDEST = 128
-"""Components up to which the moments of all replicates are held at once."""
+"""Up to so many components, the moments of all replicates are held at once."""
 PART_BYTES = 8 * 1024 * 1024
 FLAT = 1e-4
 """Below this share of its variance in the full sample, a direction is lost to single precision."""
@@ -39,9 +39,9 @@ class _Space(NamedTuple):
 
 
 class _Moments(NamedTuple):
-    """Of each replicate: class means (B, K, p), and the scatters within (B, p, p) and between (B, p, p) per row.
+    """Class means of each replicate (B, K, p), and its scatters within (B, p, p) and between (B, p, p) per row.
 
-    flat (B,) says in which replicates the classes do not vary in every direction; the scatter within is not theirs.
+    In the replicates marked by flat (B,) the classes do not vary in every direction; their scatter within is made up.
     """
 
     means: Array
@@ -51,9 +51,9 @@ class _Moments(NamedTuple):
 
 
 def ncti_terms(data: LabelledFeatures, draws: Draws, options: NCTIOptions) -> dict[str, Array] | None:
-    """Return the terms of NCTI by name (B,), or None where many components or too few rows leave no short way.
+    """Return the terms of NCTI by name (B,), or None if many components or too few rows allow no shortcut.
 
-    Replicates whose classes do not vary in every direction, which takes few different rows, are left as NaN.
+    Replicates with so few different rows that their classes do not vary in every direction are left as NaN.
     """
     space = _space(data, draws, options)
     if space is None:
@@ -155,7 +155,7 @@ def _whitening(covariances: Array) -> Array:
 def _shrunk_seli(within: Array, between: Array, whitened: Array, whitening: Array, nominal: tuple[int, int]) -> float:
     """Return seli of one replicate whose covariances are shrunk; see `ncti` for the directions that count.
 
-    nominal are the directions and the components there would be if all components varied.
+    nominal holds the numbers of directions and components if all components varied.
     """
     values, vectors = np.linalg.eigh(whitened)
     values, vectors = values[::-1], vectors[:, ::-1]
@@ -194,7 +194,7 @@ def _posterior_terms(
 def _nuclear_norms(posterior: NDArray[np.float32], weights: Weights) -> Array:
     """Return the nuclear norms of posteriors (B, K, n) whose rows are repeated as often as they are drawn (B,).
 
-    A row drawn twice counts as one row times √2; rows that are not drawn go, which leaves the smaller Gram matrix.
+    A row drawn twice counts as one row times √2; rows that are not drawn are dropped for a smaller Gram matrix.
     """
     drawn = int((weights > 0).sum(axis=1).max())
     if drawn < posterior.shape[1]:

@@ -17,16 +17,16 @@ Weights = NDArray[np.uint8]
 
 
 class Draws:
-    """Rows drawn with replacement within each class, so that the counts of the classes stay.
+    """Rows drawn with replacement within each class, so that the counts of the classes stay the same.
 
-    They depend on the labels, the seed and the number of the replicate only: replicates of two models on one sample
-    are paired, and more replicates keep the first ones. Without labels every row is in one class.
+    They depend only on the labels, the seed and the number of the replicate: replicates of two models on one sample
+    are paired, and more replicates keep the first ones. Without labels all rows are one class.
 
     Attributes:
-        order: row numbers, class by class (N,); positions below are places in it.
+        order: row numbers, class by class (N,); positions are places in it.
         starts: first position of each class, and N (K + 1,).
         counts: rows of each class (K,).
-        replicates: how many there are.
+        replicates: the number of replicates.
     """
 
     def __init__(self, data: LabelledFeatures, replicates: int = 100, seed: int = 0) -> None:
@@ -65,16 +65,16 @@ class Draws:
             yield code, slice(low, high), slice(low - part.start, high - part.start)
 
     def blocks(self, replicate_bytes: int, block_bytes: int) -> Iterator[slice]:
-        """Yield slices over the replicates that need about `block_bytes` where one needs `replicate_bytes`."""
+        """Yield slices over the replicates that need about `block_bytes` if one needs `replicate_bytes`."""
         size = max(1, block_bytes // max(replicate_bytes, 1))
         for start in range(0, self.replicates, size):
             yield slice(start, min(start + size, self.replicates))
 
 
 class Deviations(NamedTuple):
-    """Features of one sample less the mean of their class, class by class.
+    """Features of one sample minus the mean of their class, class by class.
 
-    data is the sample, means are those of its classes (K, D), and scale is what deviations are divided by.
+    means are those of the classes (K, D); deviations are divided by scale.
     """
 
     data: LabelledFeatures
@@ -83,7 +83,7 @@ class Deviations(NamedTuple):
     scale: float = 1.0
 
     def parts(self, row_bytes: int, part_bytes: int) -> Iterator[tuple[slice, Array]]:
-        """Yield (positions, deviations of the rows there); as many at a time as go into `part_bytes`."""
+        """Yield (positions, deviations of their rows), as many at a time as fit into `part_bytes`."""
         codes = np.repeat(np.arange(len(self.means)), self.draws.counts)
         step = max(1, part_bytes // row_bytes)
         for start in range(0, len(codes), step):

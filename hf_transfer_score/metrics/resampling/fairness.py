@@ -1,8 +1,8 @@
 """FaCe of every replicate: variance collapse exactly, class fairness in the principal components of the full sample.
 
-Variance collapse is exact in the weights of the rows, and no replicate's rows are ever gathered. With the class means
-of a replicate, M = M0 + S, the shifts S (K, D) are products of the weights with the rows less their class mean. The
-trace needs these deviations along the at most K - 1 directions that the class means span.
+Variance collapse is computed exactly from the weights of the rows, without ever gathering the rows of a replicate. With
+the class means of a replicate, M = M0 + S, the shifts S (K, D) are products of the weights with the rows minus their
+class mean. The trace needs these deviations along the at most K - 1 directions that the class means span.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ import numpy as np
 from hf_transfer_score.metrics import gaussians
 from hf_transfer_score.metrics.checks import CHUNK_BYTES
 from hf_transfer_score.metrics.class_stats import RELATIVE_CUT, Array
-from hf_transfer_score.metrics.face import FaceOptions, class_fairness, covariances, in_components
+from hf_transfer_score.metrics.face import (
+    FaceOptions,
+    class_fairness,
+    covariances,
+    in_components,
+    overlaps_of_variances,
+)
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.resampling.draws import Deviations, Draws, Weights
 
@@ -24,8 +30,8 @@ COPIES = 4
 def variance_collapse(data: LabelledFeatures, draws: Draws, weighting: str) -> Array:
     """Return -trace(Σ_W Σ_B†) / K of every replicate (B,).
 
-    Products with the rows are in single precision: they are of deviations from class means, in units of the spread of
-    these, and what rounding adds is a millionth of the value.
+    Products with the rows are in single precision: the rows are deviations from class means, in units of their spread,
+    so rounding adds about a millionth of the value.
     """
     means = data.statistics.centred_means
     scale = float(np.abs(means).max()) or 1.0
@@ -44,7 +50,7 @@ def variance_collapse(data: LabelledFeatures, draws: Draws, weighting: str) -> A
 
 
 def _shifts(deviations: Deviations, weights: Weights) -> Array:
-    """Return by how much the class means of each replicate differ from those of the sample (B, K, D)."""
+    """Return the class means of each replicate minus those of the sample (B, K, D)."""
     width = deviations.means.shape[1]
     shifts = np.zeros((len(weights), *deviations.means.shape))
     for part, rows in deviations.parts(8 * width, CHUNK_BYTES):
@@ -58,7 +64,7 @@ def _shifts(deviations: Deviations, weights: Weights) -> Array:
 def _whitening(means: Array, shares: Array) -> Array:
     """Return the maps (B, r, D) under which the class means of each replicate have unit scatter.
 
-    Directions below the cut are rows of zeros. A replicate in which all class means are equal has no map: NaN.
+    Directions below the cut are rows of zeros. If all class means of a replicate are equal, its map is NaN.
     """
     centred = (means - (shares @ means)[:, None]) * np.sqrt(shares)[:, None]
     count, width = means.shape[1:]
@@ -90,10 +96,10 @@ def _squares(deviations: Deviations, weights: Weights, maps: Array) -> Array:
 
 
 def face_terms(data: LabelledFeatures, draws: Draws, options: FaceOptions) -> dict[str, Array] | None:
-    """Return the terms of FaCe by name (B,), or None where the options leave no short way.
+    """Return the terms of FaCe by name (B,), or None if the options allow no shortcut.
 
-    Principal components are those of the full sample: refitted ones turn with the replicate, and change class fairness
-    by far less than the replicates differ. So are shrunk covariances, most of which is that of all classes.
+    Principal components are those of the full sample: refitted ones would change class fairness by far less than the
+    replicates differ. Shrunk covariances are too, since most of them is the covariance of all classes.
     """
     if options.covariance == "full":
         return None
@@ -105,7 +111,7 @@ def face_terms(data: LabelledFeatures, draws: Draws, options: FaceOptions) -> di
         if options.covariance == "shrunk":
             found = list(np.exp(-gaussians.full(means, covariances(turned, options))))
         else:
-            found = [_overlaps(*pair, options) for pair in zip(means, variances, strict=True)]
+            found = [overlaps_of_variances(*pair, options) for pair in zip(means, variances, strict=True)]
         fairness[block] = [class_fairness(one, options) for one in found]
     return {"variance_collapse": collapse, "class_fairness": fairness}
 
@@ -124,14 +130,3 @@ def _moments(deviations: Deviations, weights: Weights) -> tuple[Array, Array]:
     squares -= np.square(shifts)
     shifts += deviations.means
     return shifts, squares
-
-
-def _overlaps(means: Array, variances: Array, options: FaceOptions) -> Array:
-    """Return the Bhattacharyya coefficients between the class Gaussians of one replicate (K, K)."""
-    variances = np.maximum(variances, options.variance_floor)
-    if options.covariance == "diagonal":
-        return np.exp(-gaussians.diagonal(means, variances))
-    spherical = variances.mean(axis=1)
-    if options.covariance == "spherical":
-        return np.exp(-gaussians.spherical(means, spherical, means.shape[1]))
-    return np.exp(-gaussians.pooled_spherical(means, float(spherical.mean())))

@@ -1,4 +1,4 @@
-"""The terms of metrics over the replicates of a bootstrap, by a short way where a metric has one."""
+"""The terms of metrics over the replicates of a bootstrap, by a shortcut if a metric has one."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def bootstrap_terms(
     """Return the terms of metrics over replicates of a sample, each (B,), by metric and term.
 
     Rows are drawn with replacement within each class (without labels, among all rows), the same rows for every model
-    of a pool. The values are those of the replicates as they are: rows that a replicate holds twice make classes look
-    tighter, so that only their spread tells something, which is how `rank_confidence` reads them.
+    of a pool. Rows that a replicate holds twice make classes look tighter, so only the spread of these values is
+    meaningful, which is all that `rank_confidence` uses.
 
     FaCe and NCTI are computed from how often each row is drawn, with the principal components of the full sample. Any
-    other metric is computed anew on the drawn rows, and costs a full computation a replicate. Baselines do not look
-    at the rows, and have no spread. A replicate that a metric cannot be computed on is NaN; a metric that has no
-    result on the sample itself is absent.
+    other metric is computed on the drawn rows, at the cost of a full computation per replicate. Baselines do not
+    depend on the rows, and have no spread. A replicate on which a metric cannot be computed is NaN; a metric without
+    a result on the sample itself is absent.
 
     Args:
         data: the sample.
         metrics: configured metrics.
         replicates: number of replicates B.
-        seed: of the drawing.
-        short_ways: False computes every metric anew on the drawn rows, principal components included.
+        seed: of the draws.
+        short_ways: False computes every metric on the drawn rows, with their own principal components.
 
     Example:
         >>> import numpy as np
@@ -72,17 +72,15 @@ def bootstrap_terms(
                 with suppress(np.linalg.LinAlgError):
                     terms = SHORT_WAYS[metric.compute](data, draws, metric.options)
             found[metric.name] = terms or {term.name: np.full(replicates, np.nan) for term in metric.terms}
-        _fill_anew(data, draws, chosen, found)
+        _fill(data, draws, chosen, found)
     return found
 
 
-def _fill_anew(data: LabelledFeatures, draws: Draws, metrics: Sequence[Metric], found: Terms) -> None:
+def _fill(data: LabelledFeatures, draws: Draws, metrics: Sequence[Metric], found: Terms) -> None:
     """Compute what is still NaN on the drawn rows, replicate by replicate."""
     for replicate in range(draws.replicates):
-        open_ones = [
-            one for one in metrics if np.isnan([values[replicate] for values in found[one.name].values()]).any()
-        ]
-        if not open_ones:
+        missing = [one for one in metrics if np.isnan([values[replicate] for values in found[one.name].values()]).any()]
+        if not missing:
             continue
         rows = draws.rows(replicate)
         try:
@@ -93,9 +91,9 @@ def _fill_anew(data: LabelledFeatures, draws: Draws, metrics: Sequence[Metric], 
                 source_probs=None if data.source_probs is None else data.source_probs[rows],
                 facts=data.facts,
             )
-        except InputError:  # it is no sample, as when all its rows are equal
+        except InputError:  # not a valid sample, for example because all its rows are equal
             continue
-        for metric in open_ones:
+        for metric in missing:
             for term, value in metric.attempt(drawn).terms.items():
                 found[metric.name][term][replicate] = value
 
@@ -108,10 +106,10 @@ def bootstrap_pool(
     seed: int = 0,
     workers: int | None = None,
 ) -> dict[str, Terms]:
-    """Return `bootstrap_terms` of each model of a pool, several models at a time, by default one a core.
+    """Return `bootstrap_terms` of each model of a pool, several models at a time, by default one per core.
 
-    Each sample is read when its turn comes and let go afterwards. All must have the same labels, or their replicates
-    are not paired. A sample that cannot be used leaves its model out.
+    Each sample is read when it is needed, and dropped afterwards. All must have the same labels, or their replicates
+    are not paired. Models whose sample cannot be used are left out.
     """
 
     def one(read: Callable[[], LabelledFeatures]) -> Terms | None:
