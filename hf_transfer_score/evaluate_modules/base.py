@@ -103,7 +103,7 @@ def _from_arrow(column: Any, what: str) -> NDArray[Any]:
     widths = sorted({array.shape[1] for array in arrays if array.ndim == 2})
     if len(widths) > 1:
         raise FeaturesError(
-            f"The column of {what} is ragged: its lists have {widths[0]} to {widths[-1]} values; "
+            f"The column of {what} is ragged, its lists have {widths[0]} to {widths[-1]} values; "
             "pool each example to one vector first."
         )
     if not arrays:

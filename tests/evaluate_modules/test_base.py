@@ -21,16 +21,12 @@ def name(request):
     return request.param
 
 
-def test_direct_way_gives_the_metrics_own_numbers(name):
+@pytest.mark.parametrize("argument", ["features", "predictions"])
+def test_direct_way_gives_the_metrics_own_numbers_under_both_names(name, argument):
     features, labels = sample()
-    result = load(name).compute(features=features, references=labels)
+    result = load(name).compute(**{argument: features}, references=labels)
     assert result == expected(name, features, labels)
     assert all(type(value) is float for value in result.values())
-
-
-def test_predictions_are_another_name_for_features(name):
-    features, labels = sample()
-    assert load(name).compute(predictions=features, references=labels) == expected(name, features, labels)
 
 
 @pytest.mark.parametrize(
@@ -64,27 +60,17 @@ def test_keep_in_memory_agrees(name):
         assert module.compute(features=rows, references=labels) == expected(name, features, labels)
 
 
-def as_tensors(features, labels):
-    return torch.from_numpy(features), torch.from_numpy(labels)
-
-
-def as_lists(features, labels):
-    return features.tolist(), labels.tolist()
-
-
-def as_they_are(features, labels):
-    return features, labels
-
-
-@pytest.mark.parametrize("forms", [[as_they_are], [as_lists], [as_lists, as_they_are, as_tensors]])
+@pytest.mark.parametrize(
+    "forms", [[np.asarray], [np.ndarray.tolist], [np.ndarray.tolist, np.asarray, torch.from_numpy]]
+)
 @pytest.mark.parametrize("cuts", [[1, 3, 100, 101], [60, 60, 200]])
 def test_uneven_batches_give_what_one_computation_gives(name, forms, cuts):
     """The order of rows matters here: labels are not sorted, so a swap of two parts would show."""
     features, labels = sample()
     module, edges = load(name), [0, *cuts, len(labels)]
     for turn, (start, end) in enumerate(pairwise(edges)):
-        rows, classes = forms[turn % len(forms)](features[start:end], labels[start:end])
-        module.add_batch(features=rows, references=classes)
+        form = forms[turn % len(forms)]
+        module.add_batch(features=form(features[start:end]), references=form(labels[start:end]))
     assert len(module) == len(labels)
     assert module.compute() == expected(name, features, labels)
     assert len(module) == 0

@@ -81,9 +81,7 @@ def test_card_has_the_headings_of_evaluates_own(name):
 
 
 def test_examples_of_the_card_run(name, monkeypatch):
-    monkeypatch.setattr(
-        evaluate.config, "HF_EVALUATE_OFFLINE", True
-    )  # does not ask the Hub first, which takes a second
+    monkeypatch.setattr(evaluate.config, "HF_EVALUATE_OFFLINE", True)  # asking the Hub first takes a second
     hf_transfer_score.register()
     card = (SPACES / NAMES[name] / "README.md").read_text(encoding="utf-8")
     blocks = "\n".join(re.findall(r"```python\n(>>>.*?)```", card, flags=re.DOTALL))
@@ -94,20 +92,11 @@ def test_examples_of_the_card_run(name, monkeypatch):
 
 def test_card_names_every_option_and_number(name):
     card, metric = (SPACES / NAMES[name] / "README.md").read_text(encoding="utf-8"), get_metric(name)
-    for number in (
-        "predictions",
-        "references",
-        name,
-        *(term.name for term in metric.terms),
-        *(option.name for option in fields(metric.options)),
-    ):
+    names = [*(term.name for term in metric.terms), *(option.name for option in fields(metric.options))]
+    for number in ("predictions", "references", name, *names):
         assert f"- **{number}**: " in card
-    assert evaluate_citation(name) in card
-
-
-def evaluate_citation(name):
     code = (MODULES / NAMES[name] / f"{NAMES[name]}.py").read_text(encoding="utf-8")
-    return code.split('_CITATION = """')[1].split('"""')[0].strip()
+    assert code.split('_CITATION = """')[1].split('"""')[0].strip() in card
 
 
 @pytest.fixture

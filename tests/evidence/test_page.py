@@ -55,16 +55,7 @@ def test_the_page_follows_from_the_records(records, text):
     assert CALIBRATION.is_file()
 
 
-@pytest.mark.parametrize(
-    ("dataset", "members"),
-    [
-        *(
-            (f"cifar10-five-classes-{name}", IMAGES)
-            for name in ("10-a-class", "50-a-class", "200-a-class", "long-tailed")
-        ),
-        *((f"banking77-{name}-classes", TEXTS) for name in ("10", "77")),
-    ],
-)
+@pytest.mark.parametrize(("dataset", "members"), DATASETS.items())
 def test_every_backbone_is_scored_and_fine_tuned_three_times(records, dataset, members):
     mine = of_dataset(records, dataset)
     names = {member.name for member in members}

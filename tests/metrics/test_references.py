@@ -62,7 +62,7 @@ def test_ncti(shape, scale):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_logme_is_the_largest_evidence(seed):
-    features, labels = mixture(60, 8, 3, separation=1.0, seed=seed)
+    features, labels = mixture(40, 6, 3, separation=1.0, seed=seed)
     ours = get_metric("logme")(features, labels).terms["logme"]
     assert ours == pytest.approx(references.logme(features, labels), abs=2e-6)
 

@@ -1,5 +1,7 @@
 """How sure a ranking is: by hand, and against pools whose true order is known."""
 
+from bisect import bisect_left, bisect_right
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from hf_transfer_score import MetricResult, get_metric, rank_pool
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.resampling import bootstrap_terms
-from hf_transfer_score.ranking.confidence import rank_confidence
+from hf_transfer_score.ranking.confidence import rank_confidence, results_of
 from hf_transfer_score.ranking.pools import headline_ranks
 
 FACE, NCTI, NC1 = get_metric("face"), get_metric("ncti"), get_metric("nc1")
@@ -43,9 +45,8 @@ def drawn_pool(models=6, replicates=50, seed=0):
     return terms, results
 
 
-def point_ranks(results):
-    pools = {m.name: rank_pool(m, {model: found[m.name] for model, found in results.items()}) for m in (FACE, NCTI)}
-    return headline_ranks(pools).ranks
+def headline(results):
+    return headline_ranks({m.name: rank_pool(m, results_of(m, results)) for m in (FACE, NCTI)})
 
 
 def test_far_apart_models_are_told_apart():
@@ -107,14 +108,11 @@ def test_a_group_is_led_by_its_best_model():
 
 def test_a_bias_of_the_replicates_counts_nothing():
     terms, results = drawn_pool()
-    moved = {
-        model: {
-            metric: {term: values + 17.0 * number for term, values in found.items()}
-            for metric, found in model_terms.items()
-        }
-        for number, (model, model_terms) in enumerate(terms.items())
-    }
-    assert rank_confidence(moved, results, [FACE, NCTI]) == rank_confidence(terms, results, [FACE, NCTI])
+    plain = rank_confidence(terms, results, [FACE, NCTI])
+    for number, found in enumerate(terms.values()):
+        for values in (values for metric in found.values() for values in metric.values()):
+            values += 17.0 * number
+    assert rank_confidence(terms, results, [FACE, NCTI]) == plain
 
 
 def test_the_order_of_the_pool_does_not_matter():
@@ -128,7 +126,7 @@ def test_the_order_of_the_pool_does_not_matter():
 def test_ranges_widen_with_the_level_and_hold_the_rank_itself():
     terms, results = drawn_pool(seed=2)
     narrow, wide = (rank_confidence(terms, results, [FACE, NCTI], level=level) for level in (0.5, 0.99))
-    point = point_ranks(results)
+    point = headline(results).ranks
     assert list(narrow.ranges) == list(point)
     for model, rank in point.items():
         assert wide.ranges[model][0] <= narrow.ranges[model][0] <= rank
@@ -163,12 +161,11 @@ def test_what_has_no_replicates_has_no_spread():
 
 def test_replicates_without_a_value_do_not_count():
     terms, results = one_term([1.0, 1.1, 1.2], 0.1)
-    expected = {model: {"nc1": {"nc1": values["nc1"]["nc1"][5:]}} for model, values in terms.items()}
-    gaps = {model: {"nc1": {"nc1": values["nc1"]["nc1"].copy()}} for model, values in terms.items()}
-    for values in gaps.values():
+    fewer = {model: {"nc1": {"nc1": values["nc1"]["nc1"][5:].copy()}} for model, values in terms.items()}
+    for values in terms.values():
         values["nc1"]["nc1"][:5] = np.nan
-    found = rank_confidence(gaps, results, [NC1])
-    assert found == rank_confidence(expected, results, [NC1])
+    found = rank_confidence(terms, results, [NC1])
+    assert found == rank_confidence(fewer, results, [NC1])
     assert found.replicates == 195
 
 
@@ -201,20 +198,15 @@ def measured(pool):
 def true_ranks(strengths, samples=40):
     """Lowest and highest rank by the means of the terms over many samples."""
     many = [measured(simulated(strengths, 1000 + seed)) for seed in range(samples)]
-    means = {
-        model: {
-            name: result(
-                name, **{term: float(np.mean([one[model][name].terms[term] for one in many])) for term in r.terms}
-            )
-            for name, r in found.items()
-        }
-        for model, found in many[0].items()
-    }
-    pools = {m.name: rank_pool(m, {model: found[m.name] for model, found in means.items()}) for m in (FACE, NCTI)}
-    ranks = headline_ranks(pools).mean_ranks
+
+    def mean(model, metric):
+        terms = [one[model][metric].terms for one in many]
+        return result(metric, **{term: float(np.mean([one[term] for one in terms])) for term in terms[0]})
+
+    ranks = headline({model: {metric: mean(model, metric) for metric in found} for model, found in many[0].items()})
+    ordered = sorted(ranks.mean_ranks.values())
     return {
-        model: (1 + sum(other < mean for other in ranks.values()), sum(other <= mean for other in ranks.values()))
-        for model, mean in ranks.items()
+        model: (bisect_left(ordered, mean) + 1, bisect_right(ordered, mean)) for model, mean in ranks.mean_ranks.items()
     }
 
 

@@ -19,7 +19,7 @@ from tests.hub.server import LocalHub
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client's own making
 
 NAME = "owner/results"
-HASTY = CommitRetries(first_wait=0.02, longest_wait=0.1)
+HASTY = CommitRetries(first_wait=0.02, longest_wait=0.3)
 
 
 @pytest.fixture

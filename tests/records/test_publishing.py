@@ -10,22 +10,21 @@ from dataclasses import replace
 import pytest
 from pyarrow import parquet
 
-from hf_transfer_score.hub.repository import CommitRetries
 from hf_transfer_score.records import publishing
 from hf_transfer_score.records.exchange import merge, validate
-from hf_transfer_score.records.place import FolderPlace, HubPlace, MemoryPlace
+from hf_transfer_score.records.place import FolderPlace, MemoryPlace
 from hf_transfer_score.records.publishing import Published, publish, results_card
 from hf_transfer_score.records.record import Record, identity, record_path
 from hf_transfer_score.records.store import SNAPSHOT, load
 from tests.hub.server import LocalHub
+from tests.records.test_hub import NAME, commits, place
+from tests.records.test_hub import held as files
 from tests.records.test_record import FAILED, METRIC, MODEL, OK, RUN, UNMEASURED
 from tests.records.test_record import SKIPPED as SKIPPED_THERE
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client's own making
 
-NAME = "owner/results"
 SKIPPED = replace(SKIPPED_THERE, metric=replace(METRIC, name="leep"))
-HASTY = CommitRetries(first_wait=0.02, longest_wait=0.3)
 HOSTILE = (
     "<script>alert(1)</script>",
     "../../../etc/passwd",
@@ -53,26 +52,12 @@ def shared(hub):
     return hub
 
 
-def place(hub: LocalHub, token: str = "hf_owner", **options: object) -> HubPlace:
-    return HubPlace(NAME, token=token, endpoint=hub.endpoint, retries=HASTY, **options)
-
-
-def files(hub: LocalHub) -> dict[str, bytes]:
-    found = hub.repository(NAME, "dataset").head.files
-    return {path: file.content.read_bytes() for path, file in found.items()}
-
-
 def stored(hub: LocalHub) -> dict[str, Record]:
     return {path: Record.from_json(text) for path, text in files(hub).items() if path.startswith("records/")}
 
 
 def rows(hub: LocalHub) -> list[dict[str, object]]:
     return parquet.read_table(io.BytesIO(files(hub)[SNAPSHOT])).to_pylist()
-
-
-def commits(hub: LocalHub) -> list[str]:
-    repository = hub.repository(NAME, "dataset")
-    return [commit.title for commit in repository.history(repository.head)]
 
 
 def put(hub: LocalHub, path: str, content: bytes) -> None:
