@@ -1,4 +1,4 @@
-"""What metrics share that take classes for Gaussians: distances between them, and posteriors.
+"""Distances and posteriors for metrics that treat classes as Gaussians.
 
 Bhattacharyya distances are D_ij = 1/8 (μ_i-μ_j)ᵀ Σ⁻¹ (μ_i-μ_j) + 1/2 ln(det Σ / sqrt(det Σ_i det Σ_j)), with
 Σ = (Σ_i + Σ_j) / 2.
@@ -43,7 +43,7 @@ def class_variances(data: LabelledFeatures, *, unbiased: bool = False) -> Array:
 def spherical(means: Array, variances: Array, determinant_width: float) -> Array:
     """Return distances of spherical Gaussians with means (K, p) and one variance per class (K,), (K, K).
 
-    The logarithm counts p times for the true determinant, once as in the public GBC codes.
+    The logarithm counts p times for the true determinant, or once as in the public GBC codes.
     """
     average = (variances[:, None] + variances[None, :]) / 2
     logs = np.log(variances)
@@ -75,7 +75,7 @@ def full(means: Array, covariances: NDArray[np.float64]) -> Array:
     """Return distances of Gaussians with positive definite covariances (K, p, p), (..., K, K).
 
     Args:
-        means: of the classes (..., K, p); several sets of them share the work that the covariances take.
+        means: of the classes (..., K, p); several sets of means share the computations on the covariances.
         covariances: of the classes.
     """
     count, width = means.shape[-2:]

@@ -20,10 +20,10 @@ class KNNOptions:
     """Options of kNN.
 
     Attributes:
-        neighbours: how many neighbours vote.
+        neighbours: the number of neighbours that vote.
         distance: "cosine" or "euclidean".
         ties: a tied vote goes to the label of the "nearest" neighbour among the tied, or to the "smallest_label".
-        max_rows: larger samples are cut to a stratified part of this size, since the cost grows with its square.
+        max_rows: larger samples are cut to a stratified part of this size, since the cost grows with the square.
         seed: of that part.
     """
 

@@ -21,7 +21,7 @@ class LEEPOptions:
     """Options of LEEP.
 
     Attributes:
-        logarithm: whether the logarithm of each row's expected prediction is averaged, as in the paper; the SFDA and
+        logarithm: whether to average the logarithm of each row's expected prediction, as in the paper; the SFDA and
             NCTI codes average the prediction itself.
     """
 
@@ -45,7 +45,7 @@ def leep(data: LabelledFeatures, options: LEEPOptions) -> Outcome:
 def expected_prediction(data: LabelledFeatures, chunks: Chunks, logarithm: bool) -> float:
     """Return the mean over rows of the (log) expected prediction of the true class; a class without mass counts 0.
 
-    Chunks are rows with the probabilities of the source classes, from top to bottom, and can be asked for twice.
+    Chunks are rows with the probabilities of the source classes, from top to bottom; they are iterated twice.
     """
     joint: Array | None = None
     for rows, probabilities in chunks():

@@ -1,8 +1,8 @@
 """Linear probe: leave-one-out accuracy of a regularised least-squares classifier on the features.
 
-One-hot targets, an intercept, and a ridge penalty chosen from a grid by that accuracy itself. What a row is told by all
-others follows in closed form: its own share is taken off its score. So one eigendecomposition, which other metrics need
-too, serves the whole grid.
+One-hot targets, an intercept, and a ridge penalty chosen from a grid by that accuracy itself. The prediction of a row
+from all others has a closed form, in which its own share is subtracted from its score. So one eigendecomposition, which
+other metrics need too, is enough for the whole grid.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, NoOptions, Outcome, Term
 
 PENALTIES = tuple(10.0**power for power in range(-4, 2))
-"""Ridge penalties tried, each times the mean variance of a component times the number of rows."""
+"""The grid of ridge penalties, in units of the mean variance of a component times the number of rows."""
 
 
 def linear_probe(data: LabelledFeatures, _: NoOptions) -> Outcome:
@@ -33,10 +33,10 @@ def linear_probe(data: LabelledFeatures, _: NoOptions) -> Outcome:
 
 
 def _correct(data: LabelledFeatures) -> NDArray[np.int64]:
-    """Return how many rows the others tell rightly at each penalty (P,).
+    """Return how many rows are predicted rightly from the others at each penalty (P,).
 
     The scores of a row are those of the fit to all rows, H Y with H = 1/N + Z diag(1 / (s + p)) Z'. Without the row
-    itself they are (H Y - h y) / (1 - h), h its entry on the diagonal of H; only its own class changes place.
+    itself they are (H Y - h y) / (1 - h), with h its entry on the diagonal of H; only its own class can change rank.
     """
     values, vectors = data.total_decomposition
     values = np.maximum(values, 0)

@@ -32,8 +32,8 @@ class LogMEOptions:
         convention: "evidence" is the true evidence at the converged precisions; "official" the authors' fixed point,
             which for D > N leaves the missing singular values out of the determinant; "icml" their earlier routine.
         pca: "auto" keeps the features while D < N and else min(64, D, N // 5) components; a number; "none".
-        rounds: most updates of the two precisions ("evidence" only).
-        tolerance: relative change of their ratio at which to stop ("evidence" only).
+        rounds: updates of the two precisions at most ("evidence" only).
+        tolerance: relative change of their ratio at which the updates stop ("evidence" only).
     """
 
     convention: Literal["evidence", "official", "icml"] = "evidence"
@@ -110,7 +110,7 @@ class _EvidenceFit(NamedTuple):
 
 
 def _fixed_point(targets: Spectrum, rounds: int, tolerance: float) -> _EvidenceFit:
-    """Update the precisions of every target until their ratio stands still; one that has settled is left alone."""
+    """Update the precisions of every target until their ratio converges."""
     count = len(targets.outside)
     fit = _EvidenceFit(*(np.ones(count) for _ in range(4)))
     active = np.arange(count, dtype=np.int64)

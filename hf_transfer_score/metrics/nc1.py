@@ -17,8 +17,8 @@ class NC1Options:
     """Options of NC1.
 
     Attributes:
-        weighting: how classes count: "class" gives each the same weight, "sample" its share of the rows, "mixed" the
-            share of the rows within and the same weight between, as the neural-collapse package has it.
+        weighting: of the classes: "class" gives each the same weight, "sample" its share of the rows, "mixed" the
+            share of the rows within and the same weight between, as in the neural-collapse package.
         form: "pseudo_inverse" for trace(Σ_W Σ_B†) / K, "trace_ratio" for trace(Σ_W) / trace(Σ_B).
     """
 

@@ -1,7 +1,7 @@
 """NCTI: how close features are to neural collapse, by three terms of a discriminant analysis in PCA space.
 
-The order of the public code: centre, project on the leading principal components, choose a shrinkage from their
-variances, fit a linear discriminant analysis, read off three terms. Here the PCA is exact, of the smaller Gram matrix.
+The steps of the public code: centre, project on the leading principal components, choose a shrinkage from their
+variances, fit a linear discriminant analysis, compute three terms. Here the PCA is exact, from the smaller Gram matrix.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca
 SHRINKAGE_COMPONENTS = 32
 SHRINKAGE_FLOOR = 1e-10
 DISCRIMINANT_CUT = 1e-8
-"""Without shrinkage, directions below this fraction of the largest eigenvalue do not count, as in the public code."""
+"""Without shrinkage, directions below this fraction of the largest eigenvalue are ignored, as in the public code."""
 SATURATED = 0.99
 
 
@@ -42,8 +42,8 @@ class NCTIOptions:
 def ncti(data: LabelledFeatures, options: NCTIOptions) -> Outcome:
     """Return seli, ncc and vc.
 
-    The headline adds three parts in [0, 1]: the share of seli that is not what K unstructured classes give anyway, ncc,
-    and how far vc lies below its largest possible value, relative to its range.
+    The headline adds three parts in [0, 1]: the share of seli beyond that of K unstructured classes, ncc, and how far
+    vc is below its largest possible value, relative to its range.
     """
     width = data.pca_width(options.pca) or min(data.width, data.rows - 1)
     space = data.principal(width)
@@ -75,11 +75,11 @@ class _SeliFit(NamedTuple):
 
 
 def _discriminant(data: LabelledFeatures, space: Principal, shrinkage: float, width: int) -> _SeliFit:
-    """Fit the discriminant analysis; without shrinkage at the floor, with it above.
+    """Fit the discriminant analysis, with shrinkage unless it is at its floor.
 
     The shrinkage target is trace / width for the nominal width, as if components without variance were still there.
-    Shrunk, each of these is a direction of eigenvalue trace Σ_B / trace Σ_W that adds nothing to seli, but takes the
-    place of a weaker one among the K-1 that count.
+    With shrinkage, each of these is a direction of eigenvalue trace Σ_B / trace Σ_W that adds nothing to seli, but
+    replaces a weaker one among the K-1 directions that count.
     """
     total = space.rows.T @ space.rows / data.rows
     between = (space.means * (data.counts / data.rows)[:, None]).T @ space.means
@@ -104,7 +104,7 @@ def _discriminant(data: LabelledFeatures, space: Principal, shrinkage: float, wi
 
 
 def _whitening(covariance: Array) -> Array:
-    """Return W (p, q) with WᵀΣW the identity on the directions in which the classes vary at all."""
+    """Return W (p, q) with WᵀΣW the identity on the directions in which the classes vary."""
     values, vectors = np.linalg.eigh(covariance)
     if values[-1] <= 0:
         raise NotApplicableError("ncti needs some variation within classes, and every row equals its class mean")
@@ -115,7 +115,7 @@ def _whitening(covariance: Array) -> Array:
 def _posterior_terms(data: LabelledFeatures, space: Principal, whitening: Array) -> tuple[float, float]:
     """Return the mean posterior of the true class, and the sum over classes of their posteriors' nuclear norms.
 
-    The norms come from the smaller Gram matrix, class by class, so that no (N, K) matrix is ever held.
+    The norms come from the smaller Gram matrix of each class, so that there is never an (N, K) matrix.
     """
     means, correct, norms = space.means @ whitening, 0.0, 0.0
     for code, rows in data.class_rows():

@@ -1,7 +1,7 @@
 """NLEEP: LEEP with the components of a Gaussian mixture in place of source classes, so that no head is needed.
 
-The mixture has spherical components: with 5 K of them there are too few rows each for a full covariance. Values of
-different mixtures are not comparable, and each depends on the start; the seed is an option.
+The mixture has spherical components, because each of the 5 K components has too few rows for a full covariance. Values
+of different mixtures are not comparable, and each depends on the initialisation; the seed is an option.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_shar
 VARIANCE_FLOOR = 1e-5
 CONVERGED = 1e-3
 START_ROUNDS = 10
-"""Rounds of k-means before the mixture: a start, not a fit of its own."""
+"""Rounds of k-means that initialise the mixture."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class NLEEPOptions:
 
     Attributes:
         components_per_class: mixture components for each class; reduced in steps of K while there are as many as rows.
-        variance_kept: share of the variance that the principal components before the mixture keep.
+        variance_kept: share of the variance kept by the principal components that the mixture is fitted to.
         logarithm: whether logarithms of the expected predictions are averaged.
-        rounds: most updates of the mixture.
-        seed: of the mixture's start.
+        rounds: updates of the mixture at most.
+        seed: of the mixture's initialisation.
     """
 
     components_per_class: int = 5
@@ -82,13 +82,13 @@ class _Mixture:
 
 
 def _fit(rows: Array, count: int, options: NLEEPOptions) -> _Mixture:
-    """Fit by expectation maximisation from a k-means start, in chunks of rows."""
+    """Fit by expectation maximisation after k-means, in chunks of rows."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     means = KMeans(count, n_init=1, max_iter=START_ROUNDS, tol=0, copy_x=False, random_state=options.seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # components without rows keep their place and no mass
+        warnings.simplefilter("ignore", ConvergenceWarning)  # components without rows stay, with no mass
         start = means.fit(rows)
     distances = np.square(rows - start.cluster_centers_[start.labels_]).sum(axis=1)
     sizes = np.maximum(np.bincount(start.labels_, minlength=count), 1)

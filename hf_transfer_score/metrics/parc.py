@@ -20,7 +20,7 @@ class PARCOptions:
 
     Attributes:
         pca: components kept first: "none", "auto" or a number; a component's sign is fixed by its largest loading.
-        max_rows: larger samples are cut to a stratified part of this size, since the cost grows with its square.
+        max_rows: larger samples are cut to a stratified part of this size, since the cost grows with the square.
         seed: of that part.
     """
 
@@ -38,8 +38,8 @@ class PARCOptions:
 def parc(data: LabelledFeatures, options: PARCOptions) -> Outcome:
     """Return 100 times the Spearman correlation of feature distances and label distances over all pairs of rows.
 
-    Both distances are 1 - Pearson correlation, of z-scored features and of one-hot labels. Label distances take two
-    values only, so the Spearman correlation is that of the feature distances' average ranks with "labels differ".
+    Both distances are 1 - Pearson correlation, of z-scored features and of one-hot labels. Label distances have only
+    two values, so the Spearman correlation is that of the feature distances' average ranks with "labels differ".
     """
     chosen = data.part(options.max_rows, options.seed)
     codes = data.codes[chosen]
@@ -86,8 +86,8 @@ def _distances(rows: Array) -> Array:
 def _rank_correlation(distances: Array, codes: NDArray[np.int64]) -> float:
     """Return the Pearson correlation of the distances' average ranks with "labels differ"; sorts in place.
 
-    Of two values, the correlation follows from the mean rank of one of them: that of the pairs of one class is found
-    by searching for their distances among all.
+    With two values, the correlation follows from the mean rank of one of them: the ranks of pairs of the same class are
+    found by searching for their distances among all.
     """
     count, pairs = len(codes), len(distances)
     same = np.concatenate([codes[i] == codes[i + 1 :] for i in range(count - 1)])

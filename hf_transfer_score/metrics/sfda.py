@@ -37,8 +37,8 @@ class SFDAOptions:
 def sfda(data: LabelledFeatures, options: SFDAOptions) -> Outcome:
     """Return the mean posterior of the true class after every row was mixed with the other classes' means.
 
-    A first discriminant analysis says how sure each row is; unsure rows move towards the other classes, and a second
-    analysis of the moved rows gives the score.
+    A first discriminant analysis tells how confident each row is. Less confident rows move towards the other classes,
+    and a second analysis of the moved rows gives the score.
     """
     counts, codes = data.counts, data.codes
     within = data.memo("within-class scatter", lambda: data.statistics.within_scatter) / data.rows
@@ -98,7 +98,7 @@ def _whitened(within: Array, shrinkage: float) -> Array:
 
 
 def _largest_eigenvalue(matrix: Array, convention: str) -> float:
-    """Return it, or the public code's estimate: start from the row sums, six normalised multiplications."""
+    """Return the eigenvalue, or the public code's estimate by six normalised multiplications from the row sums."""
     from scipy.linalg import eigh
 
     if convention == "exact":

@@ -194,11 +194,11 @@ def _ranges_and_groups(
 ) -> RankConfidence:
     """Return the confidence of an order from the mean ranks of its models in each replicate (B, M)."""
     models = list(headline.ranks)
-    found = kernel.ranges_of(drawn, list(headline.ranks.values()), level, known)
+    ranks, ranges, groups = kernel.ranges_of(drawn, list(headline.ranks.values()), level, known)
     return RankConfidence(
-        ranks=dict(zip(models, found.ranks, strict=True)),
-        ranges=dict(zip(models, zip(found.low.tolist(), found.high.tolist(), strict=True), strict=True)),
-        groups=dict(zip(models, found.groups, strict=True)),
+        ranks=dict(zip(models, ranks, strict=True)),
+        ranges=dict(zip(models, ranges, strict=True)),
+        groups=dict(zip(models, groups, strict=True)),
         first={},
         separated=(),
         replicates=len(drawn),

@@ -7,7 +7,6 @@ All numbers are finite.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -83,25 +82,12 @@ def mean_ranks(ranks: Numbers) -> Array:
     return np.asarray(ranks.sum(axis=0) / len(ranks))
 
 
-@dataclass(frozen=True)
-class Ranges:
-    """How sure the order of some models is.
+def ranges_of(
+    drawn: Numbers, ranks: Sequence[int], level: float, known: Sequence[bool] = ()
+) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+    """Return ranks, ranges and groups of models in order, the best first, from their mean ranks in replicates (B, M).
 
-    Attributes:
-        ranks: rank of each model (M,); the models of a group share the place of its best.
-        low: best place of each model (M,).
-        high: worst place of each model (M,).
-        groups: number of its group (M,); 1 holds the best.
-    """
-
-    ranks: list[int]
-    low: NDArray[np.intp]
-    high: NDArray[np.intp]
-    groups: list[int]
-
-
-def ranges_of(drawn: Numbers, ranks: Sequence[int], level: float, known: Sequence[bool] = ()) -> Ranges:
-    """Return the ranges of models in order, the best first, from their mean ranks in each replicate (B, M).
+    The models of a group share the place of its best; group 1 holds the best of all.
 
     Args:
         drawn: the mean ranks; a tie counts as both places.
@@ -115,7 +101,8 @@ def ranges_of(drawn: Numbers, ranks: Sequence[int], level: float, known: Sequenc
     groups = tie_groups(drawn, level, known)
     first: dict[int, int] = {}
     shared = [first.setdefault(group, place) for place, group in enumerate(groups, 1)]
-    return Ranges(shared, np.minimum(low, np.array(shared, np.intp)), np.maximum(high, ranks), groups)
+    ends = zip(np.minimum(low, shared).tolist(), np.maximum(high, ranks).tolist(), strict=True)
+    return shared, list(ends), groups
 
 
 def tie_groups(drawn: Numbers, level: float, known: Sequence[bool] = ()) -> list[int]:

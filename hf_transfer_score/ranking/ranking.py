@@ -108,13 +108,14 @@ class Ranking(Shown):
         records = list(records)
         pool = pool_of_records(records)
         found = ranked(pool.models, pool.metrics, headline)
-        found = replace(found, dataset=pool.dataset, size=pool.size, stored=tuple(records))
-        if headline is not None or pool.classes is None or not found.can_be_forecast:
+        sample = pool.sample
+        found = replace(found, dataset=sample.id, size=pool.size, stored=tuple(records))
+        if headline is not None or sample.classes is None or not found.can_be_forecast:
             return found._with_stored(pool.intervals, pool.levels, pool.metrics)
         own, known = History.of(records), history if isinstance(history, History) else History.of(history)
-        learnt = known.about(pool.task).elsewhere(pool.dataset)
+        learnt = known.about(sample.task).elsewhere(sample.id)
         forecaster = Forecaster(learnt, {**known.models, **own.models})
-        return found.with_forecast(forecaster, found.by_name(own.measured(pool.dataset, forecaster.method)))
+        return found.with_forecast(forecaster, found.by_name(own.measured(sample.id, forecaster.method)))
 
     def with_replicates(self, terms: ReplicateTerms, metrics: Sequence[Metric], level: float) -> Ranking:
         """Return the same pool with the ranges, groups and intervals that the replicates of its terms give.

@@ -16,7 +16,7 @@ from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.ranking.naming import row_labels
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.settings import Setting, canonical, labels, rules
-from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.record import Record, RecordedDataset
 from hf_transfer_score.text import joined
 
 SHOWN_SAMPLES = 3
@@ -31,20 +31,20 @@ class PoolOfRecords:
         metrics: the rules by which each metric ranks; one with several settings has a name for each.
         intervals: of the raw terms, by model, metric and term.
         levels: share of the replicates that the intervals of a model hold.
-        dataset: id of the dataset.
-        task: the task of the dataset.
-        classes: the number of classes; None for regression.
-        size: the size of the sample, in words.
+        sample: of which they are.
     """
 
     models: dict[str, RankedModel]
     metrics: tuple[Metric, ...]
     intervals: dict[str, dict[str, dict[str, tuple[float, float]]]]
     levels: dict[str, float]
-    dataset: str
-    task: str
-    classes: int | None
-    size: str
+    sample: RecordedDataset
+
+    @property
+    def size(self) -> str:
+        """The size of the sample, in words."""
+        classes = "regression" if self.sample.classes is None else f"{self.sample.classes:,} classes"
+        return f"{self.sample.examples:,} examples, {classes}"
 
 
 def pool_of_records(records: Iterable[Record]) -> PoolOfRecords:
@@ -76,18 +76,9 @@ def pool_of_records(records: Iterable[Record]) -> PoolOfRecords:
         if record.interval:
             intervals[name][metric.name] = dict(record.interval)
             levels[name] = record.interval_level or LEVEL
-    sample = records[-1].dataset
-    classes = "regression" if sample.classes is None else f"{sample.classes:,} classes"
-    return PoolOfRecords(
-        {name: _model(name, record, results[name]) for name, record in newest.items()},
-        tuple(sorted(metrics.values(), key=_board_order)),
-        intervals,
-        levels,
-        sample.id,
-        sample.task,
-        sample.classes,
-        f"{sample.examples:,} examples, {classes}",
-    )
+    models = {name: _model(name, record, results[name]) for name, record in newest.items()}
+    ordered = tuple(sorted(metrics.values(), key=_board_order))
+    return PoolOfRecords(models, ordered, intervals, levels, records[-1].dataset)
 
 
 def _is_truth(record: Record) -> bool:

@@ -41,12 +41,7 @@ class Merged:
 
 @dataclass(frozen=True)
 class Validation:
-    """Whether a place is valid.
-
-    Attributes:
-        checked: the number of files of records.
-        problems: what is wrong; a place without problems is valid.
-    """
+    """How many files of records were checked, and their problems; a place without problems is valid."""
 
     checked: int
     problems: tuple[Problem, ...] = ()

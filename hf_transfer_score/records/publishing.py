@@ -48,12 +48,7 @@ class Published:
 
 @dataclass
 class Decision:
-    """What is to be done with records in a state of a place.
-
-    Attributes:
-        files: to write.
-        verdicts: by path of the record.
-    """
+    """The files to write to a place, and what becomes of each record, both by path."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)

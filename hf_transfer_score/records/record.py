@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from hf_transfer_score.errors import RecordError, UnreadableError
+from hf_transfer_score.metrics.registry import Term, all_metrics
 from hf_transfer_score.records.checks import LONGEST, Count, Name, Seconds, SmallCount, block, within, wrong
 from hf_transfer_score.records.migrations import SCHEMA_VERSION, migrated
-from hf_transfer_score.records.possible import check_metric, check_time
+from hf_transfer_score.records.possible import TRUTH, check_time
 from hf_transfer_score.untrusted import Limits, parse_json, reason_of
 
 LONGEST_PART = 80
@@ -24,6 +25,9 @@ CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=Fa
 
 LIMIT = Limits(size=1_000_000, depth=30, values=50_000, letters=LONGEST)
 """How large a record may be; those of this package take a few thousand bytes."""
+
+ROUNDING = 1e-6
+"""How far a value may lie beyond the range of its metric, as a share of its end or of 1."""
 
 Kind = Literal["score", "baseline", "truth"]
 """What a metric is: a score of transferability, a trivial baseline, or a measured accuracy."""
@@ -291,7 +295,7 @@ def checked(plain: Any) -> Record:
     _check_outcome(record)
     check_time("run.time", record.run.time)
     if record.metric is not None:
-        check_metric(record.metric, record.terms, record.interval)
+        _check_metric(record.metric, record.terms, record.interval)
     return record
 
 
@@ -324,3 +328,42 @@ def _check_overlap(overlap: RecordedOverlap) -> None:
         raise wrong("overlap.values", f"one for each pair of {classes} classes", values)
     if not all(0 <= value <= 1 for value in values):
         raise wrong("overlap.values", "numbers from 0 to 1", values)
+
+
+def _check_metric(
+    metric: RecordedMetric, terms: Mapping[str, float], interval: Mapping[str, tuple[float, float]]
+) -> None:
+    """Refuse what an installed metric cannot give: another direction, or a value out of its range.
+
+    Metrics that are not installed, and terms that this version does not know, are accepted unchecked.
+    """
+    if metric.name == TRUTH.name:
+        kind, known = "truth", {TRUTH.name: TRUTH}
+    else:
+        found = all_metrics().get(metric.name)
+        if found is None:
+            return
+        kind, known = "baseline" if found.baseline else "score", {term.name: term for term in found.terms}
+    if metric.kind != kind:
+        raise wrong("metric.kind", f"{kind!r}, as {metric.name} is", metric.kind)
+    for name, direction in metric.directions.items():
+        if name in known and direction != known[name].direction:
+            raise wrong(f"metric.directions.{name}", f"{known[name].direction}, as {metric.name} has it", direction)
+    for name, value in terms.items():
+        if name in known and not _is_possible(value, known[name]):
+            raise wrong(f"terms.{name}", f"a number {_range(known[name])}, as {metric.name} gives it", value)
+    for name, ends in interval.items():
+        if name in known and known[name].bounded and not all(_is_possible(end, known[name]) for end in ends):
+            raise wrong(f"interval.{name}", f"numbers {_range(known[name])}", list(ends))
+
+
+def _is_possible(value: float, term: Term) -> bool:
+    low, high = term.range
+    return low - ROUNDING * max(1.0, abs(low)) <= value <= high + ROUNDING * max(1.0, abs(high))
+
+
+def _range(term: Term) -> str:
+    low, high = term.range
+    if low == float("-inf"):
+        return f"up to {high:g}"
+    return f"from {low:g} on" if high == float("inf") else f"from {low:g} to {high:g}"

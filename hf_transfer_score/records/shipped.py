@@ -33,13 +33,7 @@ EVIDENCE = "evidence.parquet"
 
 @dataclass
 class ShippedView:
-    """The records of tables as files, one for each record.
-
-    Attributes:
-        version: of the tables.
-        tables: parquet files from `write_shipped`.
-        attempt: always 0, since they never change.
-    """
+    """The records in parquet tables from `write_shipped` as files, one for each record."""
 
     version: str
     tables: tuple[Path, ...] = field(repr=False)

@@ -22,13 +22,7 @@ from hf_transfer_score.records.table import RecordTable, Stored
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A table of records from anyone.
-
-    Attributes:
-        table: the table.
-        rows: by the path of the record.
-        stamps: of the files that the rows were read from, by path.
-    """
+    """A table of records from anyone, with the numbers of its rows and the stamps of their files, by path."""
 
     table: RecordTable
     rows: Mapping[str, int]

@@ -28,13 +28,7 @@ Watch = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that should hold a record but does not.
-
-    Attributes:
-        path: below the place.
-        reason: what is wrong.
-        stamp: of the file.
-    """
+    """A file, by its path below the place, that should hold a record but does not, and the reason."""
 
     path: str
     reason: str

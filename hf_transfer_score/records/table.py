@@ -92,14 +92,7 @@ DETAIL_KEY = b"hf_transfer_score.at"
 
 
 class Stored(NamedTuple):
-    """A checked record and its file.
-
-    Attributes:
-        path: of the file, below the place.
-        stamp: of the file.
-        plain: the record as plain values of this schema version.
-        identity: of the record.
-    """
+    """The path and the stamp of a file, with its checked record as plain values of this schema version."""
 
     path: str
     stamp: str

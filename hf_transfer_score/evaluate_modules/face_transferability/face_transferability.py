@@ -5,9 +5,9 @@ import evaluate
 import hf_transfer_score.evaluate_modules.base as base
 
 _DESCRIPTION = """
-Tells from features of one forward pass how well a pretrained model will do after fine-tuning on your labelled dataset,
-without fine-tuning it. FaCe adds two terms that are read off neural collapse: variance collapse, how small the spread
-within the classes is against the spread between them, and class fairness, how evenly each class overlaps the others.
+Predicts from the features of one forward pass how well a pretrained model will do after fine-tuning on your labelled
+dataset, without fine-tuning it. FaCe adds two measures of neural collapse: variance collapse, how small the spread
+within the classes is compared with the spread between them, and class fairness, how evenly each class overlaps others.
 Compare models on the same samples; a single value says little.
 """
 
@@ -19,9 +19,9 @@ Args:
     weighting: "class" weights classes equally in the variance collapse, "sample" by their rows.
     covariance: shape of the class Gaussians: "shrunk", "full", "pooled_spherical", "spherical" or "diagonal".
     temperature: of the softmax over a class's overlaps, 0.05.
-    include_self: whether a class's overlap with itself takes part, False.
+    include_self: whether a class's overlap with itself is included, False.
     variance_floor: smallest variance of a class along a component, 1e-4.
-    pca: components the Gaussians live in: "auto" for min(64, D, N // 5), a number, or "none".
+    pca: components for the Gaussians: "auto" for min(64, D, N // 5), a number, or "none".
 
 Returns:
     face: 1 / (1 - variance_collapse) + class_fairness, between 0 and 2, higher is better.

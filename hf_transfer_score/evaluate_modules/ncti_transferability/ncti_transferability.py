@@ -5,8 +5,8 @@ import evaluate
 import hf_transfer_score.evaluate_modules.base as base
 
 _DESCRIPTION = """
-Tells from features of one forward pass how well a pretrained model will do after fine-tuning on your labelled dataset,
-without fine-tuning it. NCTI measures in three terms how far the features are from neural collapse on that dataset:
+Predicts from the features of one forward pass how well a pretrained model will do after fine-tuning on your labelled
+dataset, without fine-tuning it. NCTI measures in three terms how far the features are from neural collapse there:
 how far apart a discriminant analysis can move the classes, how sure its posterior is of the true class, and how much
 of the spread within the classes is left. Compare models on the same samples; a single value says little.
 """
