@@ -38,7 +38,7 @@ def test_the_order_of_metrics_does_not_matter(shape):
         assert forth[name].terms == pytest.approx(back[name].terms, rel=1e-9), name
 
 
-def test_times_are_told_apart():
+def test_times_are_reported_separately():
     features, labels = mixture(3000, 128, 5)
     scores = score_features(features, labels, metrics=["face", "ncti", "hscore"])
     own = sum(result.seconds for result in scores.results.values())

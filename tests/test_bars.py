@@ -17,7 +17,7 @@ def said(capfd, **named):
     return capfd.readouterr().err
 
 
-def test_a_bar_is_shown_unless_nobody_wants_it(capfd, monkeypatch, tmp_path):
+def test_a_bar_is_shown_unless_it_is_disabled(capfd, monkeypatch, tmp_path):
     assert "reading the dataset" in said(capfd, folder=tmp_path)
     assert "reading the dataset" not in said(capfd, folder=tmp_path, progress=False)
     assert "reading the dataset" not in said(capfd, folder=tmp_path, listener=Listener())
@@ -35,7 +35,7 @@ def test_both_variables_count(monkeypatch, name):
     assert not bars_wanted(None) and bars_wanted(True)
 
 
-def test_what_fails_is_a_warning_of_the_one_logger(caplog, tmp_path):
+def test_failures_are_warnings_of_the_logger(caplog, tmp_path):
     rank(TEXTS, "no/such-folder/at-all", folder=tmp_path, progress=False)
     warned = [one for one in caplog.records if one.name == "hf_transfer_score"]
     assert [one.levelname for one in warned] == ["WARNING"]

@@ -46,7 +46,7 @@ def test_the_pages_are_up_to_date_whatever_the_terminal(generate, monkeypatch, c
     assert (generate(DOCS, "--check"), capsys.readouterr().err) == (0, "")
 
 
-def test_a_stale_page_is_noticed_and_written_anew(generate, copy, capsys):
+def test_a_stale_page_is_noticed_and_rewritten(generate, copy, capsys):
     page = copy / "metrics.md"
     fresh = page.read_text(encoding="utf-8")
     page.write_text(fresh.replace("0.05", "0.07"), encoding="utf-8")
@@ -88,7 +88,7 @@ def test_every_command_is_there():
 
 
 @pytest.mark.parametrize(("words", "line"), [pair for group in COMMANDS.values() for pair in group.items()])
-def test_the_list_of_commands_says_what_each_says_of_itself(words, line):
+def test_the_list_of_commands_matches_their_docstrings(words, line):
     *room, name = words.split()
     app = build_app(words.split())
     command = app[room[0]][name] if room else app[name]

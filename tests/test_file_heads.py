@@ -24,7 +24,7 @@ def forged(path, header, body=bytes(24)):
     return path
 
 
-def test_what_the_library_writes_is_read(tmp_path):
+def test_files_of_the_library_are_read(tmp_path):
     from safetensors.numpy import save_file
 
     kinds = (np.float64, np.float32, np.float16, np.int64, np.int32, np.int16, np.int8, np.uint8, np.bool_)
@@ -118,7 +118,7 @@ def expanded(path):
 
 
 @pytest.mark.parametrize("options", WAYS)
-def test_sizes_are_those_of_what_a_reader_makes_of_the_file(tmp_path, options):
+def test_sizes_match_those_of_the_read_file(tmp_path, options):
     parquet.write_table(TABLE, tmp_path / "a.parquet", **options)
     chunks = chunks_of(tmp_path / "a.parquet")
     assert all(any(chunk.is_in({name}) for chunk in chunks) for name in TABLE.column_names)
@@ -195,7 +195,7 @@ def test_words_of_a_dictionary_count_beside_their_letters(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [pa.decimal128(12, 2), pa.time32("s"), pa.date32()])
-def test_values_that_are_no_numbers_are_not_read(tmp_path, monkeypatch, kind):
+def test_values_that_are_not_numbers_are_not_read(tmp_path, monkeypatch, kind):
     labels = pa.array([0, 1] * 10, pa.int32()).cast(kind)
     parquet.write_table(pa.table({"features": np.ones((20, 2)).tolist(), "label": labels}), tmp_path / "a.parquet")
     monkeypatch.setattr("hf_transfer_score.features.parquet.ParquetArrays._column", None)
@@ -234,7 +234,7 @@ def field_twice(head):
     return head + b"\x06\x06" + varint(2**40)
 
 
-def test_columns_are_those_of_the_schema_whatever_their_parts_say(tmp_path):
+def test_columns_are_those_of_the_schema(tmp_path):
     path = tmp_path / "a.parquet"
     parquet.write_table(NUMBERS, path, write_statistics=False)
     before, content = expanded(path), path.read_bytes()
@@ -248,7 +248,7 @@ def test_columns_are_those_of_the_schema_whatever_their_parts_say(tmp_path):
 
 
 @pytest.mark.parametrize("change", [number_too_long, field_twice])
-def test_what_readers_take_for_another_page_is_refused(tmp_path, change):
+def test_ambiguous_page_headers_are_refused(tmp_path, change):
     one, path = NUMBERS.select(["first"]), tmp_path / "a.parquet"
     parquet.write_table(
         one, path, use_dictionary=False, data_page_size=1000, write_batch_size=100, write_statistics=False
@@ -259,7 +259,7 @@ def test_what_readers_take_for_another_page_is_refused(tmp_path, change):
         expanded(path)
 
 
-def test_a_list_of_another_kind_than_readers_take_it_for_is_refused(tmp_path):
+def test_a_list_of_an_unexpected_kind_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     parquet.write_table(NUMBERS, path)
     path.write_bytes(footer_changed(path.read_bytes(), (b"\x1c\x15\x04\x19\x35", b"\x1c\x15\x04\x19\x33")))
@@ -268,7 +268,7 @@ def test_a_list_of_another_kind_than_readers_take_it_for_is_refused(tmp_path):
         chunks_of(path)
 
 
-def test_pages_hold_as_many_values_as_the_footer_says_or_some_may_be_read_that_were_not_counted(tmp_path):
+def test_pages_with_fewer_values_than_the_footer_says_are_refused(tmp_path):
     path = tmp_path / "a.parquet"
     parquet.write_table(NUMBERS, path)
     path.write_bytes(with_footer(path.read_bytes(), {ROWS: ROWS + 1}))
@@ -300,7 +300,7 @@ def test_parts_of_columns_without_content_are_refused_before_a_reader_makes_them
 
 
 @pytest.mark.parametrize("cut", [0, 1, 11, 12, 40, -1, -5, -9])
-def test_what_is_no_parquet_file_is_one_kind_of_error(tmp_path, cut):
+def test_invalid_parquet_files_are_one_kind_of_error(tmp_path, cut):
     parquet.write_table(TABLE, tmp_path / "a.parquet")
     content = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(content[:cut] + (content[-12:] if cut > 12 else b""))

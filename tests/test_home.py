@@ -53,7 +53,7 @@ def test_none_is_in_a_block_with_another(tmp_path):
     assert counter.read_text() == "90"
 
 
-def test_where_there_can_be_no_lock_nobody_waits(tmp_path):
+def test_nobody_waits_without_locks(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with alone(tmp_path / "file" / "a.lock"):
         pass

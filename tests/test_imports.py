@@ -178,7 +178,7 @@ def test_charts_of_a_board_know_no_report():
             assert not any(name.startswith("runs") for name in imports(path)), path
 
 
-def test_what_the_hub_raises_is_looked_at_in_one_room():
+def test_only_one_room_handles_errors_of_the_hub():
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and path.parent.name != "hub":
@@ -199,7 +199,7 @@ def test_the_public_list_is_what_can_be_imported():
     assert all(getattr(hf_transfer_score, name) for name in public)
 
 
-def test_the_root_loads_nothing_before_it_is_asked():
+def test_the_root_loads_lazily():
     code = (
         "import sys, hf_transfer_score; print(sorted({name.split('.')[0] for name in sys.modules} & {'numpy', 'ast'}))"
     )

@@ -62,7 +62,7 @@ def test_settings_of_the_recipe_are_changes_of_the_default():
 
 
 @pytest.mark.parametrize(("name", "function"), RUNS.items())
-def test_a_word_that_is_no_option_is_refused_with_the_nearest(name, function):
+def test_an_unknown_option_is_refused_with_the_nearest(name, function):
     with pytest.raises(OptionError, match=r"There is no option `max_sample`: did you mean max_samples\?"):
         function("example", "example/vit-few-steps", max_sample=3)
     with pytest.raises(OptionError, match=rf"There is no option `xyz`\. {name} takes .*dataset, .*max_samples, "):
@@ -71,7 +71,7 @@ def test_a_word_that_is_no_option_is_refused_with_the_nearest(name, function):
         function("example", "example/vit-few-steps", options={"max_samples": 3})
 
 
-def test_values_that_make_no_sense_are_refused_before_anything_runs():
+def test_invalid_values_are_refused_before_anything_runs():
     with pytest.raises(OptionError, match=r"max_samples=1: expected at least 4\."):
         hf_transfer_score.rank("example", max_samples=1)
     with pytest.raises(OptionError, match=r"epochs=0: expected at least 1\."):

@@ -114,7 +114,7 @@ def result(request, report, tmp_path):
     return request.param, MAKERS[request.param](report, tmp_path)
 
 
-def test_it_is_shown_in_little_room_and_names_are_no_markup(result):
+def test_it_is_shown_compactly_and_names_are_escaped(result):
     _, made = result
     page = made._repr_html_()
     bare = re.sub(r'base64,[^"]*', "", page)

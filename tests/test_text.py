@@ -21,7 +21,7 @@ def test_lists_are_escaped_one_by_one():
     assert rendered("{{ [a | code, a] | join(' ') }}", a="*") == "`*` &#42;"
 
 
-def test_what_a_macro_makes_is_taken_as_it_is():
+def test_output_of_a_macro_is_not_escaped():
     assert rendered("{% macro bold(x) %}**{{ x }}**{% endmacro %}{{ bold(a) }}", a="*") == "**&#42;**"
 
 

@@ -48,7 +48,7 @@ BAD_JSON = {
 
 
 @pytest.mark.parametrize("data", [b"\xff", b'"\xed\xa0\x80"', "\ud800", '"\ud800"', "[1]".encode("utf-16")])
-def test_bytes_that_are_no_utf_8(data):
+def test_invalid_utf_8(data):
     with pytest.raises(UnreadableError, match="is not UTF-8"):
         parse_json(data)
     with pytest.raises(UnreadableError, match="is not UTF-8"):
@@ -80,7 +80,7 @@ def test_yaml_reads_plain_values():
     assert parse_yaml("") is parse_yaml("# nothing") is None
 
 
-def test_an_alias_is_what_it_repeats_and_counts_as_much():
+def test_an_alias_counts_as_what_it_repeats():
     assert parse_yaml("a: &x [1, 2]\nb: *x") == {"a": [1, 2], "b": [1, 2]}
     with pytest.raises(UnreadableError, match="more than 20 values"):
         parse_yaml("a: &x [1, 2, 3, 4, 5, 6]\nb: [*x, *x, *x]", limit=SMALL)
@@ -140,7 +140,7 @@ def test_deep_yaml_ends_at_once(opening):
 
 
 @pytest.mark.parametrize("error", [OverflowError, RecursionError, MemoryError, ValueError, ZeroDivisionError, OSError])
-def test_whatever_is_raised_leaves_out_one_thing_only(error):
+def test_any_exception_leaves_out_one_item_only(error):
     left_out = []
 
     def read(thing):
@@ -152,7 +152,7 @@ def test_whatever_is_raised_leaves_out_one_thing_only(error):
     assert left_out == [(2, f"{error.__name__}: be [31mcause")]
 
 
-def test_an_interrupt_is_no_reason_to_leave_something_out():
+def test_an_interrupt_is_not_caught():
     def read(thing):
         raise KeyboardInterrupt
 

@@ -48,7 +48,7 @@ from tests.checkpoints.sounds import write_sound
         ({"sampling_rate": 10**9}, "1,000,000,000 samples a second"),
     ],
 )
-def test_what_no_network_needs_is_refused(content, said):
+def test_excessive_settings_are_refused(content, said):
     with pytest.raises(CheckpointError, match=said):
         check_asked("config.json", content, tensors=12)
 
@@ -65,7 +65,7 @@ def test_what_no_network_needs_is_refused(content, said):
         {"num_hidden_layers": "many", "image_size": None, "size": [], "layers": {"a": 1}},
     ],
 )
-def test_real_networks_are_not(content):
+def test_settings_of_real_networks_are_accepted(content):
     check_asked("config.json", content, tensors=12)
 
 
@@ -83,7 +83,7 @@ def test_a_frame_of_all_that_is_heard_is_refused(tmp_path):
         load_audio_backbone(folder, BackboneOptions())
 
 
-def test_a_line_of_single_pixels_is_no_image_that_is_read():
+def test_images_with_an_extreme_aspect_ratio_are_refused():
     for size, is_read in (((2000, 10), True), ((2001, 10), False), ((10, 2001), False)):
         content = io.BytesIO()
         Image.new("RGB", size).save(content, "PNG")
@@ -116,7 +116,7 @@ def test_a_text_is_cut_before_it_is_tokenized(backbone):
     assert np.array_equal(item.sequences[0].numbers, short.sequences[0].numbers)
 
 
-def test_one_word_without_end_is_no_burden(backbone):
+def test_a_very_long_word_is_encoded_quickly(backbone):
     start = time.process_time()
     backbone.encode(["good" * 2_500_000])
     assert time.process_time() - start < 5

@@ -120,7 +120,7 @@ def test_features_have_their_room_before_they_are_mapped(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_without_room_leaves_what_was_there(tmp_path):
+def test_an_output_on_a_full_disk_keeps_the_old_file(tmp_path):
     code = (
         "import resource, sys, pathlib\n"
         "from hf_transfer_score.home import write_text\n"

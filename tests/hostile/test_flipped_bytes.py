@@ -128,7 +128,7 @@ def test_a_sample_that_is_kept(tmp_path):
     assert absent > 250 and store.find(request) is not None
 
 
-def test_what_is_known_of_checkpoints(tmp_path):
+def test_answers_about_checkpoints(tmp_path):
     known, answer = Answers(tmp_path), {"parameters": 1234567, "hash": "0a1b"}
     known.remember("question", answer)
     found = list(outcomes(next(tmp_path.iterdir()), lambda: known.recall("question")))

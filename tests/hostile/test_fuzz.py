@@ -24,7 +24,7 @@ def test_it_ends_within_its_limits(campaign):
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_each_is_refused_with_a_reason_or_read_and_what_is_sound_stays(campaign, kind):
+def test_each_is_refused_with_a_reason_or_read_and_valid_input_stays(campaign, kind):
     found = told(campaign)[kind]
     assert found["wrong"] == ""
     assert found["cases"] >= CASES[kind]

@@ -27,7 +27,7 @@ TRIED += ("csv-nul", "csv-clean", "json-clean", "json-nan", "link-", "fifo", "pi
 """Prefixes of the names of the datasets that are tried here; those that lead elsewhere are in `test_paths`."""
 
 
-def test_every_feature_file_is_refused_with_a_reason_or_scored_as_what_it_holds(tmp_path):
+def test_every_feature_file_is_refused_with_a_reason_or_scored_correctly(tmp_path):
     cases = feature_cases()
     commands = [place_feature_file(case, tmp_path) for case in cases]
     trials = list(map(judge_feature_file, cases, commands, run_batch(commands)))
@@ -40,7 +40,7 @@ def good(tmp_path_factory):
     return write_good(tmp_path_factory.mktemp("good"))
 
 
-def test_hostile_datasets_are_refused_with_a_reason_or_read_as_they_are(warm, traps, tmp_path, good):
+def test_hostile_datasets_are_refused_with_a_reason_or_read_correctly(warm, traps, tmp_path, good):
     clean, home = clean_terms(warm, good, "text", MODELS["text"]), tmp_path / "home"
     cases = [case for case in dataset_cases() if case.name.startswith(TRIED)]
     commands = [place_dataset(case, tmp_path, good, traps) for case in cases]

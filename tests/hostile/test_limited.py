@@ -5,7 +5,7 @@ import pytest
 from tests.hostile.limited import run_python
 
 
-def test_what_stays_within_its_limits_is_returned_whole():
+def test_a_command_within_its_limits_returns_its_output():
     done = run_python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
     assert (done.code, done.out, done.err, done.over) == (3, "out\n", "err\n", "")
     assert done.clean

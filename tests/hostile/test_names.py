@@ -52,7 +52,7 @@ def is_one_sentence(done):
     return done.err.startswith("error: ") and done.err.count("\n") == 1 and "not foreseen" not in done.err
 
 
-def test_each_file_that_is_none_is_one_sentence(parent, folder):
+def test_each_invalid_file_gives_one_sentence(parent, folder):
     commands = [["score", name] for name in SPECIAL]
     commands += [["score", "good.npz", "--labels", name] for name in ("pipe.npy", "zero.npy", LONG)]
     commands += [
@@ -74,7 +74,7 @@ def test_in_a_pool_each_is_a_row_and_the_others_are_ranked(parent, folder):
     assert len(models) == 2 + len(SPECIAL)
 
 
-def test_what_is_here_is_no_model_of_the_hub_and_each_is_a_row(parent, folder):
+def test_local_paths_are_not_models_of_the_hub_and_each_is_a_row(parent, folder):
     models = ["zoo/p-lora", "zoo/@v1", "good.npz", "./pipe.npz", "./circle.npz", "~nobody-there/x", LONG, "no/\udcff"]
     offline = {**clean_environment(folder / "home"), "HF_HUB_OFFLINE": "1"}
     done = watch(parent.start(["rank", "rows.csv", "--models", *models, "--json"], offline, folder=folder))
@@ -86,7 +86,7 @@ def test_what_is_here_is_no_model_of_the_hub_and_each_is_a_row(parent, folder):
     assert all("not a folder" in found[name][1] for name in ("good.npz", "pipe.npz")), found
 
 
-def test_datasets_that_are_no_files(parent, folder):
+def test_datasets_that_are_not_files(parent, folder):
     commands = [
         ["rank", name, "--models", "./zoo/p-lora"] for name in ("pipe.csv", LONG, "~nobody-there/x", "folder.npz")
     ]
@@ -97,7 +97,7 @@ def test_datasets_that_are_no_files(parent, folder):
         assert "pipe" not in arguments[1] or "a pipe or a device" in last
 
 
-def test_a_working_folder_that_is_gone_and_a_home_that_is_none(tmp_path):
+def test_a_removed_working_folder_and_an_invalid_home(tmp_path):
     gone = tmp_path / "gone"
     script = "import os, sys; os.mkdir(sys.argv[1]); os.chdir(sys.argv[1]); os.rmdir(sys.argv[1])\n"
     script += "from hf_transfer_score.cli import main; sys.exit(main(sys.argv[2:]))"

@@ -85,7 +85,7 @@ def repository(owner: str, mode: str) -> str:
     return f"{owner}/{mode.replace(' ', '-')}"
 
 
-def test_every_way_to_fail_is_told_of_a_checkpoint_and_the_others_go_on(shared_hub, warm):
+def test_every_failure_of_a_checkpoint_is_reported_and_the_others_are_ranked(shared_hub, warm):
     modes = {repository("lost", name): mode for name, mode in FOR_EVER.items()}
     for name, mode in modes.items():
         again(shared_hub, name)
@@ -100,7 +100,7 @@ def test_every_way_to_fail_is_told_of_a_checkpoint_and_the_others_go_on(shared_h
     assert {kind for kind, _ in done.failures.values()} == {"download"}
 
 
-def test_every_way_to_fail_is_told_of_a_dataset(shared_hub, warm):
+def test_every_failure_of_a_dataset_is_reported(shared_hub, warm):
     files = {**picture_shards(), "README.md": "---\nlicense: mit\n---\n"}
     runs = {}
     for name in (*OF_DATASETS, *PASSING):
@@ -136,7 +136,7 @@ for action in (lambda: HubPlace("a/b").version(), lambda: resolve(parse_candidat
 
 
 @pytest.mark.parametrize("name", NOBODY)
-def test_endpoints_that_are_no_hub(hub, tmp_path, name):
+def test_endpoints_without_a_hub(hub, tmp_path, name):
     endpoint, says = NOBODY[name]
     endpoint = endpoint.format(port=hub.endpoint.rpartition(":")[2])
     environment = clean_environment(tmp_path / "home", endpoint) | PATIENCE

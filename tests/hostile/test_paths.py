@@ -189,7 +189,7 @@ def test_datasets_reach_their_own_files_only(tmp_path):
     assert "leads out of the dataset's folder" in said["local links"]
 
 
-def test_a_zip_is_read_where_it_lies_in_the_folder(tmp_path):
+def test_a_zip_file_is_read_only_within_the_folder(tmp_path):
     inside, outside = tmp_path / "a" / "x.zip", tmp_path / "b" / "x.zip"
     for place in (inside, outside):
         place.parent.mkdir()

@@ -96,7 +96,7 @@ def alive(process):
         return False
 
 
-def test_who_wants_hangups_ignored_has_them_ignored(tmp_path):
+def test_ignored_hangups_stay_ignored(tmp_path):
     script = """
 import signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_IGN)

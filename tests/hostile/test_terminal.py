@@ -53,7 +53,7 @@ def run(folder, *arguments, **more):
 
 
 @pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]])
-def test_names_of_files_are_shown_without_what_steers_a_terminal(folder, form):
+def test_file_names_are_shown_without_control_characters(folder, form):
     files = names(folder)
     status, out, err = run(folder, "score", *files, "--metrics", "ncti", *form)
     assert status == 0, err
@@ -114,7 +114,7 @@ sys.exit(main(["metrics", "--traceback"]))
 """
 
 
-def test_what_libraries_print_warn_and_log_is_safe_too(tmp_path):
+def test_output_of_libraries_is_safe_too(tmp_path):
     done = subprocess.run([sys.executable, "-c", LIBRARY], capture_output=True, timeout=60, env=environment())
     out, err = done.stdout.decode(), done.stderr.decode()
     assert done.returncode == 2
@@ -135,14 +135,14 @@ SHELL = {
 
 
 @pytest.mark.parametrize("case", SHELL)
-def test_outputs_that_take_nothing_end_it_clearly(folder, case):
+def test_closed_and_full_outputs_end_a_command_clearly(folder, case):
     redirected, status, words = SHELL[case]
     script = f"{sys.executable} -m hf_transfer_score metrics {redirected}; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=environment())
     assert (done.returncode, done.stdout, done.stderr) == (status, "", words)
 
 
-def test_an_error_goes_before_an_output_that_takes_nothing(folder):
+def test_an_error_is_reported_before_a_closed_output(folder):
     script = f"{sys.executable} -m hf_transfer_score score missing.npz >&-; exit $?"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=environment())
     assert (done.returncode, done.stderr) == (1, "error: missing.npz: no such file.\n")
@@ -163,7 +163,7 @@ sys.exit(max(main(["score", *sys.argv[1:], "--metrics", "ncti", *form]) for form
         {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONIOENCODING": "utf-16"},
     ],
 )
-def test_whatever_the_encoding_nothing_raises(folder, more):
+def test_no_encoding_raises(folder, more):
     files = [os.fsencode(name) for name in names(folder)]
     done = subprocess.run(
         [sys.executable, "-c", FORMS, *files],

@@ -115,7 +115,7 @@ def test_a_forged_footer_is_refused_while_others_are_served(space, tmp_path):
     assert "no longer there" in space.score(*paths).text
 
 
-def test_what_is_too_large_or_too_many_is_refused_and_leaves_nothing(space):
+def test_too_large_or_too_many_uploads_are_refused_and_leave_nothing(space):
     before, piece = resident_bytes(space.pid), bytes(MEGABYTE)
     kind = {"content-type": "multipart/form-data; boundary=b"}
 
@@ -151,7 +151,7 @@ def test_an_upload_that_is_broken_off_leaves_nothing(space):
     until(lambda: not space.files())
 
 
-def test_an_address_in_place_of_a_file_is_not_asked(space):
+def test_a_url_instead_of_a_file_is_not_requested(space):
     with socket.create_server(("127.0.0.1", 0)) as trap:
         trap.settimeout(0.5)
         found = space.score(f"http://127.0.0.1:{trap.getsockname()[1]}/a.npz")

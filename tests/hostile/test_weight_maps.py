@@ -105,7 +105,7 @@ def test_no_pickle_behind_a_map(copy, kind):
 @pytest.mark.parametrize(
     "content", ["[]", "{}", '{"weight_map": []}', '{"weight_map": {"a": 1}}', "nothing", "[" * 9999]
 )
-def test_maps_that_are_none(copy, content):
+def test_invalid_maps(copy, content):
     folder = copy("hub_text")
     mapped(folder, "x")
     (folder / "model.safetensors.index.json").write_text(content)
@@ -166,12 +166,12 @@ def test_tokenizers_with_files_elsewhere(copy, settings, monkeypatch):
     assert "tokenizer_config.json" in str(refusal("hub_text", folder))
 
 
-def test_what_others_left_in_a_tokenizer_does_no_harm(copy):
+def test_leftover_paths_in_a_tokenizer_are_harmless(copy):
     left = {"special_tokens_map_file": "/etc/hostname", "tokenizer_file": "/home/nobody/tokenizer.json"}
     check_own_files(edited(copy("hub_text"), "tokenizer_config.json", **left))
 
 
-def test_an_adapter_is_not_followed_where_it_would_be(copy, monkeypatch):
+def test_an_adapter_is_not_followed(copy, monkeypatch):
     folder = copy("hub_text")
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "victim/private"}')
     monkeypatch.setattr(repository, "find_spec", lambda name: None)

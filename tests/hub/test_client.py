@@ -47,7 +47,7 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize("kind", TROUBLES)
-def test_what_an_exception_means(kind, monkeypatch):
+def test_exceptions_are_classified(kind, monkeypatch):
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", "/nowhere")
     trouble = trouble_of(TROUBLES[kind])
     assert trouble.kind == kind and trouble.reason and "\n" not in trouble.reason
@@ -61,12 +61,12 @@ def test_what_an_exception_means(kind, monkeypatch):
     assert not any("hf_secret" in str(one) for one in (*told, failure))
 
 
-def test_what_is_told_already_is_not_told_anew():
+def test_known_errors_are_not_explained_again():
     lost, failed = NoAnswerError("the Hub answered 503"), CheckpointError("gated", "is gated")
     assert hub_error("a/b", lost) is lost and checkpoint_failure("a/b", failed) is failed
 
 
-def test_a_chain_ends_where_it_is_hidden_or_begins_again():
+def test_a_chain_ends_at_hidden_or_repeated_exceptions():
     inner, outer = KeyError("inner"), ValueError("outer")
     outer.__context__ = inner
     assert chain(outer) == chain(outer, hidden=False) == [outer, inner]
@@ -119,7 +119,7 @@ def part(blobs: Path, name: str, age: float) -> Path:
     return path
 
 
-def test_only_parts_that_nobody_is_at_are_removed(tmp_path, monkeypatch):
+def test_only_abandoned_parts_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     blobs, locks = tmp_path / "models--a--b" / "blobs", tmp_path / ".locks" / "models--a--b"
     young = part(blobs, f"young.{OWN}", 60)

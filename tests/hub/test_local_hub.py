@@ -45,7 +45,7 @@ def filled(hub):
     return hub
 
 
-def test_what_is_known_of_a_repository(filled, run_client, hub_environment):
+def test_information_about_a_repository(filled, run_client, hub_environment):
     got = run_client(
         """
 from huggingface_hub import HfApi
@@ -238,7 +238,7 @@ def test_an_unknown_token_is_refused(hub, run_client, hub_environment):
     assert who[:2] == ["HfHubHTTPError", 401]
 
 
-def test_a_cut_download_goes_on_where_it_stopped(hub, run_client, hub_environment):
+def test_a_cut_download_is_resumed(hub, run_client, hub_environment):
     content = bytes(range(256)) * (12 * 4096)
     hub.add("org/model", {"model.safetensors": content})
     fault = hub.fault("model.safetensors", "cut", after=11 * 2**20)

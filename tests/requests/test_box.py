@@ -70,7 +70,7 @@ def test_no_secret_is_in_its_environment(tmp_path, monkeypatch):
     assert said.splitlines()[-1].endswith("nowhere []")
 
 
-def test_the_folder_of_a_job_is_gone_afterwards_and_so_is_that_of_a_dead_worker(tmp_path):
+def test_folders_of_ended_jobs_and_dead_workers_are_removed(tmp_path):
     gone = 2**22 + 1  # beyond the largest process id
     here = re.sub("[^A-Za-z0-9]", "", platform.node())
     (tmp_path / f"{here}-{gone}-0" / "kept").mkdir(parents=True)
@@ -84,7 +84,7 @@ def test_the_folder_of_a_job_is_gone_afterwards_and_so_is_that_of_a_dead_worker(
     assert not folder.exists()
 
 
-def test_limits_that_make_no_sense_are_refused():
+def test_invalid_limits_are_refused():
     with pytest.raises(OptionError, match="memory=10: expected at least"):
         BoxLimits(memory=10)
     assert str(BoxLimits()) == "12 GB of memory, 3600 s and 20 GB of disk"

@@ -35,7 +35,7 @@ def api(request, hub):
     return HfApi(endpoint=hub.endpoint, token=request.param)
 
 
-def test_what_can_be_run_passes_with_two_questions(hub, api):
+def test_valid_requests_pass_with_two_questions(hub, api):
     hub.requests.clear()
     commit = check_request(Request("owner/open", "owner/open", revision="main"), api=api)
     assert commit == hub.repository("owner/open").head.name
@@ -53,14 +53,14 @@ def test_what_can_be_run_passes_with_two_questions(hub, api):
         ("missing", "There is no {what} missing on the Hub, or it is private"),
     ],
 )
-def test_what_is_closed_is_refused_whoever_asks(api, what, name, message):
+def test_closed_repositories_are_refused_for_every_user(api, what, name, message):
     ids = {"model": "owner/open", "dataset": "owner/open", what: name}
     with pytest.raises(InputError, match=message.format(what=what)):
         check_request(Request(**ids), api=api)
 
 
 @pytest.mark.parametrize("what", ["model", "dataset"])
-def test_what_is_private_is_refused_also_to_its_owner(hub, what):
+def test_private_repositories_are_refused_even_for_their_owner(hub, what):
     request = Request(**{"model": "owner/open", "dataset": "owner/open", what: "owner/private"})
     with pytest.raises(InputError, match=f"The {what} owner/private is private: only what is public"):
         check_request(request, api=HfApi(endpoint=hub.endpoint, token="hf_owner"))
@@ -83,7 +83,7 @@ def test_what_is_private_is_refused_also_to_its_owner(hub, what):
         (Request("owner/open", "owner/empty"), 10**6, "The dataset owner/empty has no files"),
     ],
 )
-def test_what_no_worker_should_run_is_refused(api, request_, limit, message):
+def test_requests_that_no_worker_should_run_are_refused(api, request_, limit, message):
     with pytest.raises(InputError, match=message):
         check_request(request_, api=api, limits=CheckLimits(weight_bytes=limit))
 

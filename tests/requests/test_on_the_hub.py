@@ -52,7 +52,7 @@ class Meanwhile:
         return self.clock()
 
 
-def test_whoever_commits_second_gets_another_request(hub, queue_of):
+def test_the_second_commit_claims_another_request(hub, queue_of):
     other = filled(queue_of(), 2)
     taken = []
     slow = queue_of(Meanwhile(lambda: taken.append(other.claim("quick", 60).model), 2))
@@ -117,7 +117,7 @@ def test_answers_that_are_lost_change_nothing(hub, queue_of):
     assert len(hub.asked("/commit/main", "POST")) == 4  # two submissions, a claim and an end
 
 
-def test_what_was_read_is_not_read_again(hub, queue_of):
+def test_files_are_not_read_twice(hub, queue_of):
     queue = filled(queue_of(), 3)
     reader = queue_of()
     assert len(reader.requests()) == 3
@@ -129,7 +129,7 @@ def test_what_was_read_is_not_read_again(hub, queue_of):
     assert len(hub.asked("/resolve/")) == 1
 
 
-def test_whoever_may_not_write_is_told(queue_of):
+def test_missing_write_access_is_reported(queue_of):
     with pytest.raises(HubError, match="This token may not write to owner/requests"):
         queue_of(token="hf_guest").submit(Request("a/one", "d/pets"))
     with pytest.raises(HubError, match="Writing to owner/requests on the Hub needs a token"):
@@ -154,7 +154,7 @@ def asked(number, name, at="2025-01-01T00:00:00.000+00:00"):
     return Request(f"g/m{number}", "d/pets", asked_by=name, asked=at)
 
 
-def test_a_request_counts_against_whoever_committed_it(open_hub, queue_of):
+def test_a_request_counts_for_the_author_of_its_commit(open_hub, queue_of):
     commit(open_hub, queue_of, "hf_guest", *(asked(number, "victim") for number in range(12)))
     space = queue_of(vouches=True)
     assert space.submit(Request("a/one", "d/pets", asked_by="victim")).state == "new"
@@ -164,7 +164,7 @@ def test_a_request_counts_against_whoever_committed_it(open_hub, queue_of):
         queue_of(token="hf_guest").submit(Request("a/two", "d/pets", asked_by="somebody else"))
 
 
-def test_who_signs_in_to_a_space_counts_by_name(hub, queue_of):
+def test_signed_in_visitors_of_a_space_count_by_name(hub, queue_of):
     space = queue_of(vouches=True)
     for number in range(10):
         space.submit(asked(number, "visitor"))
@@ -175,7 +175,7 @@ def test_who_signs_in_to_a_space_counts_by_name(hub, queue_of):
         queue_of().submit(Request("a/two", "d/pets", asked_by="anybody"))
 
 
-def test_who_floods_the_queue_fills_no_more_than_a_share_of_it(open_hub, queue_of):
+def test_a_flooding_user_fills_only_a_share_of_the_queue(open_hub, queue_of):
     commit(open_hub, queue_of, "hf_guest", *(asked(number, f"name{number}") for number in range(30)))
     space = queue_of(vouches=True, limits=QueueLimits(per_user=2, whole=4))
     assert space.submit(Request("a/one", "d/pets", asked_by="visitor")).state == "new"
@@ -185,7 +185,7 @@ def test_who_floods_the_queue_fills_no_more_than_a_share_of_it(open_hub, queue_o
     assert [one.asked_by for one in claimed[:3]] == ["guest", "guest", "visitor"]
 
 
-def test_who_committed_a_request_is_asked_only_where_it_matters(hub, queue_of):
+def test_authors_are_looked_up_only_when_needed(hub, queue_of):
     queue = filled(queue_of(), 3)
     assert hub.asked("/paths-info/") == hub.asked("/commits/") == []
     queue.claim("w", 60)

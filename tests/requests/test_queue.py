@@ -58,7 +58,7 @@ def test_the_same_request_is_one(queue, clock):
 
 
 @pytest.mark.parametrize("end", ["fail", "refuse"])
-def test_what_ended_badly_may_be_asked_for_again(queue, clock, end):
+def test_failed_and_refused_requests_may_be_submitted_again(queue, clock, end):
     queue.submit(ONE)
     claimed = queue.claim("w", 60)
     ended = getattr(queue, end)(claimed, "w", "no such luck")
@@ -70,7 +70,7 @@ def test_what_ended_badly_may_be_asked_for_again(queue, clock, end):
     assert [one.asked_by for one in queue.requests()] == ["bob"]
 
 
-def test_what_a_submission_says_of_its_state_does_not_count(queue):
+def test_the_state_in_a_submission_is_ignored(queue):
     queue.submit(replace(ONE, state="done", finished="2020-01-01T00:00:00+00:00", records=9, attempts=2))
     assert [(one.state, one.records, one.attempts) for one in queue.requests()] == [("pending", None, 0)]
 
@@ -107,7 +107,7 @@ def test_a_claim_that_is_not_renewed_ends(queue, clock):
     assert queue.get(ONE) == other
 
 
-def test_a_claim_that_ended_and_that_nobody_took_can_be_renewed(queue, clock):
+def test_an_expired_claim_that_is_still_free_can_be_renewed(queue, clock):
     queue.submit(ONE)
     mine = queue.claim("v", 60)
     clock.pass_by(600)
@@ -128,7 +128,7 @@ def test_after_three_workers_that_died_a_request_fails(queue, clock):
     assert failed.reason.startswith("3 workers claimed it, and none of them finished, z last")
 
 
-def test_what_is_given_back_is_free_at_once_and_was_no_attempt(queue):
+def test_a_released_request_is_free_at_once_without_an_attempt(queue):
     queue.submit(ONE)
     for _ in range(5):
         queue.release(queue.claim("v", 60), "v")
@@ -178,7 +178,7 @@ def test_a_claim_far_in_the_future_does_not_hold(queue, clock):
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 86_401, float("nan")])
-def test_leases_that_make_no_sense_are_refused(queue, seconds):
+def test_invalid_leases_are_refused(queue, seconds):
     with pytest.raises(OptionError, match="expected more than 0 and at most 86400"):
         queue.claim("w", seconds)
 
@@ -208,7 +208,7 @@ HOSTILE = {
 }
 
 
-def test_files_that_hold_no_request_are_left_alone_and_told(queue):
+def test_invalid_files_are_ignored_and_reported(queue):
     queue.place.update(lambda _: {**HOSTILE, "README.md": b"# hello", "requests/notes.txt": b"x"}, title="hostile")
     assert queue.requests() == [] and queue.claim("w", 60) is None
     reasons = {one.path: one.reason for one in queue.problems}
@@ -220,7 +220,7 @@ def test_files_that_hold_no_request_are_left_alone_and_told(queue):
     assert queue.place.view().read(HOSTILE) == HOSTILE
 
 
-def test_a_broken_file_where_a_request_belongs_is_replaced(queue):
+def test_a_broken_file_of_a_request_is_replaced(queue):
     queue.place.update(lambda _: {str(request_path(ONE)): b"{"}, title="broken")
     assert queue.submit(ONE).state == "new" and queue.problems != () and states(queue) == {"a/one": "pending"}
 

@@ -60,7 +60,7 @@ def test_a_request_comes_back_equal_and_is_one_file():
         ({"attempts": 0, "reason": "another", "records": 7}, True),
     ],
 )
-def test_identity_is_what_is_asked_for(change, same):
+def test_identity_depends_on_what_is_requested(change, same):
     assert (request_identity(replace(FULL, **change)) == request_identity(FULL)) is same
 
 
@@ -73,7 +73,7 @@ def test_identity_is_what_is_asked_for(change, same):
     ],
 )
 @pytest.mark.parametrize("what", ["model", "dataset"])
-def test_names_that_are_no_ids_are_refused(what, name):
+def test_invalid_ids_are_refused(what, name):
     with pytest.raises(InputError, match=rf"^The {what} .* is not an id on the Hub: expected owner/name"):
         Request(**{"model": "a/b", "dataset": "c/d", what: name})
     with pytest.raises(RecordError, match=f"The {what} "):
@@ -81,7 +81,7 @@ def test_names_that_are_no_ids_are_refused(what, name):
 
 
 @pytest.mark.parametrize("name", ["gpt2", "a/b", "a/B_c-d.e", "_a/b", "x" * 96, "a/b-", "0/1"])
-def test_names_of_the_hub_are_ids_where_its_client_says_so(name):
+def test_ids_are_valid_if_the_client_of_the_hub_accepts_them(name):
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
     try:
@@ -122,7 +122,7 @@ def test_names_of_the_hub_are_ids_where_its_client_says_so(name):
         ({"more": 1}, "A request has an unknown field 'more'"),
     ],
 )
-def test_what_is_no_request_is_refused_by_its_first_wrong_field(change, message):
+def test_invalid_requests_are_refused_with_the_first_wrong_field(change, message):
     with pytest.raises(RecordError, match=message):
         Request.from_json(json.dumps(plain(**change)))
 

@@ -119,7 +119,7 @@ def test_pauses_grow(queue):
     assert [worker._pause(number) for number in range(6)] == [5, 15, 60, 300, 300, 300]
 
 
-def test_what_never_works_is_given_up_where_it_has_to(queue):
+def test_retries_may_be_limited(queue):
     said, worker = [], None
     worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append)
     queue.place.failures = 9
@@ -139,7 +139,7 @@ def test_a_closed_place_ends_the_worker(hub):
     assert said == [] and queue.get(ONE).state == "pending"
 
 
-def test_however_it_ends_what_is_claimed_is_given_back(queue, monkeypatch):
+def test_an_interrupted_worker_releases_its_request(queue, monkeypatch):
     said = []
     worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append)
 
@@ -219,7 +219,7 @@ class TestEngine:
         assert found["a/dies"] == ("failed", 3, "its worker ended: its machine failed")
         assert any("gave back, to be tried again, a/dies on d/pets" in one for one in said)
 
-    def test_however_it_ends_all_that_is_claimed_is_given_back(self, queue, monkeypatch):
+    def test_an_interrupted_worker_releases_all_its_requests(self, queue, monkeypatch):
         said = []
         worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append, Threads())
 
@@ -239,6 +239,6 @@ def test_workers_of_one_name_differ(queue):
 
 
 @pytest.mark.parametrize("name", ["", " x", "a\nb", "x" * 101])
-def test_names_that_are_none_are_refused(name):
+def test_invalid_names_are_refused(name):
     with pytest.raises(OptionError, match="cannot name a worker: expected 1 to 100 printable letters"):
         WorkerOptions(name=name)

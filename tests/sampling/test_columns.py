@@ -67,7 +67,7 @@ def test_known_datasets(name):
     assert " ".join([columns.task.name, *columns.inputs, columns.label]) == expected
 
 
-def test_the_choice_is_told():
+def test_the_choice_is_reported():
     notes = find_columns(Features(KNOWN["cifar100"][0]), SampleOptions(), "cifar100").notes
     assert notes == ("label: column 'fine_label' (2 classes); also there: coarse_label", "input: column 'img' (image)")
     notes = find_columns(Features(KNOWN["amazon"][0]), SampleOptions(), "amazon").notes
@@ -138,7 +138,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_clear_is_refused_with_the_candidates(name):
+def test_ambiguous_columns_are_refused_with_the_candidates(name):
     features, options, message = REFUSED[name]
     with pytest.raises(DatasetError, match=message) as caught:
         find_columns(Features(features), SampleOptions(**options), name)
@@ -155,6 +155,6 @@ def test_what_is_not_clear_is_refused_with_the_candidates(name):
         ({"seed": -1}, "seed=-1"),
     ],
 )
-def test_options_that_make_no_sense(options, message):
+def test_invalid_options(options, message):
     with pytest.raises(OptionError, match=message):
         SampleOptions(**options)

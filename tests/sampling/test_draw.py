@@ -49,7 +49,7 @@ LABELS = {
 
 @pytest.mark.parametrize("each", [None, 20])
 @pytest.mark.parametrize("name", LABELS)
-def test_one_pass_draws_what_sorting_everything_does(name, each):
+def test_one_pass_draws_the_same_rows_as_sorting(name, each):
     labels = LABELS[name]
     for seed in range(3):
         expected = sorted_rows(labels, 400, each, seed)

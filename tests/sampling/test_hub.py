@@ -158,7 +158,7 @@ def test_a_sample_is_fetched_once_and_in_part(asked):
     assert len(set(fetched)) <= 1 + 120 // (ROWS // FILES), "a file for the types of the columns, and those to be read"
 
 
-def test_without_network_there_is_what_was_kept(asked):
+def test_stored_samples_are_available_offline(asked):
     assert asked.answers["offline"] == asked.answers["rows"] and asked.requests_offline == 0
     assert asked.answers["not kept"][0] == "DatasetError"
     assert "owner/rows is needed from the Hub, but HF_HUB_OFFLINE forbids" in asked.answers["not kept"][1]

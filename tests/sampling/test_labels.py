@@ -76,7 +76,7 @@ def test_hidden_labels_in_files(tmp_path):
         load_sample(tmp_path, SampleOptions(split="test"))
 
 
-def test_what_is_no_classification():
+def test_invalid_classifications():
     with pytest.raises(
         DatasetError, match="At least 2 classes are needed, and in column 'label' of memory the only one is 'a'"
     ):

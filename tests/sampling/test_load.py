@@ -80,7 +80,7 @@ def test_objects_of_datasets(kind):
     assert row_numbers(sample) == row_numbers(load_sample(rows, SampleOptions(max_samples=20)))
 
 
-def test_skip_and_take_of_a_stream_mean_what_they_mean():
+def test_skip_and_take_of_a_stream_are_respected():
     stream = texts(LABELS).to_iterable_dataset(num_shards=4).skip(7).take(33)
     assert sorted(row_numbers(load_sample(stream))) == list(range(7, 40))
 
@@ -254,7 +254,7 @@ def test_broken_files(tmp_path, name):
         load_sample(tmp_path / name)
 
 
-def test_what_is_not_there(tmp_path):
+def test_missing_datasets(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="The folder .*empty is empty"):
         load_sample(tmp_path / "empty")
@@ -265,7 +265,7 @@ def test_what_is_not_there(tmp_path):
         load_sample([1, 2])
 
 
-def test_pictures_that_are_none(tmp_path):
+def test_invalid_pictures(tmp_path):
     images = [{"bytes": content, "path": None} for content in (b"broken", *map(picture, range(5)))]
     rows = datasets.Dataset.from_dict({"image": [*images, None], "label": [0, 0, 1, 0, 1, 0, 1]})
     sample = load_sample(rows.cast_column("image", datasets.Image()))
@@ -317,7 +317,7 @@ def test_a_long_stream_takes_little_memory(tmp_path):
     assert float(done.stdout) < 60, "MB more for 60,000 rows (240 MB), sorted by class, than for 500"
 
 
-def test_a_folder_is_listed_once_with_however_many_patterns_files_are_looked_for(tmp_path, monkeypatch):
+def test_a_folder_is_listed_once_for_all_patterns(tmp_path, monkeypatch):
     for number in range(6):
         path = tmp_path / "pets" / ("cat", "dog")[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

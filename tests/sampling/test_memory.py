@@ -105,7 +105,7 @@ def test_splits_may_have_any_form(tmp_path):
     assert len(load_sample(held)) == 8
 
 
-def test_what_is_kept_is_found_again(tmp_path):
+def test_a_stored_sample_is_found_again(tmp_path):
     first = load_sample(FORMS["lists"](None), folder=tmp_path)
     again = load_sample(FORMS["lists"](None), folder=tmp_path)
     assert first.fingerprint == again.fingerprint and len(list(tmp_path.glob("*.arrow"))) == 1
@@ -123,6 +123,6 @@ def test_what_is_kept_is_found_again(tmp_path):
         (torch.utils.data.TensorDataset(torch.zeros(4, 3, 8, 8)), r"are of type tuple; expected \(image or text"),
     ],
 )
-def test_what_is_of_no_form_is_refused(given, said):
+def test_unknown_forms_are_refused(given, said):
     with pytest.raises(DatasetError, match=said):
         load_sample(given)

@@ -101,7 +101,7 @@ def random_mask(seed: int, height: int = 12, width: int = 20) -> np.ndarray:
     return rng.choice([0, 3, 7, 255], (height, width), p=[0.8, 0.15, 0.01, 0.04]).astype(np.uint8)
 
 
-def test_pixels_lie_where_the_mask_says():
+def test_pixels_have_the_classes_of_the_mask():
     masks = [random_mask(seed) for seed in range(10)]
     sample = load_sample(masked(masks), SampleOptions(rows_per_example=9))
     assert sample.task.name == "image-segmentation" and sample.label_names == ("0", "3", "7")

@@ -21,7 +21,7 @@ def encoded(image, form="PNG", **settings):
 
 
 class TestImages:
-    def test_transparency_lies_on_white(self):
+    def test_transparency_becomes_white(self):
         image = Image.new("RGBA", (2, 1), (255, 0, 0, 0))
         image.putpixel((1, 0), (255, 0, 0, 255))
         assert np.asarray(decode_image(encoded(image))).tolist() == [[[255, 255, 255], [255, 0, 0]]]
@@ -49,7 +49,7 @@ class TestImages:
         assert decode_image(encoded(Image.new(mode, (3, 2)), form)).mode == "RGB"
 
     @pytest.mark.parametrize("content", [b"", b"no image", encoded(Image.new("RGB", (64, 64), "red"))[:60]])
-    def test_what_is_no_image_is_said_so(self, content):
+    def test_invalid_images_are_reported(self, content):
         with pytest.raises(DatasetError, match="it cannot be decoded as an image"):
             decode_image(content)
 
@@ -68,7 +68,7 @@ class TestSounds:
         sound = decode_sound(buffer.getvalue())
         assert sound.rate == 8000 and np.allclose(sound.samples, [0.0, 0.3]) and sound.samples.dtype == np.float32
 
-    def test_what_is_no_sound_is_said_so(self):
+    def test_invalid_sounds_are_reported(self):
         with pytest.raises(DatasetError, match="it cannot be decoded as sound"):
             decode_sound(b"no sound")
 
@@ -97,7 +97,7 @@ def plain(example):
 
 
 @pytest.mark.parametrize(("task", "inputs", "truth"), SAMPLES)
-def test_what_is_kept_comes_back_in_any_order(tmp_path, task, inputs, truth):
+def test_stored_examples_are_read_in_any_order(tmp_path, task, inputs, truth):
     sample = memory_sample(task, inputs, truth, label_names=["no", "yes"])
     sample.save(tmp_path / "sample.arrow")
     loaded = LabelledSample.load(tmp_path / "sample.arrow")

@@ -72,7 +72,7 @@ def test_datasets_of_the_same_rows_are_kept_side_by_side(tmp_path, opened):
 
 
 @pytest.mark.parametrize("broken", ["sample", "request", "gone"])
-def test_what_is_broken_is_drawn_again(tmp_path, broken, opened):
+def test_broken_samples_are_drawn_again(tmp_path, broken, opened):
     rows = texts([0, 1] * 10)
     first = load_sample(rows, folder=tmp_path)
     sample, request = next(tmp_path.glob(f"{first.fingerprint}-*.arrow")), next(tmp_path.glob("request-*.json"))

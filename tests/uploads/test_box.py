@@ -44,7 +44,7 @@ def test_a_file_that_ends_the_process_fails_alone(tmp_path, monkeypatch):
     assert "that crashed its reader" in found[1].reason
 
 
-def test_what_takes_too_long_is_ended(tmp_path, monkeypatch):
+def test_slow_scoring_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(box, "COMMAND", (sys.executable, "-c", ENDS))
     start = time.monotonic()
     found = score_in_box([save_npz(tmp_path / f"{name}.npz") for name in ("hangs", "other")], ["ncti"], seconds=1)

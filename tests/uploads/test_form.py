@@ -22,7 +22,7 @@ def read(tmp_path, *pieces, kind=KIND):
         return form.finish()
 
 
-def test_files_arrive_whole_however_they_are_cut(tmp_path):
+def test_files_arrive_complete_in_parts_of_any_size(tmp_path):
     content = bytes(range(256)) * 3 + b"\r\n--c\r\n"
     whole = part(content) + part(b"", filename="empty.npz") + b"--b--\r\n"
     for size in (1, 7, len(whole)):
@@ -44,7 +44,7 @@ def test_files_arrive_whole_however_they_are_cut(tmp_path):
         ([b"--b\r\n" + b"y" * 100_000], "too long|cannot be read"),
     ],
 )
-def test_what_is_no_form_of_files_leaves_nothing(tmp_path, pieces, message):
+def test_invalid_forms_leave_nothing(tmp_path, pieces, message):
     with pytest.raises(FormError, match=message):
         read(tmp_path, *pieces)
     assert list(tmp_path.iterdir()) == []
@@ -58,7 +58,7 @@ def test_another_kind_is_refused(tmp_path, kind):
         read(tmp_path, kind=kind)
 
 
-def test_what_is_too_large_is_refused_while_it_arrives(tmp_path, monkeypatch):
+def test_large_files_are_refused_while_they_arrive(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "FILE_BYTES", 1000)
     with pytest.raises(InputError, match="A file may have"), Form(KIND, Ledger(tmp_path), "visitor") as form:
         form.write(part(b"x" * 900)[:-2])
@@ -67,7 +67,7 @@ def test_what_is_too_large_is_refused_while_it_arrives(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_left_where_the_disk_is_full_at_the_end(tmp_path):
+def test_nothing_is_left_after_a_full_disk_at_the_end(tmp_path):
     with pytest.raises(OSError, match="No space"), Form(KIND, Ledger(tmp_path), "visitor") as form:
         form.write(part(b"x" * 10)[:-2])
         form._file.close()

@@ -81,7 +81,7 @@ def test_no_query_is_too_strange(ask, monkeypatch, query):
     assert ask("GET", f"/gradio_api/upload_progress?{query}")[0].text == 'data: {"msg": "done"}\n\n'
 
 
-def test_what_is_no_request_of_http_is_closed(ask):
+def test_websockets_are_closed(ask):
     sent = []
 
     async def send(message):
@@ -117,7 +117,7 @@ def test_pages_are_served(ask, path):
         *[(one, "/gradio_api/upload", 405) for one in ("PUT", "PATCH", "DELETE", "TRACE", "ODD")],
     ],
 )
-def test_what_no_page_uses_is_not_served(ask, method, path, status):
+def test_unused_paths_are_not_served(ask, method, path, status):
     answer, reached = ask(method, path, content=b"{}" if method == "POST" else None)
     assert answer.status_code == status and reached == []
 
@@ -135,7 +135,7 @@ def test_a_call_without_a_page_is_known_by_its_event(ask):
     assert ask.turns.noted == [("", "1.2.3.4", "e1")]
 
 
-def test_who_has_no_turn_is_told(ask):
+def test_visitors_without_a_turn_get_the_reason(ask):
     answer, reached = ask("POST", "/gradio_api/queue/join", json={"fn_index": 1, "session_hash": "busy"})
     assert (answer.status_code, answer.json(), reached) == (503, {"detail": "wait"}, [])
 
@@ -144,7 +144,7 @@ def test_who_has_no_turn_is_told(ask):
     "bad", ["http://127.0.0.1/x", "HTTPS://a/x", "file:///etc/passwd", "/etc/passwd", "../x", "x\0", ""]
 )
 @pytest.mark.parametrize("around", [lambda one: [one], lambda one: [{"a": [[one]]}], lambda one: {"value": one}])
-def test_files_that_were_not_uploaded_reach_nobody(ask, bad, around):
+def test_files_that_were_not_uploaded_are_refused(ask, bad, around):
     for path in ("queue/join", "call/score", "call/v2/score", "cancel"):
         answer, reached = ask("POST", f"/gradio_api/{path}", json={"data": around(file_data(bad)), "fn_index": 1})
         assert answer.status_code == 400 and "not uploaded here" in answer.text and reached == []
@@ -160,7 +160,7 @@ def test_more_files_than_a_visitor_has_are_not_looked_for(ask):
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[" * 100_000, b"\xff", '{"data": []}'.encode("utf-16"), b'{"a": 1' + b"0" * 5000 + b"}"]
 )
-def test_what_is_no_json_reaches_nobody(ask, body):
+def test_invalid_json_is_refused(ask, body):
     answer, reached = ask("POST", "/gradio_api/queue/join", content=body)
     assert answer.status_code == 400 and reached == []
 
@@ -181,7 +181,7 @@ def test_a_long_request_is_refused_when_it_is_too_long(ask):
     assert sum(sent) <= limits.REQUEST_BYTES + 2 * 65536
 
 
-def test_a_field_that_is_no_file_is_refused_at_its_beginning(ask):
+def test_a_field_without_a_file_is_refused_at_its_beginning(ask):
     sent, head = [], b'--b\r\nContent-Disposition: form-data; name="files"\r\n\r\n'
     kind = {"content-type": "multipart/form-data; boundary=b"}
 
@@ -195,7 +195,7 @@ def test_a_field_that_is_no_file_is_refused_at_its_beginning(ask):
     assert sum(sent) <= 2 * 65536
 
 
-def test_uploads_are_answered_with_their_paths_and_leave_nothing_where_one_is_too_much(ask, monkeypatch):
+def test_uploads_are_answered_with_their_paths_and_too_many_leave_nothing(ask, monkeypatch):
     monkeypatch.setattr(limits, "VISITOR_FILES", 2)
     files = [("files", ("a.npz", b"one")), ("files", ("a.npz", b"one"))]
     answer, reached = ask("POST", "/gradio_api/upload", files=files)
@@ -219,7 +219,7 @@ def test_uploads_and_requests_that_take_too_long_are_ended(ask, monkeypatch):
         assert ask("POST", f"/gradio_api/{path}", content=slow(), headers=kind)[0].status_code == 408
 
 
-def test_a_form_that_takes_long_to_read_keeps_nobody_else_waiting(ask, monkeypatch):
+def test_a_slow_form_does_not_delay_other_requests(ask, monkeypatch):
     monkeypatch.setattr("hf_transfer_score.uploads.gate.Form.write", lambda form, data: time.sleep(0.5))
     kind = {"content-type": "multipart/form-data; boundary=b"}
 

@@ -39,7 +39,7 @@ def test_two_visitors_never_share_a_file(ledger):
     assert ledger.waiting == (1, 1)
 
 
-def test_what_is_no_upload_stays(ledger, tmp_path):
+def test_other_files_stay(ledger, tmp_path):
     example = tmp_path / "example.npz"
     example.touch()
     ledger.release([example, tmp_path, tmp_path / "nowhere"])
@@ -97,7 +97,7 @@ def test_files_go_after_a_time_that_begins_when_they_are_whole(ledger):
     assert ledger.waiting == (0, 0) and list(ledger.folder.iterdir()) == []
 
 
-def test_a_file_for_which_there_is_no_room_does_not_count(ledger, monkeypatch):
+def test_a_file_on_a_full_disk_does_not_count(ledger, monkeypatch):
     def full(path):
         raise OSError(28, "No space left on device")
 

@@ -100,7 +100,7 @@ def test_pages_of_one_visitor_are_limited(turns):
     assert limits.VISITOR_PAGES < limits.SESSIONS / 2
 
 
-def test_answers_that_nobody_fetches_are_forgotten(turns):
+def test_unfetched_answers_are_forgotten(turns):
     queue = turns.app._queue
     ask(turns, "p", "a", limits.SESSION_EVENTS)
     ask(turns, "runs", "a", 1)
