@@ -55,9 +55,8 @@ def ask(queue, api):
     return lambda typed=WANTED, *records, **how: submit(typed, queue, catalogue(records), api=api, **how)
 
 
-def test_a_request_reaches_the_queue_with_a_name_and_its_details(queue, api):
-    typed = Asked(" owner/model ", "owner/pets", "plain", "train", " breed ")
-    done = submit(typed, queue, catalogue(), user="visitor", api=api)
+def test_a_request_reaches_the_queue_with_a_name_and_its_details(queue, ask):
+    done = ask(Asked(" owner/model ", "owner/pets", "plain", "train", " breed "), user="visitor")
     assert done.accepted
     assert done.text.startswith("owner/model on owner/pets is in the queue.")
     (request,) = queue.requests()
