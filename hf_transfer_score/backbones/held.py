@@ -37,7 +37,7 @@ NO_PROCESSOR = (
 )
 AUTO = ("AutoTokenizer", "AutoImageProcessor", "AutoFeatureExtractor")
 
-_held: WeakValueDictionary[str, HeldModel] = WeakValueDictionary()
+_held: WeakValueDictionary[str, InMemoryModel] = WeakValueDictionary()
 
 
 def is_module(thing: Any) -> bool:
@@ -46,17 +46,17 @@ def is_module(thing: Any) -> bool:
     return torch is not None and isinstance(thing, torch.nn.Module)
 
 
-def is_held(thing: Any) -> bool:
+def is_in_memory(thing: Any) -> bool:
     """Whether something is one model in memory, alone or with its name or its processor.
 
     Example:
-        >>> is_held("owner/name"), is_held(("owner/name", "owner/other"))
+        >>> is_in_memory("owner/name"), is_in_memory(("owner/name", "owner/other"))
         (False, False)
     """
     if isinstance(thing, tuple):
         first = thing[1:] if thing and isinstance(thing[0], str) else thing
         return 2 <= len(thing) <= 3 and is_module(first[0]) and not any(map(_has_weights, first[1:]))
-    return isinstance(thing, HeldModel) or is_module(thing)
+    return isinstance(thing, InMemoryModel) or is_module(thing)
 
 
 def _has_weights(thing: Any) -> bool:
@@ -64,11 +64,11 @@ def _has_weights(thing: Any) -> bool:
     return is_module(thing) and next(iter(thing.parameters()), None) is not None
 
 
-def held_model(thing: Any) -> HeldModel:
+def in_memory_model(thing: Any) -> InMemoryModel:
     """Return a model in memory as a candidate; raises OptionError for anything else, and for an incomplete tuple."""
-    if isinstance(thing, HeldModel):
+    if isinstance(thing, InMemoryModel):
         return thing
-    if not is_held(thing):
+    if not is_in_memory(thing):
         raise OptionError(f"A model of type {type(thing).__name__} was passed; expected {ACCEPTED}.")
     parts = list(thing) if isinstance(thing, tuple) else [thing]
     name = parts.pop(0) if isinstance(parts[0], str) else None
@@ -82,7 +82,7 @@ def held_model(thing: Any) -> HeldModel:
             f"A {type(module).__name__} is a module of no known library: pass it as (name, module, transform), where "
             "the transform turns an image into a tensor, or a list of texts into tensors."
         )
-    return HeldModel(name or name_of(module, form), module, processor, form)
+    return InMemoryModel(name or name_of(module, form), module, processor, form)
 
 
 def form_of(module: Any) -> Form:
@@ -106,7 +106,7 @@ def name_of(module: Any, form: Form) -> str:
     return Path(source).name or type(inner).__name__
 
 
-class HeldModel:
+class InMemoryModel:
     """A model in memory: the user's own module, which is only read, and its processor, tokenizer or transform, if any.
 
     Without one, the processor is that of the checkpoint that its configuration names.
@@ -207,7 +207,7 @@ class HeldModel:
             raise CheckpointError("no_preprocessor", NO_PROCESSOR)
 
 
-def held_again(fingerprint: str) -> HeldModel:
+def model_of_fingerprint(fingerprint: str) -> InMemoryModel:
     """Return the model in memory that a folder stands for; other processes do not have it."""
     found = _held.get(fingerprint)
     if found is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.backbones.base import LAST, Backbone, BackboneKind, BackboneOptions, BatchOutput
-from hf_transfer_score.backbones.held import MARK, HeldModel, held_again, without_own_hooks
+from hf_transfer_score.backbones.held import MARK, InMemoryModel, model_of_fingerprint, without_own_hooks
 from hf_transfer_score.backbones.loading import read_json
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError
@@ -37,7 +37,7 @@ def files(repository: Repository, options: BackboneOptions) -> list[str]:
 
 def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     """Return a backbone around a copy of the model."""
-    held = held_again(str(read_json(folder).get(MARK)))
+    held = model_of_fingerprint(str(read_json(folder).get(MARK)))
     if held.form == "timm":
         return _of_timm(held, task, options)
     if task.unit != "example" or options.pooling != "auto" or options.layer != LAST or options.image_size is not None:
@@ -48,7 +48,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     return ModuleBackbone(held, task)
 
 
-def _of_timm(held: HeldModel, task: Task, options: BackboneOptions) -> Backbone:
+def _of_timm(held: InMemoryModel, task: Task, options: BackboneOptions) -> Backbone:
     from hf_transfer_score.backbones.images import ImageBackbone, Preparation
     from hf_transfer_score.backbones.timm_images import TimmReader, preparation
 
@@ -83,7 +83,7 @@ class ModuleBackbone:
     tokenizer does, or into one tensor.
     """
 
-    def __init__(self, held: HeldModel, task: Task) -> None:
+    def __init__(self, held: InMemoryModel, task: Task) -> None:
         self.module: torch.nn.Module = without_own_hooks(held.module)
         self.transform, self.name, self.images = held.processor, type(held.module).__name__, task.modality == "image"
         self.details: Mapping[str, Any] = {"pooling": "the module's own", "layer": LAST, "transform": "given"}

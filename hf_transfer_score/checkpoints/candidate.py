@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hf_transfer_score.backbones.held import HeldModel, held_model, is_held
+from hf_transfer_score.backbones.held import InMemoryModel, in_memory_model, is_in_memory
 from hf_transfer_score.errors import HubError, OptionError, check_known, check_least
 from hf_transfer_score.home import EXAMPLE, example_checkpoints
 from hf_transfer_score.hub.client import patiently
@@ -44,7 +44,7 @@ class Candidate:
     name: str
     revision: str | None = None
     folder: Path | None = None
-    held: HeldModel | None = None
+    held: InMemoryModel | None = None
 
     def __str__(self) -> str:
         """Show it as it is typed."""
@@ -110,7 +110,7 @@ def listed(models: Any) -> list[Any]:
         >>> listed("owner/name"), listed(("owner/name", "owner/other"))
         (['owner/name'], ['owner/name', 'owner/other'])
     """
-    return [models] if isinstance(models, (str, Path, Candidate)) or is_held(models) else list(models)
+    return [models] if isinstance(models, (str, Path, Candidate)) or is_in_memory(models) else list(models)
 
 
 def parse_candidates(models: Iterable[Any]) -> list[Candidate]:
@@ -125,7 +125,7 @@ def parse_candidates(models: Iterable[Any]) -> list[Candidate]:
             meant = [Candidate(f"{EXAMPLE}/{folder.name}", folder=folder) for folder in shipped]
             found |= dict.fromkeys(meant or [parse_candidate(text)])
         else:
-            held = held_model(model)
+            held = in_memory_model(model)
             found[Candidate(held.name, held=held)] = None
     return list(found)
 

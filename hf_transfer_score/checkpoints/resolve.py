@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.adapters import Adapter, adapter_of, is_adapter
-from hf_transfer_score.backbones.held import HeldModel
+from hf_transfer_score.backbones.held import InMemoryModel
 from hf_transfer_score.backbones.repository import DESCRIPTION, DESCRIPTIVE_FILES, Repository, read_descriptions
 from hf_transfer_score.checkpoints.candidate import Candidate, is_here
 from hf_transfer_score.errors import CheckpointError
@@ -43,7 +43,7 @@ class Checkpoint:
     likes: int | None = None
     license: str | None = None
     gated: bool = False
-    held: HeldModel | None = field(default=None, repr=False, compare=False)
+    held: InMemoryModel | None = field(default=None, repr=False, compare=False)
     adapter: Adapter | None = None
 
     def place_of(self, file: str) -> tuple[str, str]:
@@ -204,7 +204,7 @@ def _from_folder(candidate: Candidate, known: Answers) -> Checkpoint:
     return Checkpoint(candidate.folder.name, commit, repository, folder=candidate.folder)
 
 
-def _from_memory(candidate: Candidate, held: HeldModel) -> Checkpoint:
+def _from_memory(candidate: Candidate, held: InMemoryModel) -> Checkpoint:
     folder = held.folder
     repository = Repository.from_folder(folder)
     return Checkpoint(candidate.name, held.fingerprint, repository, folder, held.parameters, held=held)

@@ -10,7 +10,7 @@ import transformers
 from torchvision import transforms
 
 from hf_transfer_score import OptionError, rank, verify
-from hf_transfer_score.backbones.held import held_model
+from hf_transfer_score.backbones.held import in_memory_model
 from tests.checkpoints import images, texts
 from tests.runs.pool import pictures
 
@@ -147,7 +147,7 @@ def test_two_of_one_name_are_told_apart():
     from hf_transfer_score.checkpoints.candidate import display_names, parse_candidates
 
     names = display_names(parse_candidates([("mine", net, TO_TENSOR), ("mine", other, TO_TENSOR)]))
-    assert names == [f"mine ({held_model(('mine', one, TO_TENSOR)).fingerprint[:7]})" for one in (net, other)]
+    assert names == [f"mine ({in_memory_model(('mine', one, TO_TENSOR)).fingerprint[:7]})" for one in (net, other)]
 
 
 def test_what_cannot_be_read_is_told(data, tmp_path):

@@ -170,10 +170,8 @@ def test_modules_that_are_not_read_are_named(tmp_path):
 def test_settings_that_are_not_read_are_named(tmp_path):
     folder = write_sentence_folder(tmp_path, dense=5, new_layout=True)
     spoil.edit_json(folder / "2_Dense" / "config.json", activation_function="os.system")
-    assert failure(folder) == (
-        "unsupported",
-        "has a Dense module with the activation 'os.system', which is not read here",
-    )
+    reason = "has a Dense module with the activation 'os.system', which is not read here"
+    assert failure(folder) == ("unsupported", reason)
     spoil.edit_json(folder / "1_Pooling" / "config.json", pooling_mode="median")
     assert failure(folder) == ("unsupported", "pools by 'median', which is not read here")
     edit_json(folder / "modules.json", lambda modules: modules[1].update(path="../1_Pooling"))

@@ -275,10 +275,8 @@ def test_what_is_wrong_with_a_checkpoint_is_said(checkpoint, tmp_path):
     assert kind == "corrupt" and f"model.safetensors of {size}" in reason
     assert "delete the file and download it again" in reason
     weights.write_bytes(b"<!DOCTYPE html>")
-    assert failure(folder) == (
-        "corrupt",
-        "has a model.safetensors (15 bytes) that is not a safetensors file; delete the file and download it again",
-    )
+    reason = "has a model.safetensors (15 bytes) that is not a safetensors file; delete the file and download it again"
+    assert failure(folder) == ("corrupt", reason)
     weights.write_bytes(content)
     (folder / "config.json").write_text("{")
     assert failure(folder)[0] == "corrupt"

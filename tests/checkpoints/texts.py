@@ -118,11 +118,11 @@ _BART = {
     "d_model": WIDTH,
     "encoder_layers": LAYERS,
     "decoder_layers": LAYERS,
+    "max_position_embeddings": 64,
     "encoder_attention_heads": 2,
     "decoder_attention_heads": 2,
     "encoder_ffn_dim": 32,
     "decoder_ffn_dim": 32,
-    "max_position_embeddings": 64,
     "pad_token_id": 1,
     "bos_token_id": 0,
     "eos_token_id": 2,
@@ -281,10 +281,8 @@ def _write_dense(folder: Path, width: int, out: int, seed: int) -> None:
     layer = torch.nn.Linear(width, out)
     randomise(layer, seed)
     activation = "torch.nn.modules.activation.Tanh"
-    _write_json(
-        folder / "config.json",
-        {"in_features": width, "out_features": out, "bias": True, "activation_function": activation},
-    )
+    settings = {"in_features": width, "out_features": out, "bias": True, "activation_function": activation}
+    _write_json(folder / "config.json", settings)
     weights = {f"linear.{name}": value.contiguous() for name, value in layer.state_dict().items()}
     save_file(weights, str(folder / "model.safetensors"))
 

@@ -26,12 +26,8 @@ def tones(rows, seed):
     """Return short sounds of two classes, which differ in their pitch."""
     generator, labels = np.random.default_rng(seed), [row % 2 for row in range(rows)]
     times = np.arange(4_800) / 16_000
-    sounds = [
-        Waveform(
-            (np.sin(6.28 * (300 + 500 * label) * times) + generator.normal(0, 0.1, 4_800)).astype(np.float32), 16_000
-        )
-        for label in labels
-    ]
+    waves = [np.sin(6.28 * (300 + 500 * label) * times) + generator.normal(0, 0.1, 4_800) for label in labels]
+    sounds = [Waveform(wave.astype(np.float32), 16_000) for wave in waves]
     return memory_sample("audio-classification", sounds, labels)
 
 
@@ -71,9 +67,8 @@ def test_scl_differs_from_layer(family):
             factor = (skipped * plain).sum() / plain.square().sum()
             assert not torch.allclose(skipped, factor * plain, rtol=1e-3), "nothing but another scale"
     before = list(allowed)[-1]
-    scl, layer = (
-        fine_tune(load, sample, sample, Recipe(method, layer=before, **ONCE), 0) for method in ("scl", "layer")
-    )
+    recipes = [Recipe(method, layer=before, **ONCE) for method in ("scl", "layer")]
+    scl, layer = (fine_tune(load, sample, sample, recipe, 0) for recipe in recipes)
     assert scl.layer == layer.layer == before
     trained = [one.module.state_dict() for one in load.loaded[-2:]]
     assert any(not torch.equal(trained[0][name], trained[1][name]) for name in trained[0])
@@ -98,8 +93,7 @@ def test_auto_takes_a_block_before_the_last(plain):
 def test_a_network_of_one_usable_block_is_refused(plain):
     classifier, blocks, batch = blocks_and_batch(plain, FEW)
     only = dict(list(blocks.items())[-1:])
-    with pytest.raises(
-        CheckpointError, match="has no block before the last one for the skip connection of scl"
-    ) as caught:
+    words = "has no block before the last one for the skip connection of scl"
+    with pytest.raises(CheckpointError, match=words) as caught:
         before_last(classifier, only, batch)
     assert caught.value.kind == "unsupported"
