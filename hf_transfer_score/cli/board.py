@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -59,7 +59,12 @@ def board(
         ranking = ranked_board(dataset, results=results, task=task, method=method)
     notes = [Note("note", text) for text in ranking.notes]
     output.show_table(
-        lambda: forecast_facts(ranking),
+        lambda: {
+            "dataset": ranking.dataset,
+            "answer": ranking.answer,
+            "models": ranking.forecast_rows(),
+            "notes": list(ranking.notes),
+        },
         lambda page: _text(ranking, page, rows, notes),
         lambda: _csv(ranking),
         lambda: notes,
@@ -70,16 +75,6 @@ def board(
         save_plot(ranking, plot)
         say(f"Drew {plot}")
     return 0 if ranking.ranks else FAILED
-
-
-def forecast_facts(ranking: Ranking) -> dict[str, Any]:
-    """Return the answer and the models in order, as plain values."""
-    return {
-        "dataset": ranking.dataset,
-        "answer": ranking.answer,
-        "models": ranking.forecast_rows(),
-        "notes": list(ranking.notes),
-    }
 
 
 def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:

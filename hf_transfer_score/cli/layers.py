@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.cli.ending import leaving_at_once
-from hf_transfer_score.cli.flags import DATASET, FEATURES, HIDDEN, MODELS, OUTPUT, RUNNING, Table
+from hf_transfer_score.cli.flags import DATASET, FEATURES, HIDDEN, MODELS, OUTPUT, RUNNING, Table, plain
 from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
 from hf_transfer_score.cli.progress import watching
 from hf_transfer_score.cli.tables import Note, notes_table, number, table_of
@@ -78,12 +78,7 @@ def layers(
         check_plot_path(plot)
     options = RankOptions(
         sample=sample,
-        backbone=BackboneOptions(
-            pooling=backbone.pooling,
-            max_length=backbone.max_length,
-            subword=backbone.subword,
-            image_size=backbone.image_size,
-        ),
+        backbone=plain(backbone, BackboneOptions, trust_remote_code=False, allow_pickle=False),
         extract=extract,
         trust_remote_code=(model,) if backbone.trust_remote_code else (),
         allow_pickle=(model,) if backbone.allow_pickle else (),

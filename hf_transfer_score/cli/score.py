@@ -160,7 +160,8 @@ def pool_text(
     if ranking.forecasts:
         groups.insert(0, forecast_group(ranking))
     elif len(ranking.headline) > 1:
-        groups.append(_mean_ranks(ranking))
+        means = {model: (f"{rank:.1f}",) for model, rank in ranking.mean_ranks.items()}
+        groups.append(Group("mean", ("rank",), means, best_of(ranking.mean_ranks)))
     groups += [metric_group(ranking, name, terms=terms) for name in ranking.pools] or [Group("", ("scores",), {})]
     failed = [name for name, one in ranking.models.items() if one.status != "ok"]
     tables = groups_text(list(ranking.models), groups, page, failed=dict.fromkeys(failed, UNRANKED))
@@ -182,11 +183,6 @@ def _caption(ranking: Ranking) -> str:
 def _measured(title: str, values: Mapping[str, float]) -> Group:
     best = frozenset(model for model, value in values.items() if value == max(values.values()))
     return Group("", (title,), {model: (number(value),) for model, value in values.items()}, best)
-
-
-def _mean_ranks(ranking: Ranking) -> Group:
-    cells = {model: (f"{rank:.1f}",) for model, rank in ranking.mean_ranks.items()}
-    return Group("mean", ("rank",), cells, best_of(ranking.mean_ranks))
 
 
 def seconds(value: float) -> str:

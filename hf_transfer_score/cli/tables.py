@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Page, Rendered, render, words
-from hf_transfer_score.ranking.models import RankedModel, is_baseline
+from hf_transfer_score.ranking.models import is_baseline
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.text import Cell, shown
 
@@ -209,7 +209,8 @@ def score_notes(ranking: Ranking) -> list[Note]:
         more = f" and {len(names) - most} more" if len(names) > most else ""
         return ", ".join(names[:most]) + more
 
-    notes = [Note("failed", f"{name}: {_cause(one)}") for name, one in models.items() if one.why]
+    causes = {name: one.reason if one.status == "failed" and one.reason else one.why for name, one in models.items()}
+    notes = [Note("failed", f"{name}: {cause}") for name, cause in causes.items() if cause]
     results = [(model, metric, result) for model, one in models.items() for metric, result in one.results.items()]
     skipped = grouped((result.reason, model) for model, _, result in results if result.reason)
     notes += [Note("skipped", f"{reason}{where(names)}") for reason, names in skipped.items()]
@@ -231,11 +232,6 @@ def score_notes(ranking: Ranking) -> list[Note]:
         about = f"{len(metrics)} metrics" if len(metrics) > SHOWN_NAMES else joined(metrics, SHOWN_NAMES)
         notes.append(Note("warning", f"{about}: {warning}{where(names)}"))
     return notes
-
-
-def _cause(one: RankedModel) -> str | None:
-    """Return why a model has no scores, without the kind of failure."""
-    return one.reason if one.status == "failed" and one.reason else one.why
 
 
 def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:

@@ -186,7 +186,7 @@ def verify_text(report: VerifyReport, page: Page) -> str:
     best = frozenset(name for name, one in measured.items() if one.mean == ordered[0])
     accuracies = Group("accuracy", ("mean", "spread", "rank", "trained", "time"), cells, best)
     failed = {name: one.status for name, one in report.models.items() if not one.measured}
-    table = groups_text(list(report.models), [Group("rank", ("",), places), *ranks, accuracies], page, failed=failed)
+    table = groups_text(list(report.models), [Group("rank", ("",), places), accuracies, *ranks], page, failed=failed)
     notes = render(notes_table(list(_notes(report))), page)
     return about + table + "\n" + _agreement_text(report, page) + notes
 

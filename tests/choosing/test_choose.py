@@ -46,28 +46,31 @@ def folder(tmp_path_factory):
     return place
 
 
-@pytest.fixture
-def chosen(folder, monkeypatch):
+@pytest.fixture(scope="module")
+def chosen(folder):
     """Return a choice among them, kept in a folder."""
-    monkeypatch.chdir(folder)
 
     def run(home, heard=None, **how):
         asked = ChooseOptions(**{"changes": CHANGES, "first_rows": 24, "budget": "9 fine-tunings", **how})
         models = ["./first", "./second", "./third", "./broken"]
         return choose(str(folder / "reviews.jsonl"), models, options=OPTIONS, how=asked, heard=heard, folder=home)
 
-    return run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield run
 
 
 @pytest.fixture(scope="module")
-def whole(folder, tmp_path_factory):
+def whole(chosen, tmp_path_factory):
     """A choice that nothing was done to, and where it is kept."""
     home = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        asked = ChooseOptions(changes=CHANGES, first_rows=24, budget="9 fine-tunings")
-        models = ["./first", "./second", "./third", "./broken"]
-        return home, choose(str(folder / "reviews.jsonl"), models, options=OPTIONS, how=asked, folder=home)
+    return home, chosen(home)
+
+
+def truths(home):
+    """Return the stored records of accuracies."""
+    records = [Record.from_json(path.read_bytes()) for path in home.rglob("results/records/**/*.json")]
+    return [one for one in records if one.metric and one.metric.kind == "truth"]
 
 
 def told(choice):
@@ -92,9 +95,8 @@ def test_a_choice_has_a_winner_its_proof_and_its_history(whole):
     assert won.ended and max(won.accuracies) == choice.tested[0].result.validation_accuracy
     assert {one.rate for one in choice.curves} == set(CHANGES["learning_rates"])
     assert {one["name"] for one in choice.as_dict()["curves"]} == {one.name for one in choice.curves}
-    records = [Record.from_json(path.read_bytes()) for path in (home / "results" / "records").rglob("*.json")]
-    truths = {one.model.id: one.terms["accuracy"] for one in records if one.metric and one.metric.kind == "truth"}
-    assert truths == {one.name: one.result.accuracy for one in choice.tested if one.whole}
+    stored = {one.model.id: one.terms["accuracy"] for one in truths(home)}
+    assert stored == {one.name: one.result.accuracy for one in choice.tested if one.whole}
 
 
 def test_the_same_call_again_trains_nothing_and_says_the_same(whole, chosen, monkeypatch):
@@ -204,8 +206,7 @@ def test_adapters_are_merged_into_what_is_saved(chosen, tmp_path):
         answers = backbone.forward(batch).features["last"] @ head["weight"].T + head["bias"]
     right = float(np.mean(answers.argmax(1).numpy() == choice.test.labels))
     assert right == pytest.approx(choice.tested[0].result.accuracy, abs=0.02)
-    records = [Record.from_json(path.read_bytes()) for path in (tmp_path / "home").rglob("results/records/**/*.json")]
-    told = [one.metric.parameters for one in records if one.metric and one.metric.kind == "truth"]
+    told = [one.metric.parameters for one in truths(tmp_path / "home")]
     assert told and {(one["method"], one["lora_rank"]) for one in told} == {("lora", 2)}
     assert "lora_rank=2" in choice.script and compile(choice.script, "train.py", "exec")
 
@@ -219,23 +220,14 @@ def test_who_will_fit_a_probe_chooses_by_that_very_probe(chosen, folder, tmp_pat
     recipe = default_recipe("text", "probe")
     for one in choice.tested:
         alone = fine_tune(Loads(folder / one.name, "hub_text", "text-classification"), *samples(choice), recipe, 0)
-        for name in (
-            "accuracy",
-            "validation_accuracy",
-            "penalty",
-            "epochs",
-            "trainable_parameters",
-            "total_parameters",
-        ):
+        same = ("accuracy", "validation_accuracy", "penalty", "epochs", "trainable_parameters", "total_parameters")
+        for name in same:
             assert getattr(one.result, name) == pytest.approx(getattr(alone, name)), name
     best = max(choice.tested, key=lambda one: one.result.validation_accuracy)
     assert choice.tested[0].result.validation_accuracy == best.result.validation_accuracy
-    records = [Record.from_json(path.read_bytes()) for path in (tmp_path / "home").rglob("results/records/**/*.json")]
-    told_of = [one.metric.parameters for one in records if one.metric and one.metric.kind == "truth"]
-    assert (
-        len(told_of) == len(choice.tested)
-        and told_of[0] == truth_metric(replace(recipe, **changes), 0, choice.test).parameters
-    )
+    stored = [one.metric.parameters for one in truths(tmp_path / "home")]
+    assert len(stored) == len(choice.tested)
+    assert stored[0] == truth_metric(replace(recipe, **changes), 0, choice.test).parameters
     place = choice.save_model(tmp_path / "model")
     saved, before = (load_file(at / "model.safetensors") for at in (place, folder / choice.winner))
     assert all(torch.equal(saved[key], value) for key, value in before.items())

@@ -145,7 +145,7 @@ class TestFolders:
             ("pull ./none --into copy", 1, "There is no folder none"),
             ("pull results --into results/ranking.json", 2, "is a file"),
             ("merge --into ./none", 1, "There is no folder none"),
-            ("validate hf://models/a/b", 2, "names no place of results"),
+            ("validate hf://models/a/b", 2, "is not a place of results"),
         ],
     )
     def test_wrong_usage_is_one_line(self, saved, run, line, status, said):

@@ -56,6 +56,10 @@ def checkpoint(tmp_path, name, says="features", seed=0):
     return str(folder)
 
 
+def checkpoints(tmp_path, *names):
+    return [checkpoint(tmp_path, name, seed=seed) for seed, name in enumerate(names)]
+
+
 def test_failures_of_all_sorts_are_outcomes(tmp_path, loaded, data):
     models = [checkpoint(tmp_path, name, name, seed) for seed, name in enumerate(("crash", "one", "refuse", "two"))]
     report = rank(data, models, options=OPTIONS, folder=tmp_path / "kept")
@@ -68,7 +72,7 @@ def test_failures_of_all_sorts_are_outcomes(tmp_path, loaded, data):
 
 
 def test_what_was_run_is_not_run_again_until_it_changes(tmp_path, loaded, data):
-    models = [checkpoint(tmp_path, name, seed=seed) for seed, name in enumerate(("one", "two"))]
+    models = checkpoints(tmp_path, "one", "two")
     for metrics in (None, ["knn"]):
         rank(data, models, options=OPTIONS, metrics=metrics, folder=tmp_path / "kept")
     assert loaded == ["one", "two"]
@@ -79,7 +83,7 @@ def test_what_was_run_is_not_run_again_until_it_changes(tmp_path, loaded, data):
 
 
 def test_features_that_are_damaged_are_made_again(tmp_path, loaded, data):
-    models = [checkpoint(tmp_path, name, seed=seed) for seed, name in enumerate(("one", "two"))]
+    models = checkpoints(tmp_path, "one", "two")
     before = rank(data, models, options=OPTIONS, folder=tmp_path / "kept")
     damaged = next((tmp_path / "kept" / "features").glob("*/features.0.npy"))
     damaged.write_bytes(damaged.read_bytes()[:200])
@@ -90,7 +94,7 @@ def test_features_that_are_damaged_are_made_again(tmp_path, loaded, data):
 
 def test_a_full_cache_keeps_what_a_run_needs(tmp_path, loaded, data, monkeypatch):
     monkeypatch.setenv("HF_TRANSFER_SCORE_CACHE_SIZE", "1")
-    models = [checkpoint(tmp_path, name, seed=seed) for seed, name in enumerate(("one", "two", "three"))]
+    models = checkpoints(tmp_path, "one", "two", "three")
     rank(data, models[1:], options=OPTIONS, folder=tmp_path / "kept")
     report = rank(data, models, options=OPTIONS, folder=tmp_path / "kept")
     assert len(report.ranks) == 3 and loaded == ["two", "three", "one"]
@@ -110,7 +114,7 @@ class Stops(Listener):
 
 
 def test_an_interruption_carries_the_report(tmp_path, loaded, data):
-    models = [checkpoint(tmp_path, name, seed=seed) for seed, name in enumerate(("one", "two", "three"))]
+    models = checkpoints(tmp_path, "one", "two", "three")
     with pytest.raises(KeyboardInterrupt, match="interrupted with 1 of 3 models scored") as caught:
         rank(data, models, options=OPTIONS, listener=Stops(), folder=tmp_path / "kept")
     assert isinstance(caught.value, Interrupted) and caught.value.report.interrupted
@@ -130,7 +134,7 @@ def test_a_plan_loads_nothing(tmp_path, loaded, data):
 
 
 def test_streams_and_tables_give_the_same_ranking(tmp_path, loaded, data):
-    models = [checkpoint(tmp_path, name, seed=seed) for seed, name in enumerate(("one", "two"))]
+    models = checkpoints(tmp_path, "one", "two")
     reports = [
         rank(rows, models, options=OPTIONS, folder=tmp_path / kind)
         for kind, rows in (("table", data), ("stream", data.to_iterable_dataset(num_shards=2)))
