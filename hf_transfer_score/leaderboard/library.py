@@ -76,8 +76,7 @@ class Library:
         self._loaded: LoadedRecords | None = None
         self._state = (Catalogue(RecordTable.of([])), LibraryStatus(self.name))
         self._wake, self._stopped, self._turn = threading.Event(), threading.Event(), threading.Lock()
-        self._first, self._looked = threading.Event(), threading.Condition()
-        self._looks, self._looking = 0, False
+        self._looked, self._looks, self._looking = threading.Condition(), 0, False
         self._thread: threading.Thread | None = None
 
     @property
@@ -137,10 +136,6 @@ class Library:
         self._stopped.set()
         self._wake.set()
 
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait until the records were read once, and return whether they were."""
-        return self._first.wait(seconds)
-
     def _run(self) -> None:
         pause = self.poll_seconds
         while not self._stopped.is_set():
@@ -163,7 +158,6 @@ class Library:
             with self._looked:
                 self._looking, self._looks = False, self._looks + 1
                 self._looked.notify_all()
-            self._first.set()
 
     def _tell(self, **changed: object) -> None:
         catalogue, status = self._state

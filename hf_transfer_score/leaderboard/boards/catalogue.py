@@ -58,11 +58,6 @@ class Catalogue:
         """How many rows were left out so far; some are found only when their board is made."""
         return len(self._rows.bad)
 
-    @property
-    def reasons(self) -> dict[str, int]:
-        """How many rows were left out so far, by reason."""
-        return dict(Counter(list(self._rows.bad.values())))
-
     def boards(self) -> list[BoardSummary]:
         """Return the boards, those with the most models first."""
         return list(self._by_key.values())
