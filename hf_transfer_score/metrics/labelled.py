@@ -89,10 +89,7 @@ class LabelledFeatures:
     ) -> None:
         self.features = check_features(features)
         rows = len(self.features)
-        self._classes: NDArray[np.int64] | None = None
-        self._codes: NDArray[np.int64] | None = None
-        if labels is not None:
-            self._classes, self._codes = check_labels(labels, rows)
+        self._checked_labels = None if labels is None else check_labels(labels, rows)
         self.targets = None if targets is None else check_targets(targets, rows)
         if labels is None and targets is None:
             raise LabelsError("Neither labels nor targets were given: pass one integer per row as `labels`.")
@@ -114,21 +111,23 @@ class LabelledFeatures:
     @property
     def has_labels(self) -> bool:
         """Whether class labels were given."""
-        return self._codes is not None
+        return self._checked_labels is not None
 
     @property
     def codes(self) -> NDArray[np.int64]:
         """Class index of each row (N,)."""
-        if self._codes is None:
-            raise NotApplicableError("needs class labels, and only regression targets were given")
-        return self._codes
+        return self._labels[1]
 
     @property
     def classes(self) -> NDArray[np.int64]:
         """The label of each class index, ascending (K,)."""
-        if self._classes is None:
-            raise NotApplicableError("needs class labels, and only regression targets were given")
-        return self._classes
+        return self._labels[0]
+
+    @property
+    def _labels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if self._checked_labels is None:
+            raise NotApplicableError("needs class labels, but only regression targets were given")
+        return self._checked_labels
 
     @property
     def class_count(self) -> int:
