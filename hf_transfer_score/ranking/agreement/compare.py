@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import InputError, OptionError
-from hf_transfer_score.metrics.registry import check_whole
 from hf_transfer_score.ranking.agreement.figures import (
     draw_models,
     pearsons,
@@ -152,7 +151,8 @@ def checked(
         raise InputError("agreement needs finite scores and accuracies; leave out models that lack one.")
     if isinstance(level, bool) or not 0 < level < 1:
         raise OptionError(f"level must be a number between 0 and 1, such as 0.9; got {level!r}.")
-    check_whole("replicates", replicates)
+    if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 1:
+        raise OptionError(f"replicates must be a whole number of at least 1, got {replicates!r}.")
     return x, y
 
 
