@@ -103,7 +103,7 @@ class Choice(Shown):
         return table
 
     def _told(self) -> tuple[str, list[tuple[str, dict[str, str]]]]:
-        return self.answer, [("test rows right", {one.name: f"{one.result.accuracy:.1%}" for one in self.tested})]
+        return self.answer, [("test accuracy", {one.name: f"{one.result.accuracy:.1%}" for one in self.tested})]
 
     def plot(self, path: str | Path | None = None, what: Literal["race", "ranking"] = "race") -> Any:
         """Return a chart, and write it to a file if one is named.
