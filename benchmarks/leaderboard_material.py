@@ -89,7 +89,7 @@ def _possible(value: float, term: Term) -> float:
 def _of_model(
     generator: np.random.Generator, metrics: list[Metric], dataset: RecordedDataset, number: int, skill: float
 ) -> Iterator[Record]:
-    model, facts = _model(number), RecordedFacts(LICENSES[number % 4], int(generator.integers(10**6)))
+    model, facts = _model(number), RecordedFacts(license=LICENSES[number % 4], downloads=int(generator.integers(10**6)))
     day = f"2025-{1 + number % 12:02}-{1 + number % 28:02}T00:00:00+00:00"
     run = RecordedRun("0.1.0", day, {"torch": "2.15.0", "timm": "1.0.31"}, "cuda", 10.0 + number % 50, 0.1)
     for metric in metrics:

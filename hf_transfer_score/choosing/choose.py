@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.runs.facts import facts_of
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel
 from hf_transfer_score.runs.records import dataset_id
@@ -351,7 +352,7 @@ def _unread(model: PlannedModel, why: str) -> RankedModel:
         "failed" if model.failure else "interrupted",
         model.name,
         parameters=model.parameters,
-        license=model.checkpoint.license if model.checkpoint else None,
+        **asdict(facts_of(model.checkpoint)),
         kind=model.failure.kind if model.failure else None,
         reason=why,
     )

@@ -26,6 +26,7 @@ from hf_transfer_score.records.exchange import existing
 from hf_transfer_score.records.place import open_place
 from hf_transfer_score.records.store import cache_file, load
 from hf_transfer_score.runs.candidates import GONE
+from hf_transfer_score.runs.facts import facts_of
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel
@@ -52,15 +53,7 @@ def known_elsewhere(places: Sequence[str], sample: LabelledSample, dataset: str)
 
 def relations_of(model: PlannedModel) -> Relations:
     """Return the family, architecture and base of a candidate, as its repository describes them."""
-    checkpoint = model.checkpoint
-    if checkpoint is None:
-        return Relations()
-    config = checkpoint.repository.config
-    named = config.get("architectures") or [config.get("architecture")]
-    bases = [tag.removeprefix("base_model:") for tag in checkpoint.repository.tags if tag.startswith("base_model:")]
-    base = next((one for one in bases if ":" not in one), None)
-    family, architecture = (one if isinstance(one, str) else None for one in (config.get("model_type"), named[0]))
-    return Relations(family, architecture, base, None, checkpoint.parameters)
+    return Relations.of(facts_of(model.checkpoint), model.checkpoint.parameters if model.checkpoint else None)
 
 
 class Pool:

@@ -22,6 +22,7 @@ from hf_transfer_score.cli.tables import (
 )
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
+from hf_transfer_score.records.record import FACTS
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.sampling.sample import sample_line
 from hf_transfer_score.text import Cell, csv_text, duration, joined, short_count, shown
@@ -177,7 +178,7 @@ def _agreements(report: RankReport) -> Iterable[Note]:
 HEADER = (
     "model", "status", "rank", "rank_low", "rank_high", *FORECAST_HEADER,
     "tie_group", "mean_rank", "commit", "library", "parameters",
-    "width", "examples_per_second", "example_milliseconds", "machine", "seconds", "license", "downloads",
+    "width", "examples_per_second", "example_milliseconds", "machine", "seconds", *FACTS,
 )  # fmt: skip
 
 
@@ -194,5 +195,5 @@ def _row(report: RankReport, name: str, one: RankedModel, terms: bool) -> list[C
     cells.append(sure.groups.get(name) if sure else None)
     cells += [report.mean_ranks.get(name), one.commit, one.library, one.parameters, one.width]
     cells += [one.throughput, one.milliseconds, one.measured_here.get("machine"), one.extraction.get("seconds")]
-    cells += [one.license, one.downloads]
+    cells += [getattr(one, name) for name in FACTS]
     return [*cells, *metric_cells(report, name, terms=terms), one.kind, one.reason]

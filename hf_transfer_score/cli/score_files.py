@@ -177,7 +177,7 @@ def read_model_facts(
             facts, size = about[name].facts, about[name].parameters
             own = found.setdefault(name, ModelFacts(name=name))
             found[name] = replace(own, parameters=own.parameters or size)
-            relations[name] = Relations(facts.family, facts.architecture, facts.base_model, facts.pretrained_on, size)
+            relations[name] = Relations.of(facts, size)
     return found, relations
 
 

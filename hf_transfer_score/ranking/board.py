@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TypeVar
 
 import numpy as np
@@ -82,7 +82,7 @@ def informed(
         ranking: of models on a dataset.
         results: folders, or OWNER/NAME of dataset repositories on the Hub, whose records are combined; () for none.
         task: the task of the dataset; None if the results are all of one task.
-        relations: what is known about the models beside their size, by id.
+        relations: what is known about the models beside their own facts, by id.
 
     Raises:
         OptionError: the results are of several tasks, and none is named.
@@ -90,8 +90,8 @@ def informed(
     history = _joined([History.of(table) for table in _tables(results)])
     if results:
         history = history.about(task or _only_task((), history, ranking.dataset or "these models"))
-    sizes = {one.model: Relations(parameters=one.parameters) for one in ranking.models.values()}
-    forecaster = Forecaster(history.elsewhere(ranking.dataset), {**sizes, **(relations or {})})
+    own = {one.model: Relations.of(one, one.parameters) for one in ranking.models.values()}
+    forecaster = Forecaster(history.elsewhere(ranking.dataset), {**own, **(relations or {})})
     measured = history.measured(ranking.dataset, forecaster.method)
     found = ranking.with_forecast(forecaster, ranking.by_name(measured))
     notes = _notes(forecaster, len(found.models), ranking.dataset) if results else ()
@@ -149,8 +149,8 @@ def _ranking(mine: Sequence[Record], history: History) -> Ranking:
     for name in names:
         if name not in there:
             parameters = history.models.get(name, Relations()).parameters
-            permit = newest[name].facts.license if name in newest else None
-            others[name] = RankedModel(name, "ok", name, parameters=parameters, license=permit)
+            facts = asdict(newest[name].facts) if name in newest else {}
+            others[name] = RankedModel(name, "ok", name, parameters=parameters, **facts)
     return replace(ranking, models={**ranking.models, **others})
 
 

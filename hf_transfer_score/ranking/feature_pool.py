@@ -82,7 +82,7 @@ def rank_features(
         ranking = replace(ranking, stored=_records(ranking, task, labels if targets is None else targets))
     if headline is not None or not ranking.can_be_forecast:
         return ranking
-    sizes = {name: Relations(parameters=one.parameters) for name, one in models.items()}
+    sizes = {name: Relations.of(one, one.parameters) for name, one in models.items()}
     return ranking.with_forecast(Forecaster(History(), sizes))
 
 

@@ -127,7 +127,8 @@ class Forecaster:
     ) -> None:
         self.history = history
         self.most_numbers = most_numbers
-        self.relations = {**(extra or {}), **history.models}
+        own = extra or {}
+        self.relations = {**own, **{name: own.get(name, UNKNOWN).beside(one) for name, one in history.models.items()}}
         counts = Counter(one.protocol for one in history.accuracies for _ in one.values)
         self.method = method or (USUAL if USUAL in counts or not counts else counts.most_common(1)[0][0])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from hf_transfer_score.metrics.registry import MetricResult
 from hf_transfer_score.ranking.pools import rank_pool
 from hf_transfer_score.ranking.settings import Setting, rules
 from hf_transfer_score.records.possible import TRUTH
-from hf_transfer_score.records.record import CANONICAL, Record
+from hf_transfer_score.records.record import CANONICAL, Record, RecordedFacts
 from hf_transfer_score.records.table import RecordTable, Stored
 
 if TYPE_CHECKING:
@@ -47,6 +47,16 @@ class Relations:
     base_model: str | None = None
     pretrained_on: str | None = None
     parameters: int | None = None
+
+    @classmethod
+    def of(cls, facts: RecordedFacts, parameters: int | None) -> Relations:
+        """Return the relations that follow from facts about a model."""
+        return cls(facts.family, facts.architecture, facts.base_model, facts.pretrained_on, parameters)
+
+    def beside(self, other: Relations) -> Relations:
+        """Return these relations, with those of another source for what is not known here."""
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Relations(*(theirs if mine is None else mine for mine, theirs in pairs))
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from hf_transfer_score.errors import FailureKind
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import MetricResult, all_metrics
 from hf_transfer_score.metrics.scores import FeatureScores
+from hf_transfer_score.records.record import RecordedFacts
 
 
 @dataclass(frozen=True)
-class RankedModel:
+class RankedModel(RecordedFacts):
     """What is known about one model of a pool.
 
     Attributes:
@@ -24,8 +25,6 @@ class RankedModel:
         library: the kind of backbone that read it.
         layer: the layer that the features come from.
         parameters: counted in the loaded model.
-        downloads: as the Hub counts them.
-        license: as its card states it.
         scores: the results of the metrics.
         extraction: how its features were made: device, dtype, seconds, examples, pooling and the like.
         from_cache: whether the features existed before this run.
@@ -41,8 +40,6 @@ class RankedModel:
     library: str | None = None
     layer: str | None = None
     parameters: int | None = None
-    downloads: int | None = None
-    license: str | None = None
     scores: FeatureScores | None = None
     extraction: Mapping[str, Any] = field(default_factory=dict)
     from_cache: bool = False

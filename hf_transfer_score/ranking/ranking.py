@@ -29,7 +29,7 @@ from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
 from hf_transfer_score.ranking.showing import Shown
 from hf_transfer_score.ranking.stored import pool_of_records
-from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.record import Record, facts_in
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -367,8 +367,7 @@ class Ranking(Shown):
                 "width": one.width,
                 "examples_per_second": one.throughput,
                 "example_milliseconds": one.milliseconds,
-                "license": one.license,
-                "downloads": one.downloads,
+                **asdict(facts_in(one)),
                 "reason": one.why,
             }
             rows.append(row | {metric: pool.scores.get(name) for metric, pool in self.pools.items()})

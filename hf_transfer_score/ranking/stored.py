@@ -158,8 +158,7 @@ def _model(name: str, record: Record, results: dict[str, MetricResult]) -> Ranke
         library=record.model.library,
         layer=record.model.layer,
         parameters=record.model.parameters,
-        downloads=record.facts.downloads,
-        license=record.facts.license,
+        **asdict(record.facts),
         scores=scores if ok else None,
         extraction={
             "device": record.run.device,

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -112,25 +112,47 @@ class RecordedMetric:
     directions: dict[str, Literal[1, -1]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+def _about(title: str, hint: str, *, shown: bool = False) -> dict[str, Any]:
+    """Return what pages say about a fact: its title, a hint, and whether boards have a column for it."""
+    return {"title": title, "hint": hint, "shown": shown}
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordedFacts:
-    """What the model's page said at that time; not part of the identity of a record.
+    """What the model's page and configuration said at that time; not part of a record's identity.
+
+    Whatever is added here also shows in tables, CSV files, comparisons and on the page of a model.
 
     Attributes:
-        license: as its card states it.
-        downloads: as the Hub counted them.
+        license: as its card says.
+        downloads: as counted by the Hub.
         family: the kind of network, such as "vit" or "bert" (`model_type` on the Hub).
-        architecture: its class, such as "ViTForImageClassification".
+        architecture: its class, such as "ViTForImageClassification", or its name in timm.
         base_model: the checkpoint that it was fine-tuned from.
         pretrained_on: the datasets that it was trained on, as its card names them.
     """
 
-    license: Name | None = None
-    downloads: Count | None = None
-    family: Name | None = None
-    architecture: Name | None = None
-    base_model: Name | None = None
-    pretrained_on: Name | None = None
+    license: Name | None = field(default=None, metadata=_about("License", "what you may do with it", shown=True))
+    downloads: Count | None = field(
+        default=None, metadata=_about("Downloads", "in the last month, as counted by the Hub")
+    )
+    family: Name | None = field(default=None, metadata=_about("Family", "the kind of network", shown=True))
+    architecture: Name | None = field(
+        default=None, metadata=_about("Architecture", "its name in the library that loads it")
+    )
+    base_model: Name | None = field(
+        default=None, metadata=_about("Base model", "the checkpoint that it was fine-tuned from", shown=True)
+    )
+    pretrained_on: Name | None = field(default=None, metadata=_about("Trained on", "datasets named on its model card"))
+
+
+FACT_TITLES = {one.name: one.metadata["title"] for one in fields(RecordedFacts)}
+FACTS = tuple(FACT_TITLES)
+
+
+def facts_in(one: RecordedFacts) -> RecordedFacts:
+    """Return the facts alone of something that has others beside them."""
+    return RecordedFacts(**{name: getattr(one, name) for name in FACTS})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from hf_transfer_score.metrics.registry import ClassOverlap, MetricResult, all_m
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.records.record import (
+    FACTS,
     Record,
     RecordedDataset,
     RecordedFacts,
@@ -83,8 +84,9 @@ def _failure(one: RankedModel, model: RecordedModel, dataset: RecordedDataset, r
 
 
 def _facts(one: RankedModel) -> RecordedFacts:
-    license_name = None if one.license is None else _encodable(one.license)
-    return RecordedFacts(license=license_name, downloads=one.downloads)
+    known: dict[str, Any] = {name: getattr(one, name) for name in FACTS}
+    known |= {name: _encodable(value) for name, value in known.items() if isinstance(value, str)}
+    return RecordedFacts(**known)
 
 
 def _result(result: MetricResult, model: RecordedModel, dataset: RecordedDataset, run: RecordedRun) -> Record:

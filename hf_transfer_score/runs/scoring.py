@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hf_transfer_score.errors import InputError, OptionError
@@ -15,6 +15,7 @@ from hf_transfer_score.metrics.scores import MetricChoice, choose_metrics, score
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS, USUAL_METRICS
 from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.runs.facts import facts_of
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel
 from hf_transfer_score.runs.replicates import Bootstrap, keep_replicates, recall_replicates
@@ -125,7 +126,6 @@ def labelled(cached: CachedFeatures, layer: str, sample: LabelledSample) -> Labe
 def unscored_model(model: PlannedModel, cached: CachedFeatures, layer: str, *, from_cache: bool) -> RankedModel:
     """Return a model whose features are cached, without scores."""
     meta, several = cached.meta, len(cached.features) > 1
-    checkpoint = model.checkpoint
     return RankedModel(
         name=f"{model.name} [layer {layer}]" if several else model.name,
         status="ok",
@@ -135,8 +135,7 @@ def unscored_model(model: PlannedModel, cached: CachedFeatures, layer: str, *, f
         library=model.kind,
         layer=layer,
         parameters=meta.get("own_parameters"),
-        downloads=checkpoint.downloads if checkpoint else None,
-        license=checkpoint.license if checkpoint else None,
+        **asdict(facts_of(model.checkpoint)),
         extraction=meta.get("extraction", {}),
         from_cache=from_cache,
     )
@@ -144,7 +143,6 @@ def unscored_model(model: PlannedModel, cached: CachedFeatures, layer: str, *, f
 
 def failed_model(model: PlannedModel) -> RankedModel:
     """Return a model that failed, or that was not reached."""
-    checkpoint = model.checkpoint
     return RankedModel(
         name=model.name,
         status="failed" if model.failure else "interrupted",
@@ -152,8 +150,7 @@ def failed_model(model: PlannedModel) -> RankedModel:
         local=model.local,
         commit=model.commit,
         library=model.kind,
-        downloads=checkpoint.downloads if checkpoint else None,
-        license=checkpoint.license if checkpoint else None,
+        **asdict(facts_of(model.checkpoint)),
         kind=model.failure.kind if model.failure else None,
         reason=str(model.failure) if model.failure else "the run ended before its turn; run again to continue",
     )

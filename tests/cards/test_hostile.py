@@ -62,7 +62,7 @@ def everywhere(text: str) -> list:
         interval={text: (0.0, 0.5)},
         warnings=(text,),
         source=text,
-        facts=RecordedFacts(text),
+        facts=RecordedFacts(license=text),
     )
     skipped = replace(
         score, metric=replace(metric, version=2), status="skipped", reason=text, terms={}, interval={}, source=None

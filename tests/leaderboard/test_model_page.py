@@ -57,7 +57,12 @@ def shipped():
 
 def test_a_page_has_place_terms_runs_failures_warnings_and_the_commit():
     times = run("2025-02-03T04:05:06+00:00", device="cuda", forward_seconds=2.5, libraries={"torch": "2.9.9"})
-    first = replace(pool("owner/a")[0], run=times, warnings=("few rows a class",), facts=RecordedFacts("mit", 12345))
+    first = replace(
+        pool("owner/a")[0],
+        run=times,
+        warnings=("few rows a class",),
+        facts=RecordedFacts(license="mit", downloads=12345),
+    )
     skipped = Record(model("owner/a"), DATASET, None, run(), "failed", "gated", "needs an agreement")
     records = [first, *pool("owner/a", "owner/b")[1:], skipped, accuracy("owner/a", 0.875)]
     found = read(model_page(catalogue(*records), "owner/a"))
@@ -95,7 +100,7 @@ def test_hostile_records_stay_text(name):
     first = replace(
         first,
         warnings=(HOSTILE,),
-        facts=RecordedFacts(HOSTILE),
+        facts=RecordedFacts(license=HOSTILE),
         source=HOSTILE,
         run=run(device=HOSTILE, libraries={HOSTILE: HOSTILE}),
         overlap=RecordedOverlap((HOSTILE, "dog"), (0.25,)),

@@ -45,7 +45,7 @@ def test_an_earlier_record_loads_with_all_it_had(name):
 def test_what_was_not_kept_is_not_invented():
     record = Record.from_json(text_of("version_1_ok"))
     assert (record.interval_level, record.overlap, record.source) == (None, None, None)
-    assert record.facts == RecordedFacts(None, None)
+    assert record.facts == RecordedFacts()
     assert record.metric.kind == "score" and record.metric.version == 1
 
 

@@ -54,7 +54,7 @@ OK = Record(
     used={"pca_components": 64},
     warnings=("small sample",),
     overlap=RecordedOverlap(("cat", "dog", "<b>ox</b>"), (0.0, 0.25, 1.0)),
-    facts=RecordedFacts("apache-2.0", 12),
+    facts=RecordedFacts(license="apache-2.0", downloads=12),
     source="a paper",
 )
 FAILED = Record(MODEL, DATASET, None, RUN, "failed", "gated", "needs access; ask for it — «名»")

@@ -128,7 +128,7 @@ def test_what_the_page_said_is_in_every_record_and_no_part_of_the_identity(repor
     outcomes = {name: replace(one, license="apache-2.0", downloads=3) for name, one in report.models.items()}
     for one in replace(report, models=outcomes).records():
         before = records[one.model.id, one.metric.name if one.metric else None]
-        assert one.facts == RecordedFacts("apache-2.0", 3) != before.facts
+        assert one.facts == RecordedFacts(license="apache-2.0", downloads=3) != before.facts
         assert identity(one) == identity(before)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.ranking.forecast import ModelForecast
+from hf_transfer_score.records.record import RecordedFacts
 
 Array = NDArray[np.float64]
 
@@ -90,7 +91,7 @@ class ColumnNumbers:
 
 
 @dataclass(frozen=True, eq=False)
-class BoardRow:
+class BoardRow(RecordedFacts):
     """A model of a board.
 
     Attributes:
@@ -119,8 +120,6 @@ class BoardRow:
     pooling: str | None = None
     parameters: int | None = None
     width: int | None = None
-    license: str | None = None
-    downloads: int | None = None
     throughput: float | None = None
     device: str | None = None
     rank: int | None = None

@@ -18,6 +18,7 @@ from hf_transfer_score.ranking.naming import row_labels
 from hf_transfer_score.ranking.pools import HeadlineRanks
 from hf_transfer_score.ranking.settings import Setting, described
 from hf_transfer_score.records.possible import TRUTH
+from hf_transfer_score.records.record import FACTS
 
 SKIPPED = "skipped"
 """The kind of failure where no metric could be computed for a model."""
@@ -145,23 +146,24 @@ def _models(rows: RecordRows, grouped: Groups, chosen: Codes) -> tuple[list[dict
     return [blocks[place] for place in order], places[index.reshape(-1)]
 
 
+def _first(rows: RecordRows, name: str, latest: Sequence[int]) -> Any:
+    """Return the first known value of a column in some rows."""
+    column = rows.coded(name)
+    return next((value for row in latest if (value := column.at(row)) not in (None, "")), None)
+
+
 def _facts(rows: RecordRows, newest: Codes, own: Codes) -> dict[str, Any]:
     """Return what the records of one model say besides terms: the newest known facts, and all warnings."""
     latest = own[np.argsort(-newest[own])].tolist()
-    parameters, downloads = (
-        next((int(value) for value in rows.numbers(name)[latest] if not np.isnan(value)), None)
-        for name in ("model_parameters", "downloads")
-    )
     seconds = rows.numbers("run_forward_seconds")
     timed = [row for row in latest if seconds[row] > 0]
     warnings, sources = (
         dict.fromkeys(rows.coded(name).at(row) for row in own.tolist()) for name in ("warnings", "source")
     )
-    words = (rows.coded("license").at(row) for row in latest)
+    facts = {name: _first(rows, name, latest) for name in FACTS}
     return {
-        "parameters": parameters,
-        "license": next((word for word in words if word), None),
-        "downloads": downloads,
+        **facts,
+        "parameters": _first(rows, "model_parameters", latest),
         "throughput": float(rows.numbers("dataset_examples")[timed[0]] / seconds[timed[0]]) if timed else None,
         "device": rows.coded("run_device").at((timed or latest)[0]) if latest else None,
         "warnings": tuple(dict.fromkeys(one for text in warnings for one in parsed(text))),

@@ -113,7 +113,7 @@ def _foretold(
 ) -> Ranking:
     """Return the models of a board, ranked by a forecast that learns from some rows of the table."""
     history = bounded(_history(rows, chosen).elsewhere(published.key.dataset))
-    sizes = {row.model: Relations(parameters=row.parameters) for row in published.rows}
+    sizes = {row.model: Relations.of(row, row.parameters) for row in published.rows}
     method = None if published.method in (None, "probe") else published.method
     forecaster = Forecaster(history, sizes, method=method, most_numbers=MOST_NUMBERS)
     accuracies = {row.label: row.accuracy for row in published.rows if row.accuracy is not None}

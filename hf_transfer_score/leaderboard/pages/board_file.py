@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
+from hf_transfer_score.records.record import FACTS
 from hf_transfer_score.text import csv_text
 
 BEFORE = ("rank", "low", "high", "group", "mean_rank", "model", "label", "commit", "library", "layer", "pooling")
@@ -14,7 +15,7 @@ EXPECTED = (
     *("expected_accuracy", "expected_low", "expected_high"),
 )
 """The columns of a forecast."""
-AFTER = ("accuracy", "parameters", "width", "license", "downloads", "throughput", "device", "source", "time")
+AFTER = ("accuracy", "parameters", "width", *FACTS, "throughput", "device", "source", "time")
 """Fields of a row before and after its scores."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from hf_transfer_score.drawing.words import counted
@@ -23,6 +25,7 @@ from hf_transfer_score.leaderboard.pages.texts import (
     points_text,
 )
 from hf_transfer_score.ranking.intervals import Interval
+from hf_transfer_score.records.record import RecordedFacts
 from hf_transfer_score.text import short_count
 
 GROUPS = {
@@ -179,6 +182,10 @@ def _words(header: str, width: int, value: Callable[[BoardRow], str | None], hin
     return TableColumn(header, "str", _width(header, width), cell, hint)
 
 
+def _fact(name: str, title: str, hint: str, shown: bool) -> TableColumn:  # as the field has it
+    return _words(title, WORD_WIDTH, attrgetter(name), hint)
+
+
 def _width(header: str, least: int) -> int:
     return max(least, min(LETTER_PIXELS * len(header) + 36, 260))
 
@@ -231,7 +238,7 @@ PARAMETERS = _number(
     "Parameters", lambda row: row.parameters, short_count, "size of the model; smaller ones are cheaper to run"
 )
 FACTS = [
-    _words("License", WORD_WIDTH, lambda row: row.license, "what you may do with it"),
+    *(_fact(one.name, **one.metadata) for one in fields(RecordedFacts) if one.metadata["shown"]),
     _words("Library", WORD_WIDTH, lambda row: row.library, "the library that loads it"),
     _number("Width", lambda row: row.width, "{:,}".format, "how many features it computes for each example"),
 ]

@@ -26,10 +26,10 @@ from hf_transfer_score.leaderboard.pages.page import (
     offered,
 )
 from hf_transfer_score.leaderboard.pages.texts import accuracy_text, escape, page, plain, points_text
-from hf_transfer_score.records.record import RecordedOverlap
+from hf_transfer_score.records.record import FACT_TITLES, FACTS, RecordedOverlap
 
 MOST_CHOICES = 1000
-FACTS = ("library", "layer", "pooling", "commit", "parameters", "width", "license", "downloads", "throughput", "device")
+COMPARED = ("library", "layer", "pooling", "commit", "parameters", "width", *FACTS, "throughput", "device")
 
 Ends = tuple[float, float]
 
@@ -163,7 +163,7 @@ def compare_page(board: Board, first: str | None, second: str | None) -> str:
         verdict=verdict(board, one, other),
         columns=compared(board, (one, other)),
         headline=board.headline,
-        facts=FACTS,
+        facts={**dict.fromkeys(COMPARED, ""), **FACT_TITLES},
         headers=("", plain(one.label, 60), plain(other.label, 60)),
         higher=_better(one.rank, other.rank, direction=-1),
         more_accurate=_better(one.accuracy, other.accuracy),

@@ -15,7 +15,7 @@ from hf_transfer_score.cards.model_card import model_card
 from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardKey, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.texts import expected_text, page
-from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.record import FACT_TITLES, Record
 
 MOST_BOARDS = 12
 """Boards made for the page and card of a model at most, since each may take a moment."""
@@ -138,8 +138,7 @@ def model_page(catalogue: Catalogue, model_id: str) -> str:
         records=records,
         parameters=first(one.model.parameters or None for one in records),
         library=first(one.model.library or None for one in records),
-        license=first(one.facts.license or None for one in records),
-        downloads=first(one.facts.downloads for one in records),
+        told_facts={title: first(getattr(one.facts, name) for one in records) for name, title in FACT_TITLES.items()},
         commits=list(dict.fromkeys(one.model.commit for one in records if one.model.commit))[:5],
         published=all(one.source for one in records),
         found=len(catalogue.model_boards(model_id)),

@@ -17,6 +17,7 @@ from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.boards.rows import seconds
 from hf_transfer_score.leaderboard.pages.board_table import GROUPS, SHOWN
 from hf_transfer_score.leaderboard.pages.texts import plain
+from hf_transfer_score.records.record import FACTS
 
 LONGEST_QUERY = 4000
 SEARCH_LETTERS = 200
@@ -43,7 +44,7 @@ FIELDS = {
 """What any board can be sorted by: its title, and whether the largest values usually come first."""
 
 SORTED_FIELDS = (
-    *("rank", "label", "model", "library", "license", "parameters", "width", "downloads", "throughput", "accuracy"),
+    *("rank", "label", "model", "library", "parameters", "width", *FACTS, "throughput", "accuracy"),
     *("chance", "group", "low", "high", "mean_rank", "layer", "pooling", "device", "time"),
 )
 """What a board can be sorted by, also through the API, besides the labels of its columns."""
