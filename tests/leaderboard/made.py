@@ -102,4 +102,8 @@ def board(records: Iterable[Record], *, by_metrics: bool = False) -> Board:
 
 
 published = partial(board, by_metrics=True)
-facts = RecordedFacts
+
+
+def facts(license_name=None, downloads=None):
+    """Return facts that a model's page states."""
+    return RecordedFacts(license=license_name, downloads=downloads)
