@@ -124,7 +124,7 @@ class RecordedFacts:
     Whatever is added here also shows in tables, CSV files, comparisons and on the page of a model.
 
     Attributes:
-        license: as its card says.
+        license: as its card states it.
         downloads: as counted by the Hub.
         family: the kind of network, such as "vit" or "bert" (`model_type` on the Hub).
         architecture: its class, such as "ViTForImageClassification", or its name in timm.
