@@ -177,7 +177,7 @@ class PreparedBatch:
     inputs: dict[str, Any]
 
 
-class Budget:
+class PixelBudget:
     """An amount that threads share: each waits until there is enough left for it, or until it is alone."""
 
     def __init__(self, most: int) -> None:
@@ -198,7 +198,7 @@ class Budget:
                 self.changed.notify_all()
 
 
-DECODED = Budget(PIXELS_AT_ONCE)
+DECODED = PixelBudget(PIXELS_AT_ONCE)
 """Pixels of decoded images that the threads of this process hold."""
 
 
