@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,9 +12,9 @@ from cyclopts import Parameter
 
 from hf_transfer_score.choosing.choose import choose as run_choose
 from hf_transfer_score.choosing.estimate import estimate
+from hf_transfer_score.choosing.history import Round
 from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.choosing.pushing import check_target
-from hf_transfer_score.choosing.race import summary
 from hf_transfer_score.choosing.result import Choice
 from hf_transfer_score.cli.choose_progress import following
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
@@ -36,13 +37,13 @@ from hf_transfer_score.cli.forecast import forecast_group, forecast_legend
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Output, Page, render, say, words, write
 from hf_transfer_score.cli.rank import check_folder
-from hf_transfer_score.cli.tables import Note, groups_text, notes_table
+from hf_transfer_score.cli.tables import Note, groups_text, notes_table, pairs, table_of
 from hf_transfer_score.cli.tuning import TUNING, RaceFlags
 from hf_transfer_score.drawing.files import check_plot_path
 from hf_transfer_score.hub.downloads import at_work
 from hf_transfer_score.runs.report import Interrupted
 from hf_transfer_score.sampling.sample import describe
-from hf_transfer_score.text import shown
+from hf_transfer_score.text import joined, shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -179,9 +180,8 @@ def _keep(choice: Choice, plot: Path | None, save_model: Path | None, push: str 
 def choice_text(choice: Choice, page: Page) -> str:
     """Return a choice as text: the answer, its cost, the rounds, the candidates, and notes."""
     ranking = choice.ranking
-    rounds = [words(with_flags(summary(one, shown))) for one in choice.history]
     answer = words(with_flags(shown(choice.answer)))
-    head: list[RenderableType] = [answer, words(choice.cost), "", *describe(ranking.sample), "", *rounds, ""]
+    head: list[RenderableType] = [answer, words(choice.cost), "", *describe(ranking.sample), ""]
     without = {
         name: "failed" if one.status == "failed" else "dropped"
         for name, one in ranking.models.items()
@@ -193,4 +193,28 @@ def choice_text(choice: Choice, page: Page) -> str:
     notes += [Note("warning", f"{one.name}: {text}") for one in choice.tested for text in one.result.notes]
     notes += [Note("note", text) for text in choice.notes]
     legend = [forecast_legend(ranking)] if ranking.forecasts else []
-    return render(head, page) + table + render([*legend, *notes_table(notes)], page)
+    points = f"{choice.options.within:g} point{'' if choice.options.within == 1 else 's'}"
+    sure = pairs([("sure", f"chance that no candidate is better than the most promising one by more than {points}")])
+    head += [*rounds_table(choice.history), ""]
+    return render(head, page) + table + render([*legend, sure, *notes_table(notes)], page)
+
+
+def rounds_table(history: Sequence[Round]) -> list[RenderableType]:
+    """Return the rounds of a choice as a table; of those that changed nothing in a row, the last."""
+    table = table_of("round", ">left", ">sure", "spent", "dropped")
+    table.columns[0].no_wrap = table.columns[3].no_wrap = True
+    for number, one in enumerate(history):
+        following = history[number + 1] if number + 1 < len(history) else None
+        if following and following.stage == one.stage and following.inside == one.inside and not one.gone:
+            continue
+        reasons: dict[str, list[str]] = {}
+        for name, why in one.gone.items():
+            reasons.setdefault(why, []).append(shown(name))
+        table.add_row(
+            one.words,
+            "" if one.stage == "proof" else str(len(one.inside)),
+            "" if one.chance is None else f"{one.chance:.0%}",
+            one.spent,
+            "; ".join(f"{joined(names)} ({with_flags(why)})" for why, names in reasons.items()),
+        )
+    return [table] if history else []

@@ -143,7 +143,7 @@ class _Lines(VerifyListener):
         say(str(time))
 
     def measured(self, name: str, seed: int, measured: FineTuningResult, *, before: bool) -> None:
-        say(f"{name}, seed {seed}: {measured.accuracy:.4f}{' (measured before)' if before else ''}")
+        say(f"{name}, seed {seed}: {measured.accuracy:.1%}{' (measured before)' if before else ''}")
 
     def failed(self, verified: Verified) -> None:
         say(with_flags(f"failed: {verified.name}: {verified.reason}"))
@@ -196,8 +196,8 @@ def _row(one: Verified, ordered: list[float]) -> tuple[str, ...]:
     trained = measured[0].trainable_parameters
     share = trained / max(1, measured[0].total_parameters)
     return (
-        f"{one.mean:.4f}",
-        MISSING if one.spread is None else f"{one.spread:.4f}",
+        f"{one.mean:.1%}",
+        MISSING if one.spread is None else f"{100 * one.spread:.1f}",
         str(ordered.index(one.mean or 0.0) + 1),
         f"{short_count(trained)} ({share:.0%})" if share < 1 else short_count(trained),
         duration(sum(of.seconds for of in measured)),
@@ -207,7 +207,7 @@ def _row(one: Verified, ordered: list[float]) -> tuple[str, ...]:
 def _agreement_text(report: VerifyReport, page: Page) -> str:
     if not report.agreement:
         return ""
-    table = table_of("agreement of", ">τ_w", ">interval", ">τ", ">lost by first choice", whole=True)
+    table = table_of("agreement of", ">τ_w", ">interval", ">τ", ">points lost", whole=True)
     rows = [*report.agreement.items(), *([("one seed with the others", report.ceiling)] if report.ceiling else [])]
     for name, one in rows:
         interval = one.weighted_tau_interval
@@ -216,7 +216,7 @@ def _agreement_text(report: VerifyReport, page: Page) -> str:
             _signed(one.weighted_tau),
             MISSING if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f}",
             _signed(one.tau),
-            MISSING if one.top_regret is None else f"{one.top_regret:.4f}",
+            MISSING if one.top_regret is None else f"{100 * one.top_regret:.1f}",
         )
     return render([table], page)
 
