@@ -148,7 +148,7 @@ def _on_base(checkpoint: Checkpoint, known: Answers) -> Checkpoint:
     try:
         base = _from_hub(Candidate(adapter.base, revision), known)
     except CheckpointError as error:
-        raise CheckpointError(error.kind, f"is an adapter whose base {adapter.base} {error}") from None
+        raise CheckpointError(error.kind, f"is an adapter whose base {adapter.base} cannot be used: {error}") from None
     if base.adapter is not None or "adapter_config.json" in base.repository:
         raise CheckpointError(
             "unsupported", f"is an adapter whose base {adapter.base} holds an adapter itself; merge them one by one"

@@ -116,7 +116,7 @@ class TestMetrics:
         _, out, _ = run("metrics", "face")
         assert "could not be checked against the paper's equations" in flat(out)
         assert "temperature=0.05 of the softmax over a class's overlaps." in flat(out)
-        assert "include_self=false whether a class's overlap with itself, always 1, takes part." in flat(out)
+        assert "include_self=false whether a class's overlap with itself, always 1, is included." in flat(out)
 
     def test_json(self, run):
         listed = json.loads(run("metrics", "--json")[1])

@@ -20,8 +20,12 @@ REFUSED = {
     "host": ({"base_model_name_or_path": "http://127.0.0.1:9/x"}, "unsupported", "whose base is no model on the Hub"),
     "chain": ({"base_model_name_or_path": LORA}, "unsupported", "whose base adapt/lora holds an adapter itself"),
     "itself": ({"base_model_name_or_path": "adapt/itself"}, "unsupported", "whose base adapt/itself holds an adapter"),
-    "absent": ({"base_model_name_or_path": "no/such"}, "missing", "of its base no/such: there is no no/such on the"),
-    "revision": ({"revision": "none"}, "missing", "of its base adapt/vit: has no revision 'none'"),
+    "absent": (
+        {"base_model_name_or_path": "no/such"},
+        "missing",
+        "whose base no/such cannot be used: there is no no/such on the",
+    ),
+    "revision": ({"revision": "none"}, "missing", "whose base adapt/vit cannot be used: has no revision 'none'"),
     "dora": ({"use_dora": True}, "unsupported", "use_dora=True, which is not read here"),
     "other-base": ({"base_model_name_or_path": "good/resnet"}, "corrupt", "names no layer of its base good/resnet"),
 }
