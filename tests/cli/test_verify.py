@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_the_table_holds_ranks_accuracies_and_the_agreement_of_each_metric(verif
     assert "2 models cannot tell how well a metric works: with fewer than 8" in out
     assert "broken: corrupt: has a model.safetensors" in out
     assert "2 of 3 models to fine-tune, 60 rows to test on" in err
-    assert "first, seed 1: 0." in err or "first, seed 1: 1." in err
+    assert re.search(r"first, seed 1: \d+\.\d%", err)
     (expected,) = [line for line in err.splitlines() if line.startswith("about ")]
     assert expected.endswith(" s for 2 models x 2 seeds")
 
