@@ -24,9 +24,9 @@ RANGE = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)(\[[^]]*\])?>=(?P<version>[0-9.]+)
 EXTRAS = ("lora", "openvino", "slurm", "sound", "space", "test")
 
 PARTS = (
-    ("hf_transfer_score", "tests/metrics", "tests/records", "tests/hub", "tests/requests", "tests/cards"),
+    ("tests/metrics", "tests/records", "tests/hub", "tests/requests", "tests/cards"),
     ("tests/backbones", "tests/checkpoints", "tests/features", "tests/sampling", "tests/ranking", "tests/finetune"),
-    ("tests/cli", "tests/runs", "tests/engines", "tests/drawing", "tests/frozen"),
+    ("tests/cli", "tests/runs", "tests/choosing", "tests/engines", "tests/drawing", "tests/frozen"),
     ("tests/example", "tests/leaderboard", "tests/uploads", "tests/evidence", "tests/evaluate_modules"),
     ("tests/hostile", *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests").glob("test_*.py")))),
 )
