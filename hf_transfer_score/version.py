@@ -6,4 +6,4 @@ VERSION = "0.1.0"
 LIBRARY: dict[str, Any] = {"library_name": "hf-transfer-score", "library_version": VERSION}
 """How clients identify themselves to the Hub."""
 
-HOMEPAGE = "https://pypi.org/project/hf-transfer-score/"
+HOMEPAGE = "https://huggingface.co/hf-transfer-score"
