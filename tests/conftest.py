@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,17 @@ HEAVY = re.compile(
 """What a file of tests names that takes long to import or to run: `--fast` does not look into it."""
 
 SLOW_FILES = (
+    "test_docs.py",
     "test_elsewhere.py",
     "test_examples.py",
     "test_flipped_bytes.py",
+    "test_held_out.py",
     "test_image_size.py",
+    "test_model_cards.py",
     "test_notebooks.py",
     "test_readme.py",
 )
-"""Files that run networks without naming any of this."""
+"""Files that run networks without naming any of this; and the pages, which `make check` compares."""
 
 HEAVY_INSIDE = re.compile(rf"^ +{IMPORTS}|score_in_box|shipped_(folder|place)", re.MULTILINE)
 """What a test names in the same way."""
@@ -121,6 +125,11 @@ def is_slow(item: pytest.Item) -> bool:
     function = getattr(item, "function", None)
     if function is None or PROCESSES & set(getattr(item, "fixturenames", ())):
         return True
+    return _is_heavy_inside(inspect.unwrap(function))
+
+
+@cache
+def _is_heavy_inside(function: Callable[..., Any]) -> bool:
     return HEAVY_INSIDE.search(inspect.getsource(function)) is not None
 
 
