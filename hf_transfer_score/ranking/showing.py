@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,17 @@ if TYPE_CHECKING:
 SHOWN_MODELS = 5
 
 
-class Shown:
+class Shown(ABC):
     """A result that is made of records, and is or has a ranking."""
 
     @property
+    @abstractmethod
     def shown_ranking(self) -> Ranking:
         """The ranking that is drawn and whose models have cards."""
-        raise NotImplementedError
 
+    @abstractmethod
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-        raise NotImplementedError
 
     def records(self) -> list[Record]:
         """Return the records that the result is made of."""

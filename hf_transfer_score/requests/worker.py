@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Thread
@@ -144,6 +144,7 @@ class Worker:
         self.held: dict[str, _Held] = {}
         self._claimed = self._idle = 0
         self._look_at = 0.0
+        self._empty = False
         self._over = options.limit == 0
 
     def run(self) -> Counter[str]:
@@ -158,10 +159,12 @@ class Worker:
             if self._patiently(self.queue.place.version) is None:
                 self.say(f"{self.queue.place.name} does not exist yet")
             while not self._over:
-                for finished in self.engine.run(self, lambda _: None):
-                    self._finish(finished)
+                with closing(self.engine.run(self, lambda _: None)) as results:
+                    for finished in results:
+                        self._finish(finished)
                 if not self._over:
                     time.sleep(max(0.0, self._look_at - time.monotonic()))
+                    self._look_at = 0.0
         except BaseException:
             self._give_back()
             raise
@@ -173,10 +176,10 @@ class Worker:
 
     def __next__(self) -> Work:
         """Claim a request as work for the engine; StopIteration means that there is none now, but may be one later."""
-        waits = self.held and (len(self.held) >= at_once(self.engine) or time.monotonic() < self._look_at)
-        if self._over or waits:
+        if self._over or len(self.held) >= at_once(self.engine) or time.monotonic() < self._look_at:
             raise StopIteration
         request = self._patiently(lambda: self.queue.claim(self.id, self.options.lease))
+        self._empty = request is None
         if request is None:
             self._over = self.options.once and not self.held
             pause = self.options.poll * min(1.5**self._idle, LONGEST_POLL)
@@ -203,6 +206,8 @@ class Worker:
             if outcome.records and outcome.state != "again":
                 self._patiently(lambda: publish(self.results, outcome.records), PUBLISHING_ATTEMPTS)
         del self.held[finished.work.name]
+        if self._empty:  # another worker may have given something back meanwhile
+            self._look_at, self._empty = 0.0, False
         try:
             if lease.lost:
                 raise LeaseLostError("Another worker has it now.")

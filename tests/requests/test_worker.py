@@ -114,6 +114,15 @@ def test_looks_in_vain_grow_rarer_and_workers_ask_apart(monkeypatch):
     assert len(set(slept)) == 20
 
 
+def test_what_may_pass_is_tried_again_after_a_pause(queue, monkeypatch):
+    slept = []
+    monkeypatch.setattr(working, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
+    passing = JobOutcome("again", kind="no_network", reason="the Hub did not answer")
+    monkeypatch.setattr(working, "carry_out", lambda request, options: passing)
+    counts = Worker(queue, MemoryPlace(), WorkerOptions(once=True), print).run()
+    assert counts == {"again": 2, "failed": 1} and slept == [pytest.approx(5, abs=1), pytest.approx(15, abs=1)]
+
+
 def test_pauses_grow(queue):
     worker = Worker(queue, MemoryPlace(), WorkerOptions(), print)
     assert [worker._pause(number) for number in range(6)] == [5, 15, 60, 300, 300, 300]
@@ -161,6 +170,7 @@ class Threads:
     workers: int = 2
     running: int = 0
     most: int = 0
+    cancelled: int = 0
 
     def run(self, works, began):
         with ThreadPoolExecutor(self.workers) as pool:
@@ -193,6 +203,7 @@ class Pool:
         return handle[0].result()
 
     def cancel(self, handle):
+        self.engine.cancelled += 1
         handle[0].cancel()
 
 
@@ -220,8 +231,8 @@ class TestEngine:
         assert any("gave back, to be tried again, a/dies on d/pets" in one for one in said)
 
     def test_an_interrupted_worker_releases_all_its_requests(self, queue, monkeypatch):
-        said = []
-        worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append, Threads())
+        said, engine = [], Threads()
+        worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append, engine)
 
         def carry_out(request, options):
             until(lambda: len(worker.held) == 2)
@@ -230,6 +241,7 @@ class TestEngine:
         monkeypatch.setattr(working, "carry_out", carry_out)
         with pytest.raises(KeyboardInterrupt):
             worker.run()
+        assert engine.cancelled == 1, "the other one is ended, too"
         assert said[-1] == "gave back 2 requests" and {one.state for one in queue.requests()} == {"pending"}
 
 
