@@ -83,7 +83,7 @@ def metric_pages(text: str) -> dict[str, str]:
     found = {"index": re.sub(r"\]\(#(\w+)\)", r"](\1.md)", first)}
     for section in sections:
         name = section.partition("\n")[0]
-        found[name] = f"# {section}"
+        found[name] = f"# {section}".replace("](metrics/", "](")
     return found
 
 

@@ -23,11 +23,12 @@ from hf_transfer_score.records.schema import json_schema
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER))  # the modules beside this file are not a package
 from formulas import FORMULAS  # noqa: E402
+from pictures import picture, words  # noqa: E402
 from printed import schema  # noqa: E402
 from signatures import signatures  # noqa: E402
 
 NOTICE = "<!-- Written by docs/generate.py; change the docstrings, then run it. -->"
-DIFFERENCE_LINES = 30
+DIFFERENCE_LINES, DIFFERENCE_WIDTH = 30, 200
 EVIDENCE = re.compile(r"(?<=<!-- evidence: start -->\n)(.*?)(?=<!-- evidence: end -->)", re.DOTALL)
 EVIDENCE_LINES = 2
 
@@ -41,6 +42,10 @@ that needs no pool, where higher is better, comparable only between models on th
 
 In the formulas, features H are (N, D), K is the number of classes, n_k the rows of class k; Σ_W, Σ_B and Σ_T are the
 covariances within classes, between class means, and of all rows.
+
+The pictures show what a metric says about toy sets of two features and three classes, and how it ranks them. `compact`
+is what neural collapse looks like; in `in two parts` each class has two clusters on opposite sides, which neighbours
+tell apart and class means do not. For `logme_regression` the colours are the lower, middle and upper third of a target.
 
 - **Scaled terms depend on the pool.** FaCe and NCTI scale each term by its smallest and largest value over the pool,
   so one more model changes every score. Raw terms do not change; keep those.
@@ -164,6 +169,7 @@ def _metric_section(guide: MetricGuide) -> str:
             f"{guide.about}\n",
             f"{guide.computes}\n",
             f"```text\n{FORMULAS[guide.name]}\n```\n",
+            f"![{words(guide.name)}](metrics/{guide.name}.svg)\n",
             f"- Needs: {needs}.",
             f"- Pool score: {guide.pool_rule}.",
             f"- {'Slow: not in the default set' if guide.slow else 'In the default set'}.",
@@ -259,6 +265,7 @@ PAGES = {
     "record.schema.json": schema_page,
     SIGNATURES: signatures,
     **{f"{command}.schema.json": partial(printed_page, command) for command in ("board", "choose", "rank", "verify")},
+    **{f"metrics/{name}.svg": partial(picture, name) for name in FORMULAS},
     "../README.md": readme,
 }
 
@@ -274,6 +281,7 @@ def main() -> int:
     for name, page in PAGES.items():
         path, text = FOLDER / name, page()
         if not check:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
             continue
         old = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -283,7 +291,8 @@ def main() -> int:
         if difference:
             stale = 1
             hint = f"docs/{name} is stale: run `python docs/generate.py`."
-            sys.stderr.write("\n".join([*difference[:DIFFERENCE_LINES], hint, ""]))
+            shown = [line[:DIFFERENCE_WIDTH] for line in difference[:DIFFERENCE_LINES]]
+            sys.stderr.write("\n".join([*shown, hint, ""]))
     return stale
 
 

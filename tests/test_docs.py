@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -78,6 +79,8 @@ def test_every_metric_term_and_option_is_there():
             f"| `{term.name}` | {'↑' if term.direction == 1 else '↓'} |" in sections[name] for term in metric.terms
         )
         assert all(f"| `{option}` |" in sections[name] for option in vars(metric.options))
+        written = "".join(ElementTree.parse(DOCS / "metrics" / f"{name}.svg").getroot().itertext())
+        assert f"](metrics/{name}.svg)" in sections[name] and all(term.name in written for term in metric.terms)
     assert "could not be checked against the paper's equations" in sections["face"]
 
 
