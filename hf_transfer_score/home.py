@@ -19,10 +19,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreError, chain
+from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreError, chain, did_you_mean
 
 HOME_VARIABLE = "HF_TRANSFER_SCORE_HOME"
 LIMIT_VARIABLE = "HF_TRANSFER_SCORE_CACHE_SIZE"
@@ -50,6 +51,9 @@ Notify = Callable[[str], None]
 
 EXAMPLE = "example"
 """Name of the shipped dataset, and of all shipped checkpoints together; one of them is `example/NAME`."""
+
+MOST_BESIDE = 1000
+"""Names in a folder that are compared with a misspelt one."""
 
 EXAMPLE_CAUTION = "this is a toy example: its results are no evidence for or against any metric"
 SHIPPED = Path(__file__).parent / "shipped" / EXAMPLE
@@ -286,6 +290,22 @@ def example_dataset(dataset: Any) -> Path | None:
     """Return the folder of the shipped dataset if it is meant; a local file or folder of that name has precedence."""
     is_meant = isinstance(dataset, str) and dataset == EXAMPLE and not Path(EXAMPLE).exists()
     return SHIPPED / "dataset" if is_meant else None
+
+
+def near_dataset(name: str) -> str:
+    """Return " Did you mean 'x'?" with the file or folder whose name is closest to one that does not exist.
+
+    Example:
+        >>> near_dataset("exampel")
+        " Did you mean 'example'?"
+    """
+    path = Path(name)
+    try:
+        beside = [str(path.parent / one.name) for one in islice(path.expanduser().parent.iterdir(), MOST_BESIDE)]
+    except (OSError, RuntimeError, ValueError):
+        beside = []
+    prefix = "./" if name.startswith("./") else ""
+    return did_you_mean(name, [EXAMPLE, *(f"{prefix}{one}" for one in beside)])
 
 
 def example_checkpoints(text: str) -> list[Path]:

@@ -32,7 +32,8 @@ PROGRAM = "hf-transfer-score"
 DESCRIPTION = """\
 Which checkpoint should I fine-tune on my labelled dataset? Transferability metrics from features of one forward pass.
 
-Start with: hf-transfer-score rank DATASET --models MODEL MODEL ...
+Start with: hf-transfer-score rank example
+Your own:   hf-transfer-score rank DATASET --models MODEL MODEL ...
 """
 
 ENDING = """

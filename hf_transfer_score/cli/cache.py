@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 
 from hf_transfer_score.cli.flags import Json
-from hf_transfer_score.cli.output import Output, Page, render, words, write
+from hf_transfer_score.cli.output import Output, Page, render, words
 from hf_transfer_score.cli.tables import MISSING, table_of
 from hf_transfer_score.features.cache import CacheEntry, FeatureCache
 from hf_transfer_score.home import cache_limit, home
@@ -29,13 +29,14 @@ def cache_list(*, output: Json = Output()) -> int:
     return 0
 
 
-def cache_clear() -> int:
+def cache_clear(*, output: Json = Output()) -> int:
     """Delete the cached features.
 
     Models converted for OpenVINO are cached with them, and are deleted too.
     """
     count, size = _cache().clear()
-    write(f"Deleted {count} entries, {short_bytes(size)}.\n")
+    facts = {"deleted": count, "bytes": size}
+    output.show(lambda: facts, lambda _: f"Deleted {count} entries, {short_bytes(size)}.\n")
     return 0
 
 

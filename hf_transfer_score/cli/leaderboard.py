@@ -6,14 +6,15 @@ import os
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from hf_transfer_score.cli.flags import converted, seconds
+from hf_transfer_score.cli.flags import Json, converted, seconds
 from hf_transfer_score.cli.naming import with_flags
-from hf_transfer_score.cli.output import write
+from hf_transfer_score.cli.output import Output, write
 from hf_transfer_score.errors import OptionError
 
 
@@ -72,6 +73,7 @@ def space_push(
     metric: str | None = None,
     private: bool = False,
     create_pr: bool = False,
+    output: Json = Output(),
 ) -> int:
     """Publish the leaderboard, or a metric, as a Space on the Hub.
 
@@ -108,6 +110,6 @@ def space_push(
         if results is not None or requests is not None:
             raise OptionError("`results` and `requests` are for the leaderboard; the Space of a metric has no records.")
         pushed = push_metric_space(space, metric, private=private, create_pr=create_pr)
-    write(f"{'Proposed' if create_pr else 'Pushed'} {pushed.files} files: {pushed.address}\n")
-    write("".join(f"{with_flags(note)}\n" for note in pushed.notes))
+    lines = [f"{'Proposed' if create_pr else 'Pushed'} {pushed.files} files: {pushed.address}", *pushed.notes]
+    output.show(lambda: asdict(pushed), lambda _: "".join(f"{with_flags(one)}\n" for one in lines))
     return 0

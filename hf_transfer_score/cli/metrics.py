@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from hf_transfer_score.cli.flags import Json, kind_of
-from hf_transfer_score.cli.output import PROSE_WIDTH, Output, Page, render, write
+from hf_transfer_score.cli.output import PROSE_WIDTH, Output, Page, render
 from hf_transfer_score.cli.tables import pairs
 from hf_transfer_score.metrics.registry import NEED_REASONS, Metric, Need, Term, all_metrics, get_metric
 
@@ -139,7 +139,7 @@ def _bold(text: str) -> RenderableType:
     return Text(text, style="bold")
 
 
-def register() -> int:
+def register(*, output: Json = Output()) -> int:
     """Register the metrics with evaluate.load.
 
     It copies the evaluate modules of this package to where evaluate looks for metrics, so that
@@ -148,8 +148,9 @@ def register() -> int:
     from hf_transfer_score.evaluate_modules.install import register as install_modules
 
     paths = install_modules()
-    write("".join(f"installed {path}\n" for path in paths))
-    write("".join(f'load it with evaluate.load("{path.stem}")\n' for path in paths))
+    lines = [f"installed {path}\n" for path in paths]
+    lines += [f'load it with evaluate.load("{path.stem}")\n' for path in paths]
+    output.show(lambda: {path.stem: str(path) for path in paths}, lambda _: "".join(lines))
     return 0
 
 

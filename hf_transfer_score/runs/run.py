@@ -14,10 +14,10 @@ from typing import Any
 from hf_transfer_score.checkpoints.candidate import Candidate, Models, Search, listed, parse_candidates, search_models
 from hf_transfer_score.engines.base import HERE, Engine, Finished, Work, opened
 from hf_transfer_score.engines.here import Here
-from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.errors import CheckpointError, OptionError, TransferScoreError
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.features.cache import FeatureCache
-from hf_transfer_score.home import EXAMPLE, HOME_VARIABLE, cache_limit, example_dataset, home
+from hf_transfer_score.home import EXAMPLE, HOME_VARIABLE, cache_limit, example_dataset, home, near_dataset
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.metrics.labelled import LabelledFeatures
@@ -42,6 +42,7 @@ from hf_transfer_score.runs.scoring import (
 )
 from hf_transfer_score.sampling.load import SampleStore, load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.sampling.sources import local_path, refuse_missing
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,15 @@ def named_candidates(dataset: Any, models: Models, search: Search | None = None)
     return parse_candidates(named)
 
 
+def _no_models(dataset: Any) -> TransferScoreError:
+    """Return the error for a run without candidates, or for a dataset that does not exist either."""
+    said = "No model was named: name ids or folders with `models`, or search the Hub."
+    if isinstance(dataset, (str, Path)) and local_path(dataset) is None:
+        refuse_missing(str(dataset))
+        said += f" There is no folder or file {dataset} here.{near_dataset(str(dataset))}"
+    return OptionError(said)
+
+
 class _RankRun:
     """A run with its options, cache and engine."""
 
@@ -181,7 +191,7 @@ class _RankRun:
         """Return the sample and the plan; every process gets the same."""
         named = named_candidates(dataset, models, search)
         if not named and search is None:
-            raise OptionError("No model was named: name ids or folders, or search the Hub.")
+            raise _no_models(dataset)
         if not self.engine.elsewhere:
             check_device(self.options.extract.device)
         sample = self.processes.first_main(lambda: self._sample(dataset))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.errors import DatasetError, did_you_mean
-from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset
+from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset, near_dataset
 from hf_transfer_score.sampling.guarded import commit_of, explained, guard
 from hf_transfer_score.sampling.memory import known_form
 from hf_transfer_score.sampling.reach import (
@@ -84,8 +84,7 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
         if path is not None:
             opened = _open_path(path, name, options)
             return replace(opened, notes=(EXAMPLE_CAUTION,)) if path == example_dataset(name) else opened
-        if name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or _suffix(Path(name)) in READERS:
-            raise DatasetError(f"There is no folder or file {name}, and it cannot be an id on the Hub (owner/name).")
+        refuse_missing(name)
         with explained(name, options.revision):  # at one commit, and only after its card was checked
             commit = commit_of(name, options.revision)
             if commit is not None:
@@ -98,6 +97,14 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
         return _open_splits(dataset, name, options)
     split = str(dataset.split) if dataset.split is not None else None
     return _of_object(dataset, name, split, reach_of(dataset))
+
+
+def refuse_missing(name: str) -> None:
+    """Raise DatasetError for a name that is neither here nor can be an id on the Hub."""
+    only_here = name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or _suffix(Path(name)) in READERS
+    if only_here and local_path(name) is None:
+        said = f"There is no folder or file {name}, and it cannot be an id on the Hub (owner/name)."
+        raise DatasetError(f"{said}{near_dataset(name)}")
 
 
 def local_path(dataset: str | Path) -> Path | None:

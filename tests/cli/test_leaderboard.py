@@ -1,5 +1,6 @@
 """The commands `leaderboard` and `space`."""
 
+import json
 import os
 import re
 import signal
@@ -120,6 +121,8 @@ def test_a_space_is_pushed(parent, hub, hub_environment, name):
     done = parent.run("space", "push", f"owner/{name}", *arguments, environment=environment)
     assert done.status == 0, done.err
     assert re.match(rf"Pushed \d+ files: {re.escape(hub.endpoint)}/spaces/owner/{name}\n", done.out)
+    again = parent.run("space", "push", f"owner/{name}", *arguments, "--json", environment=environment)
+    assert json.loads(again.out)["address"] == f"{hub.endpoint}/spaces/owner/{name}"
     assert (hub.root / "spaces" / "owner" / name / file).is_file()
 
 

@@ -241,7 +241,7 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            ("", "No model was named: name ids or folders, or search the Hub."),
+            ("", "No model was named: name ids or folders with --models, or search the Hub."),
             ("--models ./models/clear --pooling avg", "expected one of auto, cls"),
             ("--models ./models/clear --layer first", "expected last, all, mean"),
             ("--models ./models/clear --dtype int4", "expected one of auto, float32"),
@@ -293,6 +293,7 @@ class TestCache:
         entries = json.loads(run("cache", "list", "--json")[1])
         assert {entry["meta"]["model"] for entry in entries} == {"clear", "noisy", "vowels"}
         assert run("cache", "clear")[1].startswith("Deleted 3 entries, ")
+        assert json.loads(run("cache", "clear", "--json")[1]) == {"deleted": 0, "bytes": 0}
         assert not any(one["from_cache"] for one in ranking(run)["pool"].values())
 
     def test_the_size_may_be_limited(self, pool, run, monkeypatch):

@@ -53,6 +53,8 @@ class TestFilesOfFlags:
 
 
 WITHOUT_EXAMPLES = ("metrics", "register", "cache list", "cache clear")
+SERVICES = ("leaderboard", "worker")
+"""They run until they are stopped, and print no answer."""
 
 
 @pytest.mark.parametrize("words", [words for group in COMMANDS.values() for words in group])
@@ -61,6 +63,7 @@ def test_help_fits_a_screen_and_all_of_it_can_be_asked_for(run, monkeypatch, wor
     status, out, _ = run(*words.split(), "--help")
     assert status == 0 and len(out.splitlines()) <= 60 and max(map(len, out.splitlines())) <= 100
     assert f"\n hf-transfer-score {words} " in out or words in WITHOUT_EXAMPLES
+    assert ("--json" in out) == (words not in SERVICES)
     whole = run(*words.split(), "--help-all")[1]
     known = {*whole.split(), "--help-all", "--save-config", "--config"}
     assert {word for word in out.split() if word.startswith("--")} <= known

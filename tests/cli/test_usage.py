@@ -227,6 +227,8 @@ class TestProcesses:
         assert {path.stem for path in paths} == {"face_transferability", "ncti_transferability"}
         assert all(path.is_file() and tmp_path in path.parents for path in paths)
         assert 'evaluate.load("face_transferability")' in done.stdout
+        again = self.run(SCRIPT, "register", "--json", env={**os.environ, "HF_MODULES_CACHE": str(tmp_path)})
+        assert json.loads(again.stdout) == {path.stem: str(path) for path in paths}
 
 
 WORDS = [words for group in COMMANDS.values() for words in group]

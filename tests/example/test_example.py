@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 from benchmarks.example.make import PER_CLASS, SEED, model_card
 from benchmarks.example.networks import MEMBERS, STEPS, write_checkpoint
 from benchmarks.example.pictures import TARGET_DIGITS, as_bytes, source_digits, target_digits
-from hf_transfer_score import OptionError, load_sample, plan_rank, rank
+from hf_transfer_score import DatasetError, OptionError, load_sample, plan_rank, rank
 from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.resolve import folder_commit
 from hf_transfer_score.cli import main
@@ -168,8 +168,16 @@ class TestNames:
             rank("example")
 
     def test_another_dataset_needs_models(self, tmp_path):
-        with pytest.raises(OptionError, match="No model was named: name ids or folders, or search the Hub"):
+        with pytest.raises(OptionError, match=r"with `models`, or search the Hub\.$"):
             plan_rank(str(tmp_path))
+
+    def test_a_dataset_that_is_nowhere_is_told_before_models_are_asked_for(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "my_images").mkdir()
+        with pytest.raises(DatasetError, match=r"no folder or file \./my_image,.* Did you mean '\./my_images'"):
+            plan_rank("./my_image")
+        with pytest.raises(OptionError, match=r"no folder or file exampl here\. Did you mean 'example'"):
+            plan_rank("exampl")
 
     def test_layers_are_those_of_one(self):
         with pytest.raises(OptionError, match="'example' stands for several checkpoints"):

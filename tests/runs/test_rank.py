@@ -145,5 +145,5 @@ def test_streams_and_tables_give_the_same_ranking(tmp_path, loaded, data):
 
 
 def test_who_names_no_model_is_told(data):
-    with pytest.raises(OptionError, match="No model was named: name ids or folders, or search the Hub"):
+    with pytest.raises(OptionError, match="No model was named: name ids or folders with `models`, or search the Hub"):
         rank(data)
