@@ -1,9 +1,9 @@
 """Time a new user's first commands, and write docs/first_minutes.md: `python -m benchmarks.first_minutes --install`.
 
 Each task starts in an empty folder, with an empty cache and no network. The time is that of the whole command; the
-lines are counted at 100 columns. The script makes the data: pictures of four patterns, and sentences of Python's
-documentation labelled with the package they describe. It also makes the text models: word vectors of a corpus that
-shares no line with the table.
+lines are counted at 100 columns. The script makes the data: pictures of four patterns, and first sentences of Python's
+documentation labelled with the package they describe. It also makes the text models: word vectors learned from the
+documentation of other packages, by which words stand near each other, and random vectors of the same words to compare.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ import csv
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +37,11 @@ from hf_transfer_score.metrics.class_stats import cores
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "first_minutes.md"
 PATTERNS = ("checks", "dots", "plain", "stripes")
-IMAGES, SIDE, PACKAGES = 40, 96, ("asyncio", "email", "logging", "unittest", "xml")
-WIDTHS = {"word-vectors-256": 256, "word-vectors-16": 16, "random-vectors": 0}
+IMAGES, SIDE = 40, 96
+STANDARD = Path(sysconfig.get_path("stdlib"))
+TOPICS, PER_TOPIC, LEAST_WORDS = ("asyncio", "email", "logging", "unittest", "xml"), 60, 5
+LIBRARIES, LEAST_COUNT, WINDOW = ("numpy", "sklearn"), 5, 5
+WIDTHS = {"word-vectors-256": 256, "word-vectors-64": 64, "random-vectors": 0}
 WEIGHTS = "efficientnet-lite weights"
 
 
@@ -77,23 +83,23 @@ def write_images(folder: Path) -> None:
             Image.fromarray(picture).save(folder / name / f"IMG_{number:04d}.jpg")
 
 
-def sentences(package: str) -> Iterator[str]:
-    """Yield sentences from the docstrings of a standard library package, without the package's name."""
-    for path in sorted((Path(sysconfig.get_path("stdlib")) / package).rglob("*.py")):
+def sentences(folder: Path) -> Iterator[str]:
+    """Yield the first sentence of each docstring in a folder, without the folder's name."""
+    for path in sorted(one for one in folder.rglob("*.py") if "tests" not in one.parts):
         try:
             tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError):  # files that test the parser
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-                said = " ".join((ast.get_docstring(node) or "").split())[:300]
-                if len(said.split()) >= 5:
-                    yield said.replace(package, "it")
+                said = " ".join((ast.get_docstring(node) or "").split()).partition(". ")[0]
+                if len(said.split()) >= LEAST_WORDS:
+                    yield said.replace(folder.name, "it")
 
 
 def write_texts(path: Path) -> None:
     """Write a table with a text and a label in each row."""
-    rows = [(said, package) for package in PACKAGES for said in list(sentences(package))[:120]]
+    rows = [(said, name) for name in TOPICS for said in [*dict.fromkeys(sentences(STANDARD / name))][:PER_TOPIC]]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("text", "label"))
@@ -101,27 +107,51 @@ def write_texts(path: Path) -> None:
 
 
 def write_text_models(folder: Path) -> None:
-    """Write word vectors of Python's other packages as folders that sentence-transformers would read."""
+    """Write word vectors of other packages as folders that sentence-transformers would read."""
     from safetensors.numpy import save_file
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.utils.extmath import randomized_svd
 
-    others = {path.parent.name for path in Path(sysconfig.get_path("stdlib")).glob("*/__init__.py")}
-    corpus = [said for name in sorted(others - {*PACKAGES, "test", "lib2to3"}) for said in sentences(name)]
-    counts = TfidfVectorizer(min_df=2, token_pattern=r"[a-z]+")
-    rows = counts.fit_transform(corpus)
-    words = ["[UNK]", *counts.get_feature_names_out()]
+    others = {path.parent.name for path in STANDARD.glob("*/__init__.py")} - {*TOPICS, "test", "lib2to3"}
+    places = [
+        *(STANDARD / name for name in sorted(others)),
+        *(Path(sysconfig.get_path("purelib")) / name for name in LIBRARIES),
+    ]
+    words, together = neighbours([said for place in places for said in sentences(place)])
+    left, strength, _ = randomized_svd(together, max(WIDTHS.values()), random_state=0)
+    learned = left * np.sqrt(strength)
     for name, width in WIDTHS.items():
-        vectors = np.random.default_rng(0).normal(size=(len(words) - 1, max(WIDTHS.values())))
-        if width:
-            _, scale, right = randomized_svd(rows, width, random_state=0)
-            vectors = (scale[:, None] * right).T
+        vectors = learned[:, :width] if width else np.random.default_rng(0).normal(size=learned.shape)
         place = folder / name
         place.mkdir(parents=True)
         table = np.vstack([np.zeros(vectors.shape[1]), vectors]).astype(np.float32)
         save_file({"embeddings": table}, place / "model.safetensors")
         (place / "config.json").write_text(json.dumps({"model_type": "model2vec", "normalize": True}))
-        (place / "tokenizer.json").write_text(json.dumps(tokenizer(words)))
+        (place / "tokenizer.json").write_text(json.dumps(tokenizer(["[UNK]", *words])))
+
+
+def neighbours(corpus: list[str]) -> tuple[list[str], Any]:
+    """Return the words of a corpus, and how much more often than by chance two of them are near each other (W, W).
+
+    It is the positive pointwise mutual information of words at most WINDOW apart, whose factors are word vectors.
+    """
+    from scipy import sparse
+
+    parts = [re.findall("[a-z]+", said.lower()) for said in corpus]
+    counts = Counter(word for part in parts for word in part)
+    words = sorted(word for word, count in counts.items() if count >= LEAST_COUNT)
+    number = {word: place for place, word in enumerate(words)}
+    pairs: Counter[tuple[int, int]] = Counter()
+    for part in parts:
+        known = [number[word] for word in part if word in number]
+        for place, one in enumerate(known):
+            for other in known[place + 1 : place + 1 + WINDOW]:
+                pairs[one, other] += 1
+                pairs[other, one] += 1
+    places, seen = np.array(list(pairs)).T, np.array(list(pairs.values()), float)
+    rows = np.bincount(places[0], seen, len(words))
+    columns = rows**0.75 / (rows**0.75).sum()  # as word2vec does, so that rare words do not count too much
+    strength = np.log(seen / (rows[places[0]] * columns[places[1]])).clip(0)
+    return words, sparse.csr_matrix((strength, tuple(places)), shape=(len(words), len(words)))
 
 
 def tokenizer(words: list[str]) -> dict[str, object]:

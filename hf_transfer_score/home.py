@@ -292,20 +292,22 @@ def example_dataset(dataset: Any) -> Path | None:
     return SHIPPED / "dataset" if is_meant else None
 
 
-def near_dataset(name: str) -> str:
-    """Return " Did you mean 'x'?" with the file or folder whose name is closest to one that does not exist.
+def near_name(name: str) -> str:
+    """Return " Did you mean 'x'?" for the dataset, folder or file whose name is closest to one that does not exist.
 
     Example:
-        >>> near_dataset("exampel")
-        " Did you mean 'example'?"
+        >>> near_name("exampel"), near_name("example/vit-pretraned")
+        (" Did you mean 'example'?", " Did you mean 'example/vit-pretrained'?")
     """
-    path = Path(name)
+    path, prefix = Path(name), "./" if name.startswith("./") else ""
     try:
-        beside = [str(path.parent / one.name) for one in islice(path.expanduser().parent.iterdir(), MOST_BESIDE)]
-    except (OSError, RuntimeError, ValueError):
-        beside = []
-    prefix = "./" if name.startswith("./") else ""
-    return did_you_mean(name, [EXAMPLE, *(f"{prefix}{one}" for one in beside)])
+        inside = path.expanduser().parent.iterdir()
+        known = [f"{prefix}{path.parent / one.name}" for one in islice(inside, MOST_BESIDE)]
+    except (OSError, RuntimeError, ValueError):  # also a name that is too long, or an unknown home
+        known = []
+    shipped = [f"{EXAMPLE}/{one.name}" for one in example_checkpoints(EXAMPLE)] if path.parent.name == EXAMPLE else []
+    known += [*shipped, *([] if "/" in name else [EXAMPLE])]
+    return did_you_mean(name, [one for one in known if one != name])
 
 
 def example_checkpoints(text: str) -> list[Path]:

@@ -144,9 +144,11 @@ class Repository:
             return "is a diffusion pipeline, which has no single backbone to read features from"
         if "config.json" not in self:
             return "has no config.json, so its architecture is unknown"
-        if not self.config:
+        if not isinstance(self.descriptions.get("config.json"), dict):
             return "has a config.json that is not a JSON object"
         what = self.config.get("model_type") or self.config.get("architecture") or self.config.get("architectures")
+        if not what:
+            return "has a config.json that names no architecture"
         return f"is of a kind that no backbone here knows: {what!r}"
 
 

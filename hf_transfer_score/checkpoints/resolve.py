@@ -14,6 +14,7 @@ from hf_transfer_score.backbones.held import InMemoryModel
 from hf_transfer_score.backbones.repository import DESCRIPTION, DESCRIPTIVE_FILES, Repository, read_descriptions
 from hf_transfer_score.checkpoints.candidate import Candidate, is_here
 from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.home import near_name
 from hf_transfer_score.hub.client import patiently
 from hf_transfer_score.hub.downloads import Answers, map_at_once, sound_file, sweep_parts
 from hf_transfer_score.hub.failures import checkpoint_failure, is_offline
@@ -139,7 +140,9 @@ def _from_hub(candidate: Candidate, known: Answers) -> Checkpoint:
             stored = recall(candidate, known) or _from_hub_cache(candidate)
             if stored is not None:
                 return stored
-        raise checkpoint_failure(candidate.name, error, candidate.revision) from None
+        failure = checkpoint_failure(candidate.name, error, candidate.revision)
+        near = near_name(candidate.name) if failure.kind in ("missing", "no_network") else ""
+        raise CheckpointError(failure.kind, f"{failure}.{near}" if near else str(failure)) from None
 
 
 def _on_base(checkpoint: Checkpoint, known: Answers) -> Checkpoint:
@@ -194,7 +197,8 @@ def _from_folder(candidate: Candidate, known: Answers) -> Checkpoint:
         if not candidate.folder.is_dir():
             here = is_here(str(candidate.folder))
             hint = "name the folder that holds its config.json" if here else "a model on the Hub is written owner/name"
-            raise CheckpointError("missing", f"{candidate.name} is not a folder; {hint}")
+            near = "" if here else near_name(candidate.name)
+            raise CheckpointError("missing", f"{candidate.name} is not a folder; {hint}{near and f'.{near}'}")
         repository = Repository.from_folder(candidate.folder)
         if not repository.is_checkpoint:  # any other folder may be large, and is not hashed
             raise CheckpointError("unsupported", repository.why_unknown())

@@ -49,6 +49,8 @@ def step_text(step: str | None, page: Page) -> str:
 
 
 def _table(report: RankReport, page: Page, *, terms: bool) -> str:
+    if all(one.status == "failed" for one in report.models.values()):  # the notes say why
+        return render(notes_table(report_notes(report))[1:], page)
     groups = [_places(report)]
     if terms or not report.forecasts:
         groups += [metric_group(report, name, terms=terms) for name in report.pools if not is_baseline(name)]

@@ -17,7 +17,7 @@ from hf_transfer_score.engines.here import Here
 from hf_transfer_score.errors import CheckpointError, OptionError, TransferScoreError
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.features.cache import FeatureCache
-from hf_transfer_score.home import EXAMPLE, HOME_VARIABLE, cache_limit, example_dataset, home, near_dataset
+from hf_transfer_score.home import EXAMPLE, HOME_VARIABLE, cache_limit, example_dataset, home, near_name
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.metrics.labelled import LabelledFeatures
@@ -156,7 +156,7 @@ def _no_models(dataset: Any) -> TransferScoreError:
     said = "No model was named: name ids or folders with `models`, or search the Hub."
     if isinstance(dataset, (str, Path)) and local_path(dataset) is None:
         refuse_missing(str(dataset))
-        said += f" There is no folder or file {dataset} here.{near_dataset(str(dataset))}"
+        said += f" There is no folder or file {dataset} here.{near_name(str(dataset))}"
     return OptionError(said)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from hf_transfer_score.errors import DatasetError, NoAnswerError, TransferScoreError, UnreadableError, chain
 from hf_transfer_score.file_heads import chunks_of
-from hf_transfer_score.home import fullness, hub_home, near_dataset, no_space, room_for
+from hf_transfer_score.home import fullness, hub_home, near_name, no_space, room_for
 from hf_transfer_score.hub.client import HubSession, bounded
 from hf_transfer_score.hub.failures import DAMAGED, LOG_IN, kinds, no_answer, no_revision, trouble_of
 from hf_transfer_score.hub.settings import endpoint_of, is_forbidden
@@ -307,14 +307,14 @@ def explain(error: BaseException, dataset: str, revision: str | None = None) -> 
     if unreached and forbidden:
         return (
             f"The dataset {dataset} is needed from the Hub, but HF_HUB_OFFLINE forbids requests to it. Unset it, or "
-            f"give a local folder or file.{near_dataset(dataset)}"
+            f"give a local folder or file.{near_name(dataset)}"
         )
     if unreached:
         return _not_reached(dataset, "check the network, then repeat")
     if kind in ("missing", "name") or "DatasetNotFoundError" in names:
         return (
             f"There is no dataset {dataset} on the Hub that you can read: check the spelling (owner/name), and if "
-            f"it is private {LOG_IN}. No local folder has that name either.{near_dataset(dataset)}"
+            f"it is private {LOG_IN}. No local folder has that name either.{near_name(dataset)}"
         )
     return _damaged(error, names, said, dataset)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.errors import DatasetError, did_you_mean
-from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset, near_dataset
+from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset, near_name
 from hf_transfer_score.sampling.guarded import commit_of, explained, guard
 from hf_transfer_score.sampling.memory import known_form
 from hf_transfer_score.sampling.reach import (
@@ -104,7 +104,7 @@ def refuse_missing(name: str) -> None:
     only_here = name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or _suffix(Path(name)) in READERS
     if only_here and local_path(name) is None:
         said = f"There is no folder or file {name}, and it cannot be an id on the Hub (owner/name)."
-        raise DatasetError(f"{said}{near_dataset(name)}")
+        raise DatasetError(f"{said}{near_name(name)}")
 
 
 def local_path(dataset: str | Path) -> Path | None:
