@@ -92,6 +92,7 @@ verify = called(
     {"options": RankOptions, "how": VerifyOptions},
     {"listener": Listener, "heard": VerifyListener},
     changes=_TUNED,
+    left_out=("quantize", "device_map"),
 )
 choose = called(
     _choose,
@@ -99,7 +100,7 @@ choose = called(
     {"options": RankOptions, "how": ChooseOptions},
     {"heard": ChooseListener},
     changes=_TUNED,
-    left_out=("replicates", "level"),
+    left_out=("quantize", "device_map", "replicates", "level"),
 )
 rank_adaptively = called(
     _rank_adaptively,

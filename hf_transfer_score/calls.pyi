@@ -51,6 +51,8 @@ def rank(
     max_length: int | None = None,
     subword: str = "first",
     image_size: int | None = None,
+    quantize: str | None = None,
+    device_map: str | None = None,
     dtype: str = "auto",
     runtime: str = "auto",
     batch_size: int | None = None,
@@ -111,6 +113,9 @@ def rank(
         subword: how a word's sub-words are combined in token classification: first or mean.
         image_size: width and height in pixels at which images are prepared, where the network can take another
             size; without it the checkpoint's own size.
+        quantize: read with weights of 8bit or 4bit, by bitsandbytes (`pip install hf-transfer-score[quantized]`).
+        device_map: auto spreads a model that fits no single device over GPUs, memory and disk; or the most memory
+            of each, such as 0=20GB,cpu=30GB.
         dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which for longer runs tries a
             batch in half precision, and uses that only if it is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
@@ -172,6 +177,8 @@ def plan_rank(
     max_length: int | None = None,
     subword: str = "first",
     image_size: int | None = None,
+    quantize: str | None = None,
+    device_map: str | None = None,
     dtype: str = "auto",
     runtime: str = "auto",
     batch_size: int | None = None,
@@ -221,6 +228,9 @@ def plan_rank(
         subword: how a word's sub-words are combined in token classification: first or mean.
         image_size: width and height in pixels at which images are prepared, where the network can take another
             size; without it the checkpoint's own size.
+        quantize: read with weights of 8bit or 4bit, by bitsandbytes (`pip install hf-transfer-score[quantized]`).
+        device_map: auto spreads a model that fits no single device over GPUs, memory and disk; or the most memory
+            of each, such as 0=20GB,cpu=30GB.
         dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which for longer runs tries a
             batch in half precision, and uses that only if it is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
@@ -274,6 +284,8 @@ def rank_adaptively(
     max_length: int | None = None,
     subword: str = "first",
     image_size: int | None = None,
+    quantize: str | None = None,
+    device_map: str | None = None,
     dtype: str = "auto",
     runtime: str = "auto",
     batch_size: int | None = None,
@@ -322,6 +334,9 @@ def rank_adaptively(
         subword: how a word's sub-words are combined in token classification: first or mean.
         image_size: width and height in pixels at which images are prepared, where the network can take another
             size; without it the checkpoint's own size.
+        quantize: read with weights of 8bit or 4bit, by bitsandbytes (`pip install hf-transfer-score[quantized]`).
+        device_map: auto spreads a model that fits no single device over GPUs, memory and disk; or the most memory
+            of each, such as 0=20GB,cpu=30GB.
         dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which for longer runs tries a
             batch in half precision, and uses that only if it is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
@@ -713,6 +728,8 @@ def layers(
     max_length: int | None = None,
     subword: str = "first",
     image_size: int | None = None,
+    quantize: str | None = None,
+    device_map: str | None = None,
     dtype: str = "auto",
     runtime: str = "auto",
     batch_size: int | None = None,
@@ -755,6 +772,9 @@ def layers(
         subword: how a word's sub-words are combined in token classification: first or mean.
         image_size: width and height in pixels at which images are prepared, where the network can take another
             size; without it the checkpoint's own size.
+        quantize: read with weights of 8bit or 4bit, by bitsandbytes (`pip install hf-transfer-score[quantized]`).
+        device_map: auto spreads a model that fits no single device over GPUs, memory and disk; or the most memory
+            of each, such as 0=20GB,cpu=30GB.
         dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which for longer runs tries a
             batch in half precision, and uses that only if it is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,

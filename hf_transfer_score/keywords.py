@@ -16,6 +16,7 @@ SHARED = ("seed", "device")  # fields with the same meaning in several dataclass
 COVERED = {
     ("BackboneOptions", "trust_remote_code"): "the keyword names the trusted models",
     ("BackboneOptions", "allow_pickle"): "the keyword names the trusted models",
+    ("BackboneOptions", "half"): "the precision of forward passes decides it",
     ("Recipe", "method"): "the options that hold the recipe have it",
 }
 """Fields without a keyword, since another option decides them."""

@@ -331,4 +331,4 @@ def _add(layer: Any, change: torch.Tensor, name: str) -> None:
     if not bool(change.isfinite().all()):
         raise CheckpointError("non_finite", f"is an adapter whose weights of {name[:100]!r} are not finite")
     weight = layer.weight.data
-    weight += (change.T if isinstance(layer, Conv1D) else change).reshape(weight.shape).to(weight.dtype)
+    weight.copy_(weight.float() + (change.T if isinstance(layer, Conv1D) else change).reshape(weight.shape))

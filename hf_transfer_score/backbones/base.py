@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hf_transfer_score.backbones.adapters import Adapter, check_pickle, merge_adapter
+from hf_transfer_score.backbones.placing import check_placing, numbers_in
 from hf_transfer_score.backbones.repository import Repository, check_own_files, check_type_is_text
 from hf_transfer_score.errors import CheckpointError, DuplicateBackboneError, OptionError, check_known, check_least
 from hf_transfer_score.tasks import Example, Modality, Task
@@ -40,6 +41,10 @@ class BackboneOptions:
         subword: how a word's sub-words are combined in token classification: first or mean.
         image_size: width and height in pixels at which images are prepared, where the network can take another size;
             without it the checkpoint's own size.
+        quantize: read with weights of 8bit or 4bit, by bitsandbytes (`pip install hf-transfer-score[quantized]`).
+        device_map: auto spreads a model that fits no single device over GPUs, memory and disk; or the most memory of
+            each, such as 0=20GB,cpu=30GB.
+        half: keep weights in the half precision in which they are stored; a run sets it where it computes in one.
         trust_remote_code: run Python code that comes with the checkpoint.
         allow_pickle: load pickled weights where there are no safetensors.
     """
@@ -49,6 +54,9 @@ class BackboneOptions:
     max_length: int | None = None
     subword: str = "first"
     image_size: int | None = None
+    quantize: str | None = None
+    device_map: str | None = None
+    half: bool = False
     trust_remote_code: bool = False
     allow_pickle: bool = False
 
@@ -58,10 +66,17 @@ class BackboneOptions:
         if self.layer not in (LAST, ALL, MEAN) and not (isinstance(self.layer, int) and self.layer >= 0):
             raise OptionError(f"layer={self.layer!r}: expected last, all, mean, or a number from 0 on.")
         check_least(self, max_length=1, image_size=1)
+        check_placing(self.quantize, self.device_map)
+
+    @property
+    def placed(self) -> list[str]:
+        """The options that are set, of those that decide where or how weights are held."""
+        return [name for name in ("quantize", "device_map") if getattr(self, name) is not None]
 
     def plain(self) -> dict[str, Any]:
-        """Return the options that can change a feature, by name; the image size only where it is set."""
-        left_out = {"trust_remote_code", "allow_pickle", *(("image_size",) if self.image_size is None else ())}
+        """Return the options that can change a feature, by name; some only where they are set."""
+        left_out = {"trust_remote_code", "allow_pickle", "device_map", "half"}
+        left_out |= {name for name in ("image_size", "quantize") if getattr(self, name) is None}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
@@ -136,7 +151,7 @@ def is_trainable(backbone: Backbone) -> bool:
 def own_parameters(backbone: Backbone) -> int | None:
     """Return how many parameters a loaded checkpoint has without its own head; None where it does not show them."""
     heads = {id(one) for head in getattr(backbone, "source_heads", ()) for one in head.parameters()}
-    return sum(one.numel() for one in backbone.module.parameters() if id(one) not in heads) or None
+    return sum(numbers_in(one) for one in backbone.module.parameters() if id(one) not in heads) or None
 
 
 @dataclass(frozen=True)
@@ -153,6 +168,7 @@ class BackboneKind:
             for folders whose files do not lead outside.
         priority: if several kinds claim a repository, the highest wins.
         library: what users call the library; the name where that is empty.
+        large: whether `quantize` and `device_map` apply to its models.
     """
 
     name: str
@@ -162,6 +178,7 @@ class BackboneKind:
     load: Callable[[Path, Task, BackboneOptions], Backbone]
     priority: int = 0
     library: str = ""
+    large: bool = False
 
     def __post_init__(self) -> None:
         """Wrap `load` and `files`: both refuse options that no kind supports, and `load` checks its folder first."""
@@ -169,7 +186,7 @@ class BackboneKind:
 
         @wraps(files)
         def files_of(repository: Repository, options: BackboneOptions) -> list[str]:
-            self._check_modality(options)
+            self._check_options(options)
             found = files(repository, options)
             if isinstance(options, AdaptedOptions) and options.adapter is not None:
                 check_pickle(options.adapter, allow_pickle=options.pickled_adapter)
@@ -181,7 +198,7 @@ class BackboneKind:
             check_own_files(
                 Path(folder), allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code
             )
-            self._check_modality(options)
+            self._check_options(options)
             backbone = load(folder, task, options)
             if options.image_size is not None and backbone.details.get("image_size") != options.image_size:
                 raise CheckpointError(
@@ -190,12 +207,25 @@ class BackboneKind:
                 )
             if isinstance(options, AdaptedOptions) and options.adapter is not None:
                 merge_adapter(backbone, options.adapter)
+            if options.quantize is not None:
+                backbone.details = {**backbone.details, "quantize": options.quantize}
             return backbone
 
         object.__setattr__(self, "load", checked)
         object.__setattr__(self, "files", files_of)
 
-    def _check_modality(self, options: BackboneOptions) -> None:
+    def _check_options(self, options: BackboneOptions) -> None:
+        placed = options.placed
+        if placed and not self.large:
+            raise CheckpointError(
+                "unsupported", f"is of the kind {self.name}, and {placed[0]} is for text models of transformers"
+            )
+        if placed and isinstance(options, AdaptedOptions) and options.adapter is not None:
+            raise CheckpointError(
+                "unsupported",
+                f"is an adapter, which is not merged with {placed[0]}; merge it into its base and save the result "
+                "(merge_and_unload, then save_pretrained)",
+            )
         if options.image_size is not None and self.modality != "image":
             raise CheckpointError(
                 "unsupported", f"takes {self.modality}, and image_size={options.image_size} is for images; leave it out"

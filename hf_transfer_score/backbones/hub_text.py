@@ -64,4 +64,4 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     return load_text_backbone(folder, options, words=task.unit == "word")
 
 
-KIND = BackboneKind("hub_text", "text", claims, files, load, library="transformers")
+KIND = BackboneKind("hub_text", "text", claims, files, load, library="transformers", large=True)

@@ -9,12 +9,14 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked, check_skeleton
+from hf_transfer_score.backbones.placing import placed
 from hf_transfer_score.backbones.repository import (
     DESCRIPTION,
     PREPROCESSORS,
@@ -24,10 +26,10 @@ from hf_transfer_score.backbones.repository import (
     why_unread,
 )
 from hf_transfer_score.errors import CheckpointError, FailureKind, TransferScoreError, UnreadableError
-from hf_transfer_score.file_heads import CutShortError, read_header
+from hf_transfer_score.file_heads import CutShortError, Tensor, read_header
 from hf_transfer_score.untrusted import LARGE
 
-LIBRARIES = ("transformers", "timm", "sentence_transformers", "torchvision")
+LIBRARIES = ("transformers", "accelerate", "timm", "sentence_transformers", "torchvision")
 DAMAGED = "delete the file and download it again"
 OWN_CODE = (
     "needs Python code from its own repository to run; read that code, and if you trust it name this model in "
@@ -143,19 +145,24 @@ def check_preprocessors(folder: Path) -> bool:
 
 
 def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor in the model's safetensors, and check that the files are complete.
+    """Return the shape of each tensor in the model's safetensors, and check them as `weight_headers` does."""
+    return {name: tensor.shape for name, tensor in weight_headers(folder).items()}
+
+
+def weight_headers(folder: Path) -> dict[str, Tensor]:
+    """Return each tensor's header in the model's safetensors, and check that the files are complete.
 
     Only headers are read. Empty where weights are pickled. Raises CheckpointError "corrupt" for a file that is cut
     short or not a safetensors file, and for shards in the index that the folder lacks.
     """
-    shapes: dict[str, tuple[int, ...]] = {}
+    found: dict[str, Tensor] = {}
     shards = shards_of(folder)
     lacking = [name for name in shards if not (folder / name).exists()]
     if lacking:
         raise CheckpointError("corrupt", f"lacks {_some(lacking, 'files', len(shards))}; download them again")
     for path in sorted({*folder.glob("model*.safetensors"), *(folder / name for name in shards)}):
         try:
-            shapes |= {name: tensor.shape for name, tensor in read_header(path).items()}
+            found |= read_header(path)
         except CutShortError as error:
             said = str(error).removeprefix("It has ").rstrip(".")
             raise CheckpointError("corrupt", f"has a {path.name} of {said}; {DAMAGED}") from error
@@ -165,7 +172,7 @@ def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
             raise CheckpointError(
                 "corrupt", f"has a {path.name} ({path.stat().st_size:,} bytes) {said}; {DAMAGED}"
             ) from error
-    return shapes
+    return found
 
 
 def _some(names: Iterable[str], what: str, total: int) -> str:
@@ -230,31 +237,32 @@ def check_model_type(config: dict[str, Any], options: BackboneOptions) -> None:
 
 
 def load_transformers(model_class: Any, folder: Path, config: Any, options: BackboneOptions) -> LoadedModel:
-    """Return a model of transformers from a folder: in float32, in evaluation mode, on the CPU.
+    """Return a model of transformers from a folder, in evaluation mode.
 
-    The class may be an Auto class or a model's own; the configuration comes from `load_config`, or is a part of that.
+    It is in float32 and on the CPU, unless the options place its weights. The class may be an Auto class or a model's
+    own; the configuration comes from `load_config`, or is a part of that.
     """
-    import torch
-
     only_auto = {"trust_remote_code": options.trust_remote_code} if hasattr(model_class, "_model_mapping") else {}
 
     def skeleton() -> Any:
         own = copy.deepcopy(config)
         return model_class.from_config(own, **only_auto) if only_auto else model_class(own)
 
-    shapes = weight_shapes(folder)
+    headers = weight_headers(folder)
+    shapes = {name: tensor.shape for name, tensor in headers.items()}
     with quietly(), loading_errors("transformers"):
         check_skeleton(skeleton, shapes)
-        model, info = model_class.from_pretrained(
+        load = partial(
+            model_class.from_pretrained,
             str(folder),
             config=config,
             local_files_only=True,
             output_loading_info=True,
             use_safetensors=None if options.allow_pickle else True,
-            dtype=torch.float32,
             **only_auto,
         )
-    return LoadedModel(model.float().eval(), frozenset(info["missing_keys"]))
+        model, info = placed(load, options, {tensor.kind for tensor in headers.values()})
+    return LoadedModel(model, frozenset(info["missing_keys"]))
 
 
 def has_head(config: Any, endings: tuple[str, ...]) -> bool:

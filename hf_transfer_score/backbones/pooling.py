@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import ALL, LAST, MEAN, Backbone
 from hf_transfer_score.backbones.loading import loading_errors
+from hf_transfer_score.backbones.placing import single_precision
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example
 
@@ -107,9 +108,16 @@ def padding_matters(backbone: Backbone, short: Example, long: Example) -> bool:
     through. So the loaded model is run. Whatever a library raises in this first run becomes a CheckpointError.
     """
     items = backbone.encode([short, long])
-    with torch.no_grad(), loading_errors("transformers"):
-        alone = backbone.forward(backbone.collate(items[:1])).features
-        both = backbone.forward(backbone.collate(items)).features
+    weight = next(backbone.module.parameters(), None)
+    device = "cpu" if weight is None or weight.is_meta else weight.device
+
+    def features(count: int) -> dict[str, Tensor]:
+        batch = backbone.collate(items[:count])
+        moved = {name: one.to(device) if isinstance(one, torch.Tensor) else one for name, one in batch.items()}
+        return backbone.forward(moved).features
+
+    with torch.no_grad(), single_precision(backbone.module), loading_errors("transformers"):
+        alone, both = features(1), features(2)
     differences = [((both[name][: len(rows)] - rows).abs().max(), rows.abs().max()) for name, rows in alone.items()]
     return any(bool(difference > LEAK * size) for difference, size in differences)
 

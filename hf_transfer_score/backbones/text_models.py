@@ -141,10 +141,15 @@ class TextModel:
             output, logits = run_to_logits(self.module, self.body, inputs)
         else:
             output, logits = self.module(**inputs), None
-        last = getattr(output, "encoder_last_hidden_state", None)
-        if last is not None:
-            return last, getattr(output, "encoder_hidden_states", None), logits
-        return output.last_hidden_state, getattr(output, "hidden_states", None), logits
+        last, hidden = (
+            getattr(output, "encoder_last_hidden_state", None),
+            getattr(output, "encoder_hidden_states", None),
+        )
+        if last is None:
+            last, hidden = output.last_hidden_state, getattr(output, "hidden_states", None)
+        here = numbers.device  # parts of a model that is spread over devices answer where they are
+        hidden = None if hidden is None else tuple(one.to(here) for one in hidden)
+        return last.to(here), hidden, None if logits is None else logits.to(here)
 
 
 def load_text_model(folder: Path, options: BackboneOptions, *, words: bool) -> TextModel:

@@ -120,6 +120,8 @@ def _feature_options(sample: Sample) -> Iterator[tuple[str, Any]]:
         yield "dtype", model.dtype
     if model.details.get("runtime") == "openvino":
         yield "runtime", "openvino"
+    if model.details.get("quantize") is not None:
+        yield "quantize", model.details["quantize"]
 
 
 def _metric_options(chosen: list[Record]) -> Iterator[tuple[str, Any]]:

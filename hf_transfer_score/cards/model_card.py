@@ -39,7 +39,7 @@ METHODS = {
 }
 """Ways of measuring an accuracy."""
 
-SHOWN_DETAILS = ("max_length", "preprocessing", "architecture", "features")
+SHOWN_DETAILS = ("quantize", "max_length", "preprocessing", "architecture", "features")
 
 
 def model_card(evidence: Evidence, existing: str = "", *, metadata: bool = True) -> str:

@@ -21,6 +21,7 @@ from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import check_task, codes_of, held_out, split_rows
 from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.runs.fitting import check_trainable
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan
 from hf_transfer_score.runs.run import named_candidates, plan_rank
@@ -80,8 +81,7 @@ def prepare(
     folder = Path(folder or home())
     if Processes.current().count > 1:
         raise OptionError("choose fine-tunes in one process: start it without a launcher.")
-    if options.backbone.layer == "all":
-        raise OptionError('layer="all" gives several features for each model, and fine-tuning takes one.')
+    check_trainable(options)
     models = named_candidates(dataset, models, search)
     heard.stage("reading the dataset")
     with quiet_client():

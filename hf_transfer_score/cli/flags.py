@@ -248,6 +248,7 @@ class SampleFlags(SampleOptions):
 class BackboneFlags(BackboneOptions):
     """How features are read; checkpoints are trusted one by one, by name."""
 
+    half: Annotated[bool, HIDDEN] = False
     trust_remote_code: Annotated[bool, HIDDEN] = False
     allow_pickle: Annotated[bool, HIDDEN] = False
 
@@ -297,6 +298,8 @@ class LastLayerFlags(BackboneFlags):
 
     layer: Annotated[int | str, HIDDEN] = "last"
     subword: Annotated[str, HIDDEN] = "first"
+    quantize: Annotated[str | None, HIDDEN] = None
+    device_map: Annotated[str | None, HIDDEN] = None
 
 
 @dataclass(frozen=True)

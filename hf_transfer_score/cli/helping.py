@@ -22,6 +22,7 @@ RARE = frozenset(
         *("--test-split", "--test-samples", "--steps", "--patience", "--train-batch-size", "--skip", "--precision"),
         *("--layer", "--dtype", "--device", "--engine", "--workers", "--min-throughput", "--licenses"),
         *("--first-rows", "--looks", "--confidence", "--lora-rank", "--lora-alpha", "--push"),
+        *("--quantize", "--device-map"),
     }
 )
 """Flags that few need."""

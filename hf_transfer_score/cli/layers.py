@@ -41,6 +41,7 @@ class LayerBackbone(BackboneOptions):
     """How features are read from each layer of one checkpoint."""
 
     layer: Annotated[int | str, HIDDEN] = "all"
+    half: Annotated[bool, HIDDEN] = False
 
 
 def layers(

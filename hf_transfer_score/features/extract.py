@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone, BatchOutput
+from hf_transfer_score.backbones.placing import is_elsewhere, place_of
 from hf_transfer_score.errors import CheckpointError, OptionError, check_known, check_least
 from hf_transfer_score.features.batches import (
     Loader,
@@ -129,7 +130,7 @@ def extract(
                 _, unwritten = attempt(partial(_write, writer, starts, done))  # type: ignore[arg-type]
             report(count)
         seconds = time.perf_counter() - begin
-        speed = run.speed() if processes.is_main else {}
+        speed = run.speed() if processes.is_main and not run.elsewhere else {}
     finally:
         if isinstance(run.forward, TorchForward):
             run.forward.undo()
@@ -159,8 +160,10 @@ class _Extraction:
     ) -> None:
         self.backbone, self.sample, self.options, self.processes = backbone, sample, options, processes
         self.converted = converted
-        self.device = choose_device("cpu" if options.runtime == "openvino" else options.device, processes)
-        self.precision = options.fixed
+        self.fixed_place, self.elsewhere = place_of(backbone.module), is_elsewhere(backbone.module)
+        wanted = "cpu" if options.runtime == "openvino" else options.device
+        self.device = self.fixed_place or choose_device(wanted, processes)
+        self.precision = options.fixed if self.fixed_place is None else options.fixed or EXACT
         self.forward: Forward = TorchForward(backbone, self.device)
         self.done: _Results = []
         self.note: str | None = None
@@ -199,7 +202,9 @@ class _Extraction:
         return done + [part for _ in range(count - bool(done)) for part in self._forward(next(batches))]
 
     def _start(self) -> None:
-        self.backbone.module.eval().to(self.device)
+        self.backbone.module.eval()
+        if self.fixed_place is None:
+            self.backbone.module.to(self.device)
         if self.precision is not None:
             self.forward = TorchForward(self.backbone, self.device, self.precision)
 
@@ -342,10 +347,11 @@ class _Extraction:
         import torch
 
         precision = self.precision or EXACT
+        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         return {
             "examples": len(self.sample),
             "seconds": seconds,
-            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type,
+            "device": f"{device} with weights elsewhere" if self.elsewhere else device,
             "processes": self.processes.count,
             "batch_size": self.limit or self.batch_size,
             **precision.key_parts(),

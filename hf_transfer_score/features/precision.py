@@ -6,7 +6,7 @@ A model stays in float32 where that is about as fast, where there is little work
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone, BatchOutput
+from hf_transfer_score.backbones.placing import usual_weights
 from hf_transfer_score.features.openvino import ConvertedModels, conversion_seconds, is_installed, openvino_forward
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class TorchForward:
         import torch
 
         half = getattr(torch, self.precision.dtype)
-        for weight, cast in _weights(self.backbone.module):
+        for weight, cast in usual_weights(self.backbone.module):
             channels_last = weight.ndim == 4 and self.precision.channels_last
             layout = torch.channels_last if channels_last else torch.preserve_format
             self._before.append((weight, weight.data))
@@ -151,26 +152,6 @@ def _channels_last(value: Any) -> Any:
     if isinstance(value, torch.Tensor) and value.ndim == 4:
         return value.contiguous(memory_format=torch.channels_last)
     return value
-
-
-def _weights(module: torch.nn.Module) -> Iterator[tuple[Any, bool]]:
-    """Yield the weights that may change, and whether autocast would cast them in each pass, so they are cast once.
-
-    Weights shared with another kind of layer, such as embeddings, stay; so do those of custom layers.
-    """
-    from torch import nn
-
-    usual = {nn.Linear.forward, nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward}
-    found: dict[int, tuple[Any, bool]] = {}
-    shared: set[int] = set()
-    for layer in module.modules():
-        cast = type(layer).forward in usual
-        for weight in layer.parameters(recurse=False):
-            if cast or isinstance(layer, nn.modules.conv._ConvNd):
-                found[id(weight)] = (weight, cast and weight.is_floating_point())
-            else:
-                shared.add(id(weight))
-    yield from (pair for number, pair in found.items() if number not in shared)
 
 
 Forward = Callable[[Mapping[str, Any]], BatchOutput]

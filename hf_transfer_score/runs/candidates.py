@@ -156,8 +156,11 @@ class CandidateRun:
 
     def _run_model(self, model: PlannedModel, fetched: Fetched, writer: FeatureWriter | None) -> None:
         self.listener.stage(model, "loading")
+        if model.options.device_map is not None and self.processes.count > 1:
+            raise CheckpointError("unsupported", "is spread over all GPUs by device_map; start it without a launcher")
+        own = replace(model.options, half=self.options.extract.fixed not in (None, EXACT))
         backbone: Backbone = self.processes.together(
-            lambda: all_kinds()[model.kind or ""].load(fetched.folder, self.sample.task, model.options)
+            lambda: all_kinds()[model.kind or ""].load(fetched.folder, self.sample.task, own)
         )
         self.listener.stage(model, "running")
         summary = self._extracted(model, writer, backbone, self.options.extract)

@@ -31,6 +31,21 @@ def check_fits(options: RankOptions, task: Task) -> None:
             raise OptionError(f"{name}={shown} is for {what}, and this is {task.name}: leave it out.")
 
 
+def check_trainable(options: RankOptions) -> None:
+    """Refuse ways to read features that leave nothing to fine-tune.
+
+    Raises:
+        OptionError: several features for each model, or weights that are quantised or spread over devices.
+    """
+    backbone = options.backbone
+    if backbone.layer == "all":
+        raise OptionError('layer="all" gives several features for each model, and fine-tuning takes one.')
+    for name in backbone.placed:
+        raise OptionError(
+            f"{name}={getattr(backbone, name)} is for reading features, as `rank` does: leave it out to fine-tune."
+        )
+
+
 def check_device(wanted: str | None) -> None:
     """Refuse a device that this computer does not have.
 

@@ -32,6 +32,7 @@ from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.records.record import Record, RecordedMetric
 from hf_transfer_score.runs.candidates import release_memory, with_whole_paths
 from hf_transfer_score.runs.expected import ExpectedTime, Pace, RowCounts
+from hf_transfer_score.runs.fitting import check_trainable
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel
@@ -137,8 +138,7 @@ def verify(
     save = None if save is None else Path(save)
     if Processes.current().count > 1:
         raise OptionError("verify fine-tunes in one process: run it without a launcher.")
-    if options.backbone.layer == "all":
-        raise OptionError('layer="all" gives several features for each model, and fine-tuning takes one.')
+    check_trainable(options)
     kept = _Planned(listener or Listener())
     with opened(engine) as running:
         report = rank(
