@@ -35,6 +35,7 @@ def test_each_field_is_a_keyword_or_has_a_reason():
         missing -= {(owner.__name__, field) for owner, field in taken}
         nested = {("RankOptions", field) for field in ("sample", "backbone", "extract")}
         useless = {("RankOptions", "replicates"), ("RankOptions", "level")} if name == "choose" else set()
+        useless |= {("BackboneOptions", one) for one in ("quantize", "device_map") if name != "rank"}
         assert missing == nested | useless | {one for one in COVERED if one[0] in {kind.__name__ for kind in kinds}}
 
 
