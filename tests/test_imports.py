@@ -60,7 +60,9 @@ ALLOWED = {
         "checkpoints": """
             errors home tasks hub version backbones.adapters backbones.held backbones.repository checkpoints
         """,
-        "features": "errors untrusted home integrity file_heads sampling.sample backbones.base features",
+        "features": """
+            errors untrusted home integrity file_heads sampling.sample backbones.base backbones.placing features
+        """,
         "evaluate_modules": "errors metrics evaluate_modules features uploads version text leaderboard.space",
         "uploads": "errors untrusted metrics features file_heads requests.box uploads",
         "finetune": """

@@ -261,7 +261,8 @@ def load_transformers(model_class: Any, folder: Path, config: Any, options: Back
             use_safetensors=None if options.allow_pickle else True,
             **only_auto,
         )
-        model, info = placed(load, options, {tensor.kind for tensor in headers.values()})
+        where: Any = {name: getattr(options, name) for name in ("quantize", "device_map", "half")}
+        model, info = placed(load, {tensor.kind for tensor in headers.values()}, **where)
     return LoadedModel(model, frozenset(info["missing_keys"]))
 
 

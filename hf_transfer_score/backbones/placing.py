@@ -18,8 +18,6 @@ from hf_transfer_score.errors import CheckpointError, OptionError
 if TYPE_CHECKING:
     import torch
 
-    from hf_transfer_score.backbones.base import BackboneOptions
-
 QUANTIZED = ("8bit", "4bit")
 HALF = {"BF16": "bfloat16", "F16": "float16"}
 """Kinds of numbers in files, and their names in torch."""
@@ -55,7 +53,14 @@ def most_memory(device_map: str) -> dict[int | str, str] | None:
     return {int(one[1]) if one[1].isdigit() else one[1]: one[2] for one in parts if one is not None}
 
 
-def placed(load: Callable[..., tuple[Any, Any]], options: BackboneOptions, kinds: Set[str]) -> tuple[Any, Any]:
+def placed(
+    load: Callable[..., tuple[Any, Any]],
+    kinds: Set[str],
+    *,
+    quantize: str | None,
+    device_map: str | None,
+    half: bool,
+) -> tuple[Any, Any]:
     """Return what transformers loads, a model and what it says about it, with the weights where options want them.
 
     All are in float32, except those that are quantised or stay in half precision. Weights on disk are read from the
@@ -63,41 +68,41 @@ def placed(load: Callable[..., tuple[Any, Any]], options: BackboneOptions, kinds
 
     Args:
         load: `from_pretrained`, which is called with more arguments.
-        options: how features are read.
         kinds: the kinds of numbers in the checkpoint's files, such as "F32".
+        quantize: as in `BackboneOptions`, and so are device_map and half.
+        device_map: where layers go.
+        half: whether weights stay in half precision.
     """
-    how = _arguments(options, kinds)
-    if options.device_map is None:
+    stored = HALF.get(next(iter(kinds)), "float32") if half and len(kinds) == 1 else "float32"
+    how = {"dtype": torch_type(stored)} if quantize is None else _quantized(quantize)
+    if device_map is None:
         model, about = load(**how)
-        return _settled(model, options).eval(), about
+        return _settled(model, quantize, half=half).eval(), about
     folder = mkdtemp(prefix="hf-transfer-score-")
     try:
-        model, about = load(**how, device_map="auto", max_memory=most_memory(options.device_map), offload_folder=folder)
+        model, about = load(**how, device_map="auto", max_memory=most_memory(device_map), offload_folder=folder)
         weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return _settled(model, options).eval(), about
+    return _settled(model, quantize, half=half).eval(), about
 
 
-def _arguments(options: BackboneOptions, kinds: Set[str]) -> dict[str, Any]:
-    name = HALF.get(next(iter(kinds)), "float32") if options.half and len(kinds) == 1 else "float32"
-    if options.quantize is None:
-        return {"dtype": torch_type(name)}
+def _quantized(quantize: str) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of each cast in each layer
-    four = options.quantize == "4bit"
+    four = quantize == "4bit"
     how: dict[str, Any] = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"} if four else {"load_in_8bit": True}
     return {"dtype": torch_type("float32"), "quantization_config": BitsAndBytesConfig(**how)}
 
 
-def _settled(model: Any, options: BackboneOptions) -> Any:
-    if options.quantize is not None:
+def _settled(model: Any, quantize: str | None, *, half: bool) -> Any:
+    if quantize is not None:
         if not any(_is_quantised(one) for one in model.parameters()):
             raise CheckpointError("unsupported", "has no linear layer that can be quantised; leave out quantize")
         return model
-    if not options.half:
+    if not half:
         return model.float()
     kept = {id(weight) for weight, cast in usual_weights(model) if cast}
     for one in (*model.parameters(), *model.buffers()):
