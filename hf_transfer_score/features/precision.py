@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +43,12 @@ CLEARLY = 0.95
 
 LEAST_PASSES, MOST_PASSES, TRIED_SECONDS = 2, 5, 1.0
 """Passes of each way, at least and at most, and the time for more than the least; the fastest pass counts."""
+
+FAR_APART = 0.67
+"""After the least passes, ways are not timed again if one takes less than this share of the other's time."""
+
+HALF_PAYS = 0.8
+"""Half precision is tried where a product of matrices takes less than this share of its time in float32."""
 
 TRIAL_PASSES = 4
 """About how long a trial takes, in passes of that batch in float32."""
@@ -277,7 +283,9 @@ class Trial:
         """Return it with its time; it takes turns with float32, so that a busy machine slows down both."""
         start = time.perf_counter()
         for number in range(MOST_PASSES):
-            if number >= LEAST_PASSES and time.perf_counter() - start > TRIED_SECONDS:
+            faster, slower = sorted((tried.seconds, self.exact.seconds))
+            clear = faster < FAR_APART * slower or time.perf_counter() - start > TRIED_SECONDS
+            if number >= LEAST_PASSES and clear:
                 break
             tried.undo()
             self._time(self.exact)
@@ -326,6 +334,7 @@ def _cosines(one: NDArray[Any], two: NDArray[Any]) -> NDArray[Any]:
     return cosines
 
 
+@cache
 def half_precision(device: torch.device) -> str | None:
     """Return the half precision in which a device is faster, None if there is none."""
     import torch
@@ -335,4 +344,21 @@ def half_precision(device: torch.device) -> str | None:
     if device.type != "cpu":
         return None
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return "bfloat16" if any(getattr(torch.cpu, name, lambda: False)() for name in checks) else None
+    known = any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+    return "bfloat16" if known and _half_pays("bfloat16") else None
+
+
+def _half_pays(dtype: str) -> bool:
+    """Whether the CPU multiplies matrices faster in half precision; some have slow instructions for it."""
+    import torch
+
+    exact = torch.ones(512, 768), torch.ones(768, 768)
+    half = tuple(one.to(getattr(torch, dtype)) for one in exact)
+    best = [float("inf"), float("inf")]
+    with torch.inference_mode():
+        for _ in range(5):
+            for way, (rows, weights) in enumerate((exact, half)):
+                start = time.perf_counter()
+                torch.nn.functional.linear(rows, weights)
+                best[way] = min(best[way], time.perf_counter() - start)
+    return best[1] < HALF_PAYS * best[0]

@@ -18,7 +18,7 @@ from hf_transfer_score.features.batches import Loader, cut
 from hf_transfer_score.features.cache import FeatureCache, feature_key
 from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.features.openvino import ConvertedModels, is_installed
-from hf_transfer_score.features.precision import EXACT, Precision, TorchForward, agree, possible
+from hf_transfer_score.features.precision import EXACT, LEAST_PASSES, Precision, TorchForward, agree, possible
 from hf_transfer_score.sampling.sample import memory_sample
 from tests.checkpoints.images import timm_image
 from tests.checkpoints.texts import write_text
@@ -77,6 +77,8 @@ def test_the_faster_precision_is_used_for_all_rows_where_features_agree(texts, t
     found, about = features(backbone, texts, tmp_path, batch_size=10, runtime="torch")
     assert (about["dtype"], about["runtime"], about.get("note")) == ("bfloat16", "torch", None)
     assert [kind for _, kind in backbone.seen[-11:]] == [torch.bfloat16] * 11
+    whole = [kind for rows, kind in backbone.seen if rows == 10]
+    assert whole.count(torch.float32) == 1 + LEAST_PASSES  # the winner is clear, so it is not timed again
     assert 0 < np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
     assert np.array_equal(found, found.astype(np.float32)) and not np.array_equal(found[:10], expected[:10])
     assert backbone.module.weight.dtype == torch.float32 and torch.equal(backbone.module.weight, before)
@@ -106,6 +108,19 @@ def test_a_model_that_cannot_run_in_half_precision_stays_exact(texts, tmp_path, 
 
     found, about = features(Strict(), texts, tmp_path, batch_size=10, runtime="torch")
     assert np.isfinite(found).all() and about["dtype"] == "float32" and "float32 only" in about["note"]
+
+
+@pytest.mark.parametrize(("slow", "expected"), [(torch.float32, "bfloat16"), (torch.bfloat16, None)])
+def test_a_processor_with_slow_instructions_for_half_precision_tries_none(monkeypatch, slow, expected):
+    multiply = torch.nn.functional.linear
+
+    def timed(rows, weights):
+        time.sleep(0.02 if rows.dtype == slow else 0)
+        return multiply(rows[:8], weights[:8])
+
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.nn.functional, "linear", timed)
+    assert precision.half_precision.__wrapped__(torch.device("cpu")) == expected
 
 
 def test_every_row_has_to_agree():
@@ -183,7 +198,8 @@ def test_openvino_is_asked_for_where_it_can_be(monkeypatch):
 
 @needs_openvino
 @pytest.mark.parametrize("kind", ["text", "image"])
-def test_openvino_gives_the_same_features_and_its_model_is_kept(texts, tmp_path, kind):
+def test_openvino_gives_the_same_features_and_its_model_is_kept(texts, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(precision, "half_precision", lambda device: None)
     sample, load, folder = texts, hub_text.KIND.load, write_text(tmp_path / "text")
     if kind == "image":
         images = [Image.effect_noise((40, 40), 90).convert("RGB") for _ in range(10)]
@@ -193,8 +209,8 @@ def test_openvino_gives_the_same_features_and_its_model_is_kept(texts, tmp_path,
     expected, _ = features(backbone, sample, tmp_path / "exact", dtype="float32", batch_size=8)
     kept = ConvertedModels(FeatureCache(tmp_path / "kept", 10**9), {"model": kind})
     assert kept.find() is None
-    for run in ("converts", "finds"):
-        asked = {"dtype": "float32", "runtime": "openvino", "batch_size": 8}
+    for run, dtype in (("converts", "float32"), ("finds", "auto")):
+        asked = {"dtype": dtype, "runtime": "openvino", "batch_size": 8}
         found, about = features(backbone, sample, tmp_path / run, converted=kept, **asked)
         assert (about["runtime"], about["dtype"], about.get("note")) == ("openvino", "float32", None)
         assert np.allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
