@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.checkpoints.candidate import display_names
 from hf_transfer_score.choosing.adaptive import AdaptiveOptions, rank_adaptively
 from hf_transfer_score.choosing.history import ChooseListener
@@ -33,6 +35,7 @@ from hf_transfer_score.cli.flags import (
     Whole,
     rank_options,
     search_of,
+    typed_flags,
 )
 from hf_transfer_score.cli.output import Output, TableOutput, say, write
 from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
@@ -43,6 +46,7 @@ from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.home import EXAMPLE, EXAMPLE_CAUTION, example_checkpoints, example_dataset
 from hf_transfer_score.ranking.answer import next_step
+from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan
 from hf_transfer_score.runs.report import Interrupted, RankReport
 from hf_transfer_score.runs.run import named_candidates, plan_rank
@@ -119,12 +123,12 @@ def rank(
         check_plot_path(plot)
     check_folder(save)
     names, stored = candidates.names(), results or ()
-    asked = Typed.of(dataset, names)
-    finish = partial(_finish, asked, output=output, terms=terms, save=save, plot=plot, across=across)
     shared: dict[str, Any] = {
         "options": rank_options(options, task, search),
         "search": search_of(search, task, options),
     }
+    asked = Typed.of(dataset, names, _same_flags(shared["options"]))
+    finish = partial(_finish, asked, output=output, terms=terms, save=save, plot=plot, across=across)
     usual = {"metrics": metrics, "headline": scoring.headline, **shared}
     with leaving_at_once(), engines.opened() as engine:
         try:
@@ -187,16 +191,30 @@ def check_folder(save: Path | None) -> None:
 
 @dataclass(frozen=True)
 class Typed:
-    """The dataset as it was typed, and the models as typed by their name in the ranking, for the next command."""
+    """The dataset, the models by their name in the ranking, and the flags, as typed, for the next command."""
 
     dataset: str
     models: Mapping[str, str]
+    flags: Sequence[str]
 
     @classmethod
-    def of(cls, dataset: str, models: Sequence[str]) -> Typed:
+    def of(cls, dataset: str, models: Sequence[str], flags: Sequence[str]) -> Typed:
         """Return the words of a command."""
         found = named_candidates(dataset, models)
-        return cls(dataset, dict(zip(display_names(found), map(str, found), strict=True)))
+        return cls(dataset, dict(zip(display_names(found), map(str, found), strict=True)), flags)
+
+    def next_step(self, report: RankReport) -> str | None:
+        """Return the command that measures what a ranking leaves open, on the same sample."""
+        step = next_step(report, self.dataset, self.models)
+        return step and " ".join([step, *map(shlex.quote, self.flags)])
+
+
+def _same_flags(options: RankOptions) -> list[str]:
+    """Return the flags that decide what a checkpoint reads, of those that `verify` takes too."""
+    read = replace(options.backbone, layer=BackboneOptions.layer, subword=BackboneOptions.subword)
+    trusted = {"--trust-remote-code": options.trust_remote_code, "--allow-pickle": options.allow_pickle}
+    words = [word for flag, models in trusted.items() for model in models for word in (flag, model)]
+    return [*typed_flags(options.sample, read, options.extract), *words]
 
 
 def _finish(
@@ -211,7 +229,7 @@ def _finish(
 ) -> int:
     """Print the report, write the files asked for, and return the exit status."""
     toy = example_dataset(asked.dataset) is not None
-    step = None if toy else next_step(report, asked.dataset, asked.models)
+    step = None if toy else asked.next_step(report)
     output.show_table(
         report.as_dict,
         lambda page: report_text(report, page, terms=terms, step=step),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hf_transfer_score.cli.app import build_app
 from hf_transfer_score.cli.flags import count
 from tests.cli.printed import check_printed
 from tests.cli.rank_pool import write_checkpoint
@@ -49,6 +50,13 @@ class TestRank:
         assert "seli" in with_terms and "baseline ranks" in with_terms
         assert "3 models to run, 0 in the cache, 0 B to download. The time needed is known once the first" in err
         assert "Traceback" not in err and "\r" not in err
+
+    def test_the_next_command_reads_the_same_sample_in_the_same_way(self, pool, run):
+        same = ["--label", "intent", "--per-class", "10", "--pooling", "cls"]
+        _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, *same, "--quiet")
+        command = out.splitlines()[-1].split()
+        assert command[:3] == ["hf-transfer-score", "verify", "bank.jsonl"] and command[-6:] == same
+        assert build_app(["verify"]).parse_args(command[1:], exit_on_error=False, print_error=False)
 
     def test_a_failure_is_a_row_with_its_reason(self, pool, run):
         asked = ("rank", "bank.jsonl", "--models", *MODELS, "./models/broken", "./models/absent")
