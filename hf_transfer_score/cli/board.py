@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +13,14 @@ from hf_transfer_score.cli.flags import OUTPUT, Table
 from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_cells, forecast_group, forecast_legend
 from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
 from hf_transfer_score.cli.ranking_text import step_text
-from hf_transfer_score.cli.tables import MISSING, Note, notes_table, table_of
+from hf_transfer_score.cli.tables import MISSING, Group, Note, groups_text, notes_table, pairs
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.board import board as ranked_board
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.text import csv_text, short_count, shown
 
-SHOWN_MODELS, SHOWN_REASONS = 30, 2
+SHOWN_MODELS, SHOWN_REASONS, SHOWN_WHY = 30, 2, 10
 
 
 def board(
@@ -78,24 +79,25 @@ def board(
 
 
 def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
-    """Return the answer, the table, the notes and the next step."""
-    group, rows = forecast_group(ranking), ranking.forecast_rows()
-    headers = [f">{name}" for name in group.headers]
-    table = table_of(*headers[:2], "model", *headers[2:], ">accuracy", ">params", "why", whole=True)
-    for row in rows[:most]:
-        level, cells = row["expected_accuracy"], group.cells[row["name"]]
-        table.add_row(
-            *cells[:2],
-            words(shown(row["name"])),
-            *cells[2:],
-            MISSING if level is None else f"{level['value']:.1%}",
-            MISSING if row["parameters"] is None else short_count(row["parameters"]),
-            words(shown("; ".join(row["why"][:SHOWN_REASONS]))),
-        )
+    """Return the answer, the table, the reasons for the first places, the notes and the next step."""
+    rows = ranking.forecast_rows()
+    facts = {row["name"]: (_percent(row["expected_accuracy"]), _size(row["parameters"])) for row in rows}
+    groups = [forecast_group(ranking), Group("", ("accuracy", "params"), facts)]
+    table = groups_text([row["name"] for row in rows[:most]], groups, page, failed={})
     if len(rows) > most:
         notes = [*notes, Note("note", f"{len(rows) - most} more models: --rows N shows more, --csv all of them.")]
-    parts = [words(shown(ranking.answer)), "", table, "", forecast_legend(ranking), *notes_table(notes)]
-    return render(parts, page) + step_text(next_step(ranking), page)
+    why = [(shown(row["name"]), shown("; ".join(row["why"][:SHOWN_REASONS]))) for row in rows[:most][:SHOWN_WHY]]
+    below = [forecast_legend(ranking), "", "Why:", pairs(why, indent=2), *notes_table(notes)]
+    answer = render([words(shown(ranking.answer)), ""], page)
+    return answer + table + render(below, page) + step_text(next_step(ranking), page)
+
+
+def _percent(level: Mapping[str, float] | None) -> str:
+    return MISSING if level is None else f"{level['value']:.1%}"
+
+
+def _size(parameters: int | None) -> str:
+    return MISSING if parameters is None else short_count(parameters)
 
 
 def _csv(ranking: Ranking) -> str:

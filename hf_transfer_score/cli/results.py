@@ -15,7 +15,7 @@ from hf_transfer_score.errors import OptionError, StoreError
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.records.exchange import Gathering, Merged, merge, pull, validate
 from hf_transfer_score.records.importing import Imported, import_table, summary
-from hf_transfer_score.records.place import FolderPlace, HubPlace, Place, local_folder, open_place
+from hf_transfer_score.records.place import FOLDER, FolderPlace, HubPlace, Place, local_folder, open_place
 from hf_transfer_score.records.publishing import publish
 from hf_transfer_score.records.store import Problem
 from hf_transfer_score.text import joined, shown
@@ -200,7 +200,7 @@ def results_validate(store: str, /, *, output: Json = Output()) -> int:
         place = open_place(store)
         found = validate(place)
     problems = found.problems
-    state = _count(len(problems), "problem") if problems else "all valid"
+    state = _count(len(problems), "problem") if problems else "all valid" if found.checked else f"none below {FOLDER}"
     said = f"{_problem_lines(problems, 'wrong')}{place.name}: {_count(found.checked, 'record')}, {state}.\n"
     facts = {"store": place.name, "records": found.checked, "valid": not problems, "problems": _plain(problems)}
     output.show(lambda: facts, lambda _: said)

@@ -188,7 +188,7 @@ def verify_text(report: VerifyReport, page: Page) -> str:
     failed = {name: one.status for name, one in report.models.items() if not one.measured}
     table = groups_text(list(report.models), [Group("rank", ("",), places), accuracies, *ranks], page, failed=failed)
     notes = render(notes_table(list(_notes(report))), page)
-    return about + table + "\n" + _agreement_text(report, page) + notes
+    return about + table + _agreement_text(report, page) + notes
 
 
 def _row(one: Verified, ordered: list[float]) -> tuple[str, ...]:

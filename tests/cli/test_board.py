@@ -67,17 +67,20 @@ def test_the_answer_is_right_and_says_by_how_much(run, results, community):
     check_printed("board", found)
 
 
-def test_people_read_the_answer_first(run, results):
+def test_people_read_the_answer_first(run, results, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     _, text, _ = run("board", TARGET, "--results", results, "--rows", "3")
-    lines = text.splitlines()
+    lines, said = text.splitlines(), " ".join(text.split())
     assert lines[0].startswith("Fine-tune owner/")
     assert lines[-2] == "To be surer, fine-tune the models that may be the best:"
     assert lines[-1].startswith(f"  hf-transfer-score verify {TARGET} --models owner/")
-    assert lines[2].split() == [*("rank", "range", "model", "best", "points", "below", "accuracy", "params", "why")]
-    assert [line.split()[0] for line in lines[3:6]] == ["1", "2", "3"]
+    table = next(place for place, line in enumerate(lines) if line.startswith("model "))
+    assert lines[table].split() == [*("model", "rank", "range", "best", "points", "below", "accuracy", "params")]
+    assert [line.split()[1] for line in lines[table + 1 : table + 4]] == ["1", "2", "3"]
+    assert max(map(len, lines[:-1])) <= 80 and f"  {lines[table + 1].split()[0]}  " in lines[lines.index("Why:") + 1]
     assert "best          chance to be the best after fine-tuning" in lines
-    assert "Accuracies by full fine-tuning on 7 other datasets count: owner/set-1, " in text
-    assert "37 more models: --rows N shows more, --csv all of them." in text
+    assert "Accuracies by full fine-tuning on 7 other datasets count: owner/set-1, " in said
+    assert "37 more models: --rows N shows more, --csv all of them." in said
 
 
 def test_csv_and_chart(run, results, tmp_path):

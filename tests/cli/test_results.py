@@ -105,6 +105,7 @@ class TestFolders:
         pulled = run("results", "pull", "both", "--into", "copy")[1]
         assert pulled == "Pulled from both into copy: 4 written, 0 unchanged.\n"
         assert run("results", "validate", "copy")[:2] == (0, "copy: 4 records, all valid.\n")
+        assert run("results", "validate", "copy/records")[1] == "copy/records: 0 records, none below records/.\n"
         published = run("results", "publish", "more", "results", "--to", "./copy")[1]
         assert published == "Published to copy: 0 written, 4 unchanged.\n"
         assert "there is no table to update" in run("results", "merge", "--into", "copy")[1]
