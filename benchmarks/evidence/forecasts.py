@@ -105,7 +105,7 @@ def hub_trials(folder: Path) -> dict[str, list[Trial]]:
     """Return the results of the tables of the Hub by kind: with records, and with half of the models without."""
     found = {}
     for kind, (prefix, task) in HUB.items():
-        history = _history(folder, prefix, task)
+        history = hub_history(folder, prefix, task)
         datasets = sorted({one.dataset for one in history.scores})
         found[kind] = [trial for dataset in datasets for trial in _warm(history, dataset)]
         names = sorted(history.models)
@@ -117,7 +117,7 @@ def hub_trials(folder: Path) -> dict[str, list[Trial]]:
     return found
 
 
-def _history(folder: Path, prefix: str, task: str) -> History:
+def hub_history(folder: Path, prefix: str, task: str) -> History:
     facts = folder / f"{prefix}_models.csv"
     tables = [folder / f"{prefix}_{which}.csv" for which in ("truth", "scores")]
     records = [
@@ -136,7 +136,7 @@ class Pool:
     metrics: Mapping[str, Mapping[int, float]]
 
 
-def _pool(history: History, dataset: str, among: Collection[str] | None = None) -> Pool:
+def pool_of(history: History, dataset: str, among: Collection[str] | None = None) -> Pool:
     here = history.on(dataset)
     truth = next(one.values for one in here.accuracies if one.protocol == USUAL)
     scored = {name for column in here.scores for name in column.values}
@@ -149,7 +149,7 @@ def _pool(history: History, dataset: str, among: Collection[str] | None = None) 
 
 
 def _warm(history: History, dataset: str) -> Iterator[Trial]:
-    pool, elsewhere = _pool(history, dataset), history.elsewhere(dataset)
+    pool, elsewhere = pool_of(history, dataset), history.elsewhere(dataset)
     forecaster = Forecaster(elsewhere)
     yield forecast_trial(dataset, "forecast", forecaster.forecast(Looks(pool.models, pool.metrics)), pool.truth)
     alone = forecaster.forecast(Looks(pool.models))
@@ -160,7 +160,7 @@ def _warm(history: History, dataset: str) -> Iterator[Trial]:
 
 
 def _cold(history: History, dataset: str, chosen: Collection[str]) -> Iterator[Trial]:
-    pool = _pool(history, dataset, chosen)
+    pool = pool_of(history, dataset, chosen)
     elsewhere = _without(history.elsewhere(dataset), chosen)
     found = Forecaster(elsewhere).forecast(Looks(pool.models, pool.metrics))
     yield forecast_trial(dataset, "forecast", found, pool.truth)

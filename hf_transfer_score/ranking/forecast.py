@@ -64,6 +64,9 @@ NEAR = 1e-9
 FALL = (0.10, 0.15, 0.20, 0.30)
 """How far networks that failed to learn fall below the median, beside what records say."""
 
+LEARNT = 0.75
+"""If this share of the networks has the lowest accuracy on a dataset, hardly any learnt, and it tells no distances."""
+
 CURVE = ((-2.0, -0.25), (-1.0, -0.05), (0.0, 0.0), (1.0, 0.015), (2.0, 0.04))
 """Accuracy relative to the median by normal score without records: rounded from public tables of fine-tuned checkpoints
 on the Hub."""
@@ -223,7 +226,7 @@ class Forecaster:
         for column in self.columns:
             accuracies = np.sort(accuracies_of(column))
             accuracies = accuracies[~failed(accuracies)]
-            if len(accuracies) >= FEWEST:
+            if len(accuracies) >= FEWEST and np.quantile(accuracies, LEARNT) > accuracies[0]:
                 places = normal_scores(np.arange(len(accuracies), dtype=np.float64))
                 found.append((places, accuracies - np.median(accuracies)))
         return found or [(np.array([z for z, _ in CURVE]), np.array([points for _, points in CURVE]))]

@@ -221,6 +221,17 @@ def test_what_did_not_learn_lies_far_below():
     assert failed(np.zeros(0)).shape == (0,)
 
 
+def test_a_dataset_on_which_hardly_any_model_learnt_brings_none_closer_together():
+    community = Community(0)
+    history = history_of(community).elsewhere(TARGET)
+    lost = dict.fromkeys(community.facts, 0.01) | {next(iter(community.facts)): 0.6}
+    beside = replace(history, accuracies=(*history.accuracies, MeasuredColumn("lost", TASK, "full", lost)))
+    without, found = (Forecaster(one).forecast(looks_of(community)) for one in (history, beside))
+    behind = np.array([[one.points_below_best for one in each] for each in (without, found)])
+    assert behind[0, :, 1].mean() > 0.5, "most are surely behind"
+    assert behind[1, :, 1].mean() == pytest.approx(behind[0, :, 1].mean(), rel=0.2)
+
+
 def test_records_of_models_that_are_all_equal_tell_none_apart():
     equal = History((MeasuredColumn("d/d", TASK, "full", {"a/a": 0.5, "b/b": 0.5}),), (), {"a/a": Relations()})
     first, second = Forecaster(equal).forecast(Looks(("a/a", "b/b")))
