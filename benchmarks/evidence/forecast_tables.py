@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.evidence import tables
 from benchmarks.evidence.figures import Target
 from benchmarks.evidence.forecasts import Trial, calibration, own_trials, summed
+from benchmarks.evidence.limits import AGAIN, FACTORS, TOLD, TREES
 from benchmarks.evidence.picture import Said
 from benchmarks.evidence.regimes import REGIMES
 from hf_transfer_score.ranking.ranking import FORECAST
@@ -34,6 +35,7 @@ PICTURED = {
 }
 SIZES = ((1, 10), (20, 25), (50, 200))
 SIZE_HEADER = ["rows per class", "targets", "forecast", "parameters", "in the interval"]
+LIMIT_HEADER = ["ordered by", "images", "texts"]
 HEADER = ["ordered by", "τ_w", "points lost", "best of three", "most lost", "in the interval"]
 
 
@@ -51,6 +53,7 @@ def forecast_values(every: Mapping[str, Target], kept: Mapping[str, Any]) -> dic
         "by_size": tables.table(SIZE_HEADER, [*_by_size(trials, kept)]),
         "collected_tables": "\n\n".join(_kept(kept, COLLECTED)) or "They were not at hand when the page was written.",
         "hub_tables": "\n\n".join(_kept(kept, KINDS)) or "These tables were not at hand when the page was written.",
+        "hub_limits": tables.table(LIMIT_HEADER, [*_limits(kept)]),
     }
 
 
@@ -104,7 +107,8 @@ def believed(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[str]:
 def bars(every: Mapping[str, Target], kept: Mapping[str, Any]) -> str:
     """Return the figures that the forecast is judged by, one line per table."""
     told = {"own backbones, without records": summed(list(own_trials(every)))}
-    told |= {kind if kind in COLLECTED else f"tables of the Hub, {kind}": one["summed"] for kind, one in kept.items()}
+    names = {kind: f"tables of the Hub, {kind}" for kind in KINDS} | {kind: kind for kind in COLLECTED}
+    told |= {name: kept[kind]["summed"] for kind, name in names.items() if kind in kept}
     lines = []
     for what, rows in told.items():
         (row,) = [row for row in rows if row[0] == "forecast"]
@@ -142,6 +146,17 @@ def _by_size(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[list[
                 for way in (forecast, size)
             ]
             yield [f"{first} to {last}", f"{len(forecast)}", *told, f"{held:.0%}"]
+
+
+def _limits(kept: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield τ_w of the forecast, and of orders that know as much or more."""
+    found = [
+        {row[0]: row[1] for kind in (name, f"{name}, limits") if kind in kept for row in kept[kind]["summed"]}
+        for name in ("images", "texts")
+    ]
+    for way in (TREES, FORECAST, TOLD, FACTORS, AGAIN):
+        if all(way in rows for rows in found):
+            yield [way, *(f"{rows[way]:.2f}" for rows in found)]
 
 
 def _calibrated(bins: Sequence[Sequence[float]]) -> str:

@@ -118,6 +118,7 @@ def hub_trials(folder: Path) -> dict[str, list[Trial]]:
 
 
 def hub_history(folder: Path, prefix: str, task: str) -> History:
+    """Return what the tables of one kind tell."""
     facts = folder / f"{prefix}_models.csv"
     tables = [folder / f"{prefix}_{which}.csv" for which in ("truth", "scores")]
     records = [
@@ -137,6 +138,7 @@ class Pool:
 
 
 def pool_of(history: History, dataset: str, among: Collection[str] | None = None) -> Pool:
+    """Return the models of a dataset that have an accuracy and a score; of some models if they are given."""
     here = history.on(dataset)
     truth = next(one.values for one in here.accuracies if one.protocol == USUAL)
     scored = {name for column in here.scores for name in column.values}
@@ -254,10 +256,10 @@ def calibration(trials: Sequence[Trial]) -> list[tuple[float, float, int]]:
 
 
 def keep(trials: Mapping[str, Sequence[Trial]], file: Path = KEPT) -> None:
-    """Store the figures of trials beside the stored ones, without single models."""
+    """Store the figures of trials beside the stored ones, without single models, and without trials that repeat."""
     told = kept(file) | {
         kind: {
-            "trials": [{**asdict(one), "called": ()} for one in some if "cold" not in kind],
+            "trials": [{**asdict(one), "called": ()} for one in some if not kind.endswith(("cold", "limits"))],
             "summed": summed(some),
             "calibration": calibration(some),
         }

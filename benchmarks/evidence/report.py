@@ -13,6 +13,7 @@ from benchmarks.evidence.conclusions import conclusions, in_short
 from benchmarks.evidence.figures import MEAN_RANK, SOURCE, Target, targets_of
 from benchmarks.evidence.forecast_tables import bars, forecast_values, said
 from benchmarks.evidence.forecasts import collected_trials, hub_trials, keep, kept
+from benchmarks.evidence.limits import limit_trials
 from benchmarks.evidence.picture import write_calibration, write_picture
 from benchmarks.evidence.regimes import REGIMES, SOURCE_ACCURACY
 from benchmarks.evidence.zoo import ARCHITECTURES, SCHOOLINGS
@@ -84,7 +85,7 @@ def main() -> int:
     parser.add_argument("--hub-truth", type=Path, help="tables of fine-tuned checkpoints of the Hub, for their figures")
     options = parser.parse_args()
     if options.hub_truth is not None:
-        keep(hub_trials(options.hub_truth))
+        keep(hub_trials(options.hub_truth) | limit_trials(options.hub_truth))
     if options.collected is not None:
         keep(collected_trials(options.collected))
     records = read_shipped(options.records)
