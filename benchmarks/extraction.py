@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from extraction_material import image_folder, image_model, stream_folder, text_file, text_model, wide_models
-from extraction_precision import precision
+from extraction_precision import precision_of_images, precision_of_texts
 
 COLUMNS = ("what", "ours", "other", "ratio", "bar", "")
 PEER = """
@@ -84,7 +84,8 @@ def main() -> None:
     options = _options()
     parts: dict[str, Callable[[argparse.Namespace, Path], Iterator[tuple[str, ...]]]] = {
         "bare": bare_loop,
-        "precision": lambda options, folder: precision(options, folder, _row),
+        "precision-images": lambda options, folder: precision_of_images(options, folder, _row),
+        "precision-texts": lambda options, folder: precision_of_texts(options, folder, _row),
         "peer": peer,
         "processes": two_processes,
         "memory": memory,
@@ -99,7 +100,8 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", default="bare,precision,peer,processes,memory,cached", help="comma-separated names")
+    everything = "bare,precision-images,precision-texts,peer,processes,memory,cached"
+    parser.add_argument("--parts", default=everything, help="comma-separated names")
     parser.add_argument("--images", type=Path, help="a folder with image data; default: generated")
     parser.add_argument("--texts", type=Path, help="a folder with text data; default: generated")
     parser.add_argument("--text-model", type=Path, help="a text checkpoint; default: random weights of MiniLM's shape")

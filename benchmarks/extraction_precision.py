@@ -20,6 +20,7 @@ from extraction_material import image_folder, image_model, text_file, text_model
 ROWS, BATCH = 5_000, 32
 ARCHITECTURES = ("resnet18", "resnet50", "vit_small_patch16_224", "convnext_tiny", "mobilenetv3_small_100")
 BARS = {"images": {"torch": 1.8, "auto": 2.4}, "texts": {"torch": 1.6, "auto": 2.0}}
+BAR_WITHOUT_HALF = 1.1  # where half precision is not faster, or the processor has none
 NAMES = {"torch": "torch alone", "auto": "with OpenVINO"}
 LEAST_TAU = 0.99
 
@@ -44,11 +45,21 @@ class Compared:
 Row = Callable[..., tuple[str, ...]]
 
 
-def precision(options: Any, folder: Path, row: Row) -> Iterator[tuple[str, ...]]:
-    """Yield one row per model and runtime, their means, and the agreement of the orders."""
+def _bars(what: str) -> dict[str, float]:
+    """Return the bars of this machine, by runtime."""
     import torch
 
-    from hf_transfer_score import BackboneOptions, SampleOptions, load_sample, score_features
+    from hf_transfer_score.features.precision import half_precision
+
+    bars = BARS[what]
+    return bars if half_precision(torch.device("cpu")) else dict.fromkeys(bars, BAR_WITHOUT_HALF)
+
+
+def precision_of_images(options: Any, folder: Path, row: Row) -> Iterator[tuple[str, ...]]:
+    """Yield one row per network and runtime, their means, and the agreement of the orders."""
+    import torch
+
+    from hf_transfer_score import BackboneOptions, SampleOptions, load_sample
     from hf_transfer_score.backbones import timm_images
 
     torch.set_num_threads(options.threads)
@@ -65,16 +76,26 @@ def precision(options: Any, folder: Path, row: Row) -> Iterator[tuple[str, ...]]
         yield from _speeds(name, pool[name], row)
     for runtime in pool["resnet18"].ratio:
         mean = math.prod(one.ratio[runtime] for one in pool.values()) ** (1 / len(pool))
-        bar = BARS["images"][runtime]
+        bar = _bars("images")[runtime]
         yield row(f"precision: mean of images, {NAMES[runtime]}", "", "", mean, f">= {bar}", ok=mean >= bar)
     yield from _orders("the example's networks", example_terms(folder), row)
 
-    size = SampleOptions(max_samples=4 * count)
-    texts = load_sample(str(options.texts or text_file(folder / "texts.jsonl", 4 * count)), size)
+
+def precision_of_texts(options: Any, folder: Path, row: Row) -> Iterator[tuple[str, ...]]:
+    """Yield one row per runtime of MiniLM, and the agreement of the orders of its layers."""
+    import torch
+
+    from hf_transfer_score import BackboneOptions, SampleOptions, load_sample, score_features
+
+    torch.set_num_threads(options.threads)
+    count = 4 * options.examples
+    texts = load_sample(
+        str(options.texts or text_file(folder / "texts.jsonl", count)), SampleOptions(max_samples=count)
+    )
     model = options.text_model or text_model(folder / "minilm")
     kind = _kind(model)
     one = compared([kind.load(Path(model), texts.task, BackboneOptions()) for _ in "ab"], texts, options.rounds)
-    yield from _speeds("MiniLM", one, row, BARS["texts"])
+    yield from _speeds("MiniLM", one, row, _bars("texts"))
     layers = compared(
         [kind.load(Path(model), texts.task, BackboneOptions(layer="all")) for _ in "ab"], texts, options.rounds
     )
