@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from benchmarks.evidence import tables
+from benchmarks.evidence.collapse_tables import collapse_said, collapse_table
 from benchmarks.evidence.conclusions import conclusions, in_short
 from benchmarks.evidence.figures import MEAN_RANK, SOURCE, Target, targets_of
 from benchmarks.evidence.forecast_tables import bars, forecast_values, said
@@ -64,6 +65,8 @@ def page(records: Sequence[Record]) -> str:
         "term_table": tables.terms(every),
         "setting_table": tables.settings(every),
         "method_table": tables.methods(every["images-50"], tables.GROUPS),
+        "collapse_table": collapse_table(),
+        "collapse_said": collapse_said(),
         "conclusions": conclusions(every, trained),
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)
