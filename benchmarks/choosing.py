@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.choosing_curves import FOLDER, Curves, curves, shipped
-from benchmarks.choosing_rows import adaptive
+from benchmarks.choosing_rows import adaptive, known_rows
 from hf_transfer_score.choosing.evidence import chance_within, dispensable, know_nothing
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
@@ -279,13 +279,15 @@ def main() -> None:
     parser.add_argument("--junk", type=int, default=3, help="pools with 190 useless candidates")
     parser.add_argument("--kills", type=int, default=0, help="real choices to kill")
     parser.add_argument("--adaptive", type=int, default=0, help="pools for `rank --adaptive`")
+    parser.add_argument("--datasets", type=Path, nargs="+", default=[], help="folders for these; default: own targets")
+    parser.add_argument("--checkpoints", type=Path, nargs="+", default=[], help="folders, with --datasets")
     asked = parser.parse_args()
     if asked.races or asked.junk:
         known = [curves(target, asked.folder) for target in asked.targets or shipped(asked.folder)]
         tables(known, asked.races, asked.least)
         junk(known, asked.junk)
     if asked.adaptive:
-        adaptive(asked.adaptive)
+        adaptive(asked.adaptive, known_rows(asked.datasets, asked.checkpoints, asked.folder))
     if asked.kills:
         kills(asked.kills)
 

@@ -173,7 +173,8 @@ def as_sample(part: Labelled) -> LabelledSample:
     return memory_sample(TASK, map(picture, part.pictures), part.labels.tolist())
 
 
-def _load(folder: Path, task: Task) -> Backbone:
+def loaded(folder: Path, task: Task) -> Backbone:
+    """Return the network in a folder."""
     return kind_of(Repository.from_folder(folder), task).load(folder, task, BackboneOptions())
 
 
@@ -186,7 +187,7 @@ def measure(target: Target, folder: Path) -> None:
     train, chosen_by, tested = target.parts()
     for checkpoint, path in paths.items():
         if not path.exists():
-            load = partial(_load, checkpoint, train.task)
+            load = partial(loaded, checkpoint, train.task)
             path.parent.mkdir(parents=True, exist_ok=True)
             kept = _curve(
                 load, [MeasuredRows.of(train, part, recipe, 0) for part in (tested, chosen_by)], recipe, machine

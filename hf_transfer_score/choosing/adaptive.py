@@ -1,7 +1,7 @@
 """Ranking with as many rows as it takes: more rows are read until the order of the first models, or of all, is clear.
 
-The models are ranked again by halves of the rows so far. If nearly all halves give the same order as all these rows,
-more rows are not expected to change it.
+The models are ranked again by halves of the rows so far. How far their scores differ from those of these rows tells
+how far the scores of all rows may, and so how likely it is that the first models stay the same.
 """
 
 from __future__ import annotations
@@ -32,8 +32,12 @@ from hf_transfer_score.runs.run import named_candidates, plan_rank
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 
-HALVES = 20
-"""Number of halves of the rows by which the models are ranked again."""
+HALVES, DRAWS = 20, 2000
+"""Number of halves of the rows by which the models are ranked again, and of draws of their scores by all rows."""
+
+DRIFT = 2.0
+"""Scores also drift as rows are added, so that the squared differences from all rows are larger than those between
+halves and these rows by this factor (`python -m benchmarks.choosing --adaptive 100`)."""
 
 GROWTH = 2
 
@@ -44,50 +48,59 @@ class AdaptiveOptions:
 
     Attributes:
         first: how many of the first models have to be clear, in any order; None for the order of all.
-        confidence: the share of halves of the rows that have to agree.
+        confidence: the probability that all rows would give the same.
         first_rows: rows that are read first; the next step reads twice as many.
     """
 
     first: int | None = None
-    confidence: float = 0.95
+    confidence: float = 0.9
     first_rows: int = 256
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense before anything is read."""
         check_least(self, first=1, first_rows=16)
         if not 0.5 <= self.confidence <= 1:
-            raise OptionError(f"confidence={self.confidence:g}: expected a share from 0.5 to 1.")
+            raise OptionError(f"confidence={self.confidence:g}: expected a probability from 0.5 to 1.")
 
 
-Order = Callable[[NDArray[np.int64]], Sequence[str]]
-"""Ranks a pool by some of its rows."""
+Scores = Callable[[NDArray[np.int64]], Mapping[str, float]]
+"""Returns the scores of a pool by some of its rows, higher is better; empty if these rows are too few."""
 
 
-def agreeing_halves(order: Order, labels: NDArray[np.int64], first: int | None) -> float:
-    """Return the share of halves of the rows that give the same first models as all rows.
+def chance_to_stay(scores: Scores, labels: NDArray[np.int64], rows: int, first: int | None) -> float:
+    """Return the probability that the first models by these rows are those by all rows, too.
 
     Args:
-        order: returns the names for some rows, the best first.
-        labels: of all rows (N,); halves hold the classes in proportion.
-        first: how many of the first have to be the same; None for the same order of all.
+        scores: returns the scores of the models for some rows, by name.
+        labels: of these rows (N,); halves hold the classes in proportion.
+        rows: number of all rows.
+        first: how many models have to be the same, in any order; None for the same order of all.
 
     Example:
-        >>> labels = np.arange(40) % 2
-        >>> agreeing_halves(lambda rows: "ab" if len(rows) > 20 else "ba", labels, 1)
-        0.0
-        >>> agreeing_halves(lambda rows: "ab" if len(rows) > 20 else "ba", labels, 2)
-        1.0
+        >>> labels, noise = np.arange(40) % 2, np.random.default_rng(0).normal(size=(3, 40))
+        >>> def scores(rows, gap):
+        ...     return {name: gap * place + noise[place, rows].mean() for place, name in enumerate("abc")}
+        >>> [chance_to_stay(lambda rows: scores(rows, gap), labels, 80, 1) > 0.95 for gap in (0.1, 1.0)]
+        [False, True]
     """
-
-    def head(rows: NDArray[np.int64]) -> object:
-        names = list(order(rows))
-        return names if first is None else frozenset(names[:first])
-
-    whole, generator, same = head(np.arange(len(labels))), np.random.default_rng(0), 0
+    whole, generator, halves = scores(np.arange(len(labels))), np.random.default_rng(0), list[list[float]]()
     for _ in range(HALVES):
         mixed = generator.permutation(len(labels))
-        same += head(np.sort(mixed[evenly(labels[mixed])[: len(mixed) // 2]])) == whole
-    return same / HALVES
+        half = scores(np.sort(mixed[evenly(labels[mixed])[: len(mixed) // 2]]))
+        if half.keys() == whole.keys():
+            halves.append([half[name] for name in whole])
+    if len(halves) <= HALVES // 2:
+        return 0.0
+    values = np.array(list(whole.values()))
+    left = DRIFT * max(0.0, 1 - len(labels) / rows) / len(halves)
+    drawn = values + np.sqrt(left) * generator.standard_normal((DRAWS, len(halves))) @ (np.array(halves) - values)
+    return float((_heads(drawn, first) == _heads(values[None], first)).all(1).mean())
+
+
+def _heads(scores: NDArray[np.float64], first: int | None) -> NDArray[np.int64]:
+    """Return the models that are first in each row: in order of the pool, or best first if all are asked for."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return order if first is None else np.sort(order[:, :first], axis=1)
 
 
 def rank_adaptively(
@@ -166,32 +179,33 @@ class _AdaptiveRun:
         for end in steps(self.sample, until.first_rows, GROWTH):
             looked = self.looking.look(self.typed, begin, end)
             self.report = Pool(looked, self.forecaster).ranking
-            share = 1.0 if end == rows or not self.report.ranks else self._agreeing(end, until.first)
-            what = "the order" if until.first is None else f"the first {until.first}"
+            chance = 1.0 if end == rows or not self.report.ranks else self._chance(end, until.first)
+            what = "order" if until.first is None else f"first {until.first}"
             if end == rows:
-                why = f"{what} did not become clear with fewer rows"
+                why = f"the {what} did not become clear with fewer rows"
             else:
-                why = f"{what} came out the same in {share:.0%} of the halves of these rows"
+                why = f"all rows would give the same {what} with probability {chance:.0%}"
             note = f"{end:,} of {rows:,} rows were read: {why}."
             self.report = replace(self.report, notes=(*self.notes, *looked.notes, note))
-            if share >= until.confidence:
+            if chance >= until.confidence:
                 break
             begin = end
         assert self.report is not None
         return self.report
 
-    def _agreeing(self, end: int, first: int | None) -> float:
-        """Return the share of halves of the rows so far that agree with all of them."""
+    def _chance(self, end: int, first: int | None) -> float:
+        """Return the probability that all rows give the same first models as those so far."""
         report, labels = self.report, self.sample.labels
         assert report is not None and labels is not None
         features = {name: self.looking.features(name) for name in report.ranks}
 
-        def order(rows: NDArray[np.int64]) -> Sequence[str]:
+        def scores(rows: NDArray[np.int64]) -> Mapping[str, float]:
             self.looking.heard.stage(f"{end:,} rows: is the order clear")
             some = {name: matrix[rows] for name, matrix in features.items()}
             try:
-                return list(rank_features(some, labels[rows]).with_forecast(self.forecaster).ranks)
+                found = rank_features(some, labels[rows]).with_forecast(self.forecaster).forecasts
             except InputError:  # a half can be too small for any metric
-                return []
+                return {}
+            return {name: found[name].score for name in sorted(found)}
 
-        return agreeing_halves(order, labels[:end], first)
+        return chance_to_stay(scores, labels[:end], len(self.sample), first)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hf_transfer_score import AdaptiveOptions, OptionError, RankOptions, SampleOptions, rank_adaptively
-from hf_transfer_score.choosing.adaptive import agreeing_halves
+from hf_transfer_score.choosing.adaptive import chance_to_stay
 from hf_transfer_score.cli import main
 from hf_transfer_score.ranking.feature_pool import rank_features
 from tests.checkpoints import texts
@@ -25,19 +25,39 @@ def pool(rows, gap, seed=0):
 
 
 @pytest.mark.parametrize(("gap", "clear"), [(2.0, True), (0.0, False)])
-def test_an_order_is_clear_where_halves_say_the_same(gap, clear):
+def test_an_order_is_clear_where_halves_say_nearly_the_same(gap, clear):
     features, labels = pool(120, gap)
 
-    def order(rows):
-        return list(rank_features({name: one[rows] for name, one in features.items()}, labels[rows]).ranks)
+    def scores(rows):
+        found = rank_features({name: one[rows] for name, one in features.items()}, labels[rows]).forecasts
+        return {name: found[name].score for name in sorted(found)}
 
-    assert (agreeing_halves(order, labels, 2) >= 0.9) is clear
-    assert agreeing_halves(order, labels, 4) == 1.0  # all four are the first four
+    assert (chance_to_stay(scores, labels, 1200, 2) >= 0.9) is clear
+    assert chance_to_stay(scores, labels, 1200, 4) == 1.0  # all four are the first four
+
+
+def test_the_chance_is_that_of_a_mean_of_more_rows():
+    """For means of normal rows the chance is known: all rows are these rows and new ones."""
+    generator, labels = np.random.default_rng(1), np.zeros(200, int)
+    same, said = [], []
+    for _ in range(300):
+        rows = generator.normal(size=(3, 400)) + [[0.0], [0.1], [0.2]]
+
+        def scores(some, rows=rows):
+            return {name: float(one[some].mean()) for name, one in zip("abc", rows, strict=True)}
+
+        said.append(chance_to_stay(scores, labels, 400, 1))
+        same.append(rows[:, :200].mean(1).argmax() == rows.mean(1).argmax())
+    assert np.mean(same) - 0.12 < np.mean(said) < np.mean(same)  # cautious, since scores may drift
+
+
+def test_rows_that_are_too_few_in_halves_are_not_clear():
+    assert chance_to_stay(lambda rows: {"a": 1.0} if len(rows) > 20 else {}, np.arange(40) % 2, 80, 1) == 0.0
 
 
 def test_halves_hold_each_class_in_its_share():
     labels, seen = np.repeat([0, 1], [90, 30]), []
-    agreeing_halves(lambda rows: seen.append(np.bincount(labels[rows])) or [], labels, 1)
+    chance_to_stay(lambda rows: seen.append(np.bincount(labels[rows])) or {"a": 1.0}, labels, 240, 1)
     assert all(abs(int(zeros) - 3 * int(ones)) <= 3 and 59 <= zeros + ones <= 60 for zeros, ones in seen[1:])
     assert len({tuple(one) for one in seen}) >= 2
 
@@ -59,9 +79,9 @@ def test_it_stops_where_the_first_are_clear_and_the_result_says_how_many_rows(pl
     until = AdaptiveOptions(first=2, first_rows=32)  # both are the first two of two
     report = rank_adaptively("reviews.jsonl", models, until=until, **asked)
     assert len(report.sample) == 32 and len(report.ranks) == 2
-    note = "32 of 128 rows were read: the first 2 came out the same in 100% of the halves of these rows."
+    note = "32 of 128 rows were read: all rows would give the same first 2 with probability 100%."
     assert report.notes[-1] == note and json.loads(json.dumps(report.as_dict()))["notes"][-1] == note
-    monkeypatch.setattr("hf_transfer_score.choosing.adaptive.agreeing_halves", lambda *_: 0.0)
+    monkeypatch.setattr("hf_transfer_score.choosing.adaptive.chance_to_stay", lambda *_: 0.0)
     whole = rank_adaptively("reviews.jsonl", models, until=AdaptiveOptions(first_rows=32), **asked)
     assert len(whole.sample) == 128
     assert "the order did not become clear with fewer rows" in whole.notes[-1]
