@@ -68,7 +68,7 @@ def expected_gain(accuracies: Sequence[float], passes: int, rows: int) -> Gain:
     ahead = 1 - len(errors) / passes
     mean = float(weights @ gains / weights.sum())
     variance = float(weights @ (gains - mean) ** 2 / weights.sum())
-    spread = np.sqrt(variance + (DOUBTED * mean) ** 2 + LEAST_DOUBT**2 * ahead)
+    spread = np.sqrt(variance + (DOUBTED * mean) ** 2 + LEAST_DOUBT**2 * ahead + (0.1 * now * ahead) ** 2)
     return Gain(min((1 + LATE * ahead) * mean, now), float(spread))
 
 

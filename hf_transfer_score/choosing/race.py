@@ -30,11 +30,14 @@ from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.text import joined
 
 DRAWS = 1000
-SHARE = 0.7
+SHARE = 0.5
 """Share of the remaining budget that the next round may take; the last round may take all."""
 
 SHOWN = 0.25
 """Share of all epochs before which no candidate is clearly behind and no answer is sure: slow starters need time."""
+
+LARGER = 0.15
+"""The share of its errors that a network at the largest learning rate loses in addition, as the rate falls."""
 
 OTHER_RATE, RATE_TRUST = 0.04, 1.0
 """How far apart the accuracies of one candidate at two learning rates lie, and how many candidates that were trained at
@@ -152,11 +155,8 @@ class Race:
     ) -> None:
         self.track, self.forecast, self.terms, self.spent = track, forecast, terms, spent
         self.heard = heard or ChooseListener()
-        ordered = sorted(terms.rates)
-        middle_first = sorted(ordered, key=lambda rate: abs(ordered.index(rate) - (len(ordered) - 1) / 2))
-        self.arms = [Arm(name, rate) for name in names[:1] for rate in middle_first]  # shows which rates are worth it
-        self.arms += [Arm(name, rate) for rate in middle_first for name in names[1:]]
-        self.waiting: list[Arm] = []
+        self.rates = sorted(terms.rates, reverse=True)
+        self.arms = [Arm(name, self.rates[0]) for name in names]
         self.level = 0.0
         self.legs: dict[Arm, Leg] = {}
         self.drawn: dict[str, Floats] = {}
@@ -167,13 +167,31 @@ class Race:
     def run(self) -> Arm | None:
         """Race until the answer is sure, the budget is spent, or all trainings are complete; return the winner."""
         for number, passes in enumerate(self.terms.rounds):
-            gone = self._afford(number, passes)
+            gone = dict[str, str]() if number else self._scout(passes)
+            gone |= self._afford(number, passes)
             self._train(passes, gone)
             if not self.arms:
                 return None
             if self._compare(passes, gone) or all(self.legs[arm].ended for arm in self.arms):
                 break
         return self._finish()
+
+    def _scout(self, passes: int) -> dict[str, str]:
+        """Train the first candidate at the two largest learning rates; the others begin at the better one.
+
+        A larger rate gains more as it falls, so it is only worse if it is too far behind to catch up.
+        """
+        gone, names = dict[str, str](), self.names
+        while names and not self.legs:
+            first = names.pop(0)
+            self.arms = [Arm(first, rate) for rate in self.rates[:2]]
+            self._train(passes, gone)
+        if self.legs:
+            large, small = self.arms[0], self.arms[-1]
+            catches_up = largest_gain(self.gain(small), self.gain(large), 1 - self.terms.confidence)
+            best = large if self.legs[large].best + catches_up >= self.legs[small].best else small
+            self.arms += [Arm(name, best.rate) for name in names]
+        return gone
 
     @property
     def names(self) -> list[str]:
@@ -189,11 +207,13 @@ class Race:
     def _afford(self, number: int, passes: int) -> dict[str, str]:
         """Drop the arms that the budget has no room for; return the candidates dropped, with the reason.
 
-        If the first round has no room for all learning rates, the others of candidates still in join a round later.
+        After the first round, candidates still in may be trained at other learning rates, too.
         """
         terms, before = self.terms, self.names
-        self.arms += [arm for arm in self.waiting if arm.name in before]
-        order = self._promising()
+        if number:
+            all_arms = [Arm(name, rate) for name in before for rate in self.rates]
+            self.arms += [arm for arm in all_arms if arm not in self.legs]
+        order = self._promising() if number else self.arms
         last = number == len(terms.rounds) - 1
         left = terms.budget.amount - self.spent.of(terms.budget)
         left -= self._cost(order[0], terms.passes) - self._cost(order[0], passes)
@@ -204,17 +224,16 @@ class Race:
             if kept and cost > allowed:
                 break
             kept.append(arm)
-        inside = {arm.name for arm in kept}
-        self.waiting = [arm for arm in self.arms if arm not in kept and arm.name in inside] if not number else []
         self.arms = [arm for arm in self.arms if arm in kept]
         why = f"the budget of {terms.budget} goes to more promising candidates"
         return {name: why for name in before if name not in self.names}
 
     def _promising(self) -> list[Arm]:
-        """Return the arms, those with the best chance first; before the first round as they are."""
-        if not self.legs:
-            return list(self.arms)
-        return [self.arms[place] for place in by_chance(np.array([self._arm_draws(arm) for arm in self.arms]))]
+        """Return the arms, those with the best chance first."""
+        ordered = [self.arms[place] for place in by_chance(np.array([self._arm_draws(arm) for arm in self.arms]))]
+        best = {self._best_arm(name) for name in self.names}
+        leader = self._leader()
+        return sorted(ordered, key=lambda arm: (arm != leader) + (arm not in best) + (arm not in self.legs))
 
     def _train(self, passes: int, gone: dict[str, str]) -> None:
         """Train all arms up to this number of epochs; one that cannot be trained takes its candidate out."""
@@ -239,7 +258,7 @@ class Race:
         self._believe()
         places = {name: place for place, name in enumerate(self.forecast.names)}
         means = self.outcomes.mean(1)
-        first = max(self.names, key=lambda name: means[places[name]])
+        first = self._leader().name
         chance = max(0.0, chance_within(self.outcomes, places[first], self.terms.within) - self.terms.lost)
         shown = passes >= SHOWN * self.terms.passes
         gone |= self._behind(first) if shown else {}
@@ -261,6 +280,7 @@ class Race:
         furthest = max(len(leg.accuracies) for leg in self.legs.values())
         shown = {arm.name for arm, leg in self.legs.items() if len(leg.accuracies) == furthest or leg.ended}
         ends = {name: max(self.end(arm) for arm in self.legs if arm.name == name) for name in shown}
+        done = furthest / self.terms.passes
         self.level = float(np.median([end - self.before[name].mean() for name, end in ends.items()]))
         for name in {arm.name for arm in self.legs}:
             self.drawn[name] = np.max([self._arm_draws(arm) for arm in self.legs if arm.name == name], axis=0)
@@ -301,7 +321,14 @@ class Race:
     def gain(self, arm: Arm) -> Gain:
         """Return how much more accurate an arm is expected to be at its end."""
         leg = self.legs[arm]
-        return Gain(0.0, 0.0) if leg.ended else expected_gain(leg.accuracies, self.terms.passes, len(leg.right))
+        if leg.ended:
+            return Gain(0.0, 0.0)
+        found = expected_gain(leg.accuracies, self.terms.passes, len(leg.right))
+        ahead, place = 1 - len(leg.accuracies) / self.terms.passes, self.rates.index(arm.rate)
+        larger = LARGER * (1 - place / max(1, len(self.rates) - 1)) * ahead * (1 - leg.best)
+        mean = min(found.mean + larger, 1 - leg.best)
+        below = float(self.before[arm.name].mean()) - leg.best - mean if self.forecast.absolute else 0.0
+        return Gain(mean, float(np.hypot(found.spread, ahead * max(0.0, below))))
 
     def _behind(self, first: str) -> dict[str, str]:
         """Drop the arms that are clearly behind; return the candidates dropped with them, with the reason.
@@ -327,15 +354,17 @@ class Race:
             for name in behind
         }
 
+    def _leader(self) -> Arm:
+        """Return the arm that is expected to end best."""
+        return max((arm for arm in self.arms if arm in self.legs), key=lambda arm: float(self._arm_draws(arm).mean()))
+
     def _best_arm(self, name: str) -> Arm:
-        return max((arm for arm in self.arms if arm.name == name), key=self.end)
+        return max((arm for arm in self.arms if arm.name == name and arm in self.legs), key=self.end)
 
     def _finish(self) -> Arm | None:
-        """Train the best arm of the most promising candidate to its end."""
+        """Train the most promising arm to its end."""
         while self.arms:
-            means = self.outcomes.mean(1)
-            first = max(self.names, key=lambda name: means[self.forecast.names.index(name)])
-            arm, gone = self._best_arm(first), dict[str, str]()
+            arm, gone = self._leader(), dict[str, str]()
             if self.legs[arm].ended:
                 return arm
             self.heard.stage(f"{arm.name}, learning rate {arm.rate:g}, to the last epoch")
