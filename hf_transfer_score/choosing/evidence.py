@@ -23,9 +23,10 @@ ENDS, POWERS = np.linspace(0, 1, 26), np.array([0.25, 0.5, 1.0, 1.5, 2.5])
 UNSTEADY = 0.01
 """How far the accuracies of epochs lie from a smooth curve, in addition to the sampling error of the rows."""
 
-LATE, DOUBTED, LEAST_DOUBT = 0.5, 0.7, 0.015
+LATE, DOUBTED, LEAST_DOUBT, ERRORS_DOUBT = 0.5, 0.7, 0.015, 0.1
 """The share that a falling learning rate adds to the gain of a curve at its start; the extra uncertainty of a gain, as
-a share of it; and the least uncertainty of any gain at the start (`python -m benchmarks.choosing`)."""
+a share of it; and the least uncertainty of any gain at the start, also as a share of the errors
+(`python -m benchmarks.choosing`)."""
 
 MISLED = 0.15
 """Probability that the features of a pool say nothing about its fine-tuning (`python -m benchmarks.choosing`)."""
@@ -68,7 +69,8 @@ def expected_gain(accuracies: Sequence[float], passes: int, rows: int) -> Gain:
     ahead = 1 - len(errors) / passes
     mean = float(weights @ gains / weights.sum())
     variance = float(weights @ (gains - mean) ** 2 / weights.sum())
-    spread = np.sqrt(variance + (DOUBTED * mean) ** 2 + LEAST_DOUBT**2 * ahead + (0.1 * now * ahead) ** 2)
+    doubt = LEAST_DOUBT**2 * ahead + (ERRORS_DOUBT * now * ahead) ** 2
+    spread = np.sqrt(variance + (DOUBTED * mean) ** 2 + doubt)
     return Gain(min((1 + LATE * ahead) * mean, now), float(spread))
 
 

@@ -36,8 +36,9 @@ SHARE = 0.5
 SHOWN = 0.25
 """Share of all epochs before which no candidate is clearly behind and no answer is sure: slow starters need time."""
 
-LARGER = 0.15
-"""The share of its errors that a network at the largest learning rate loses in addition, as the rate falls."""
+LARGER, FAILED = 0.15, 0.5
+"""The share of its errors that a network at the largest learning rate loses in addition, as the rate falls; and the
+share of the accuracy at the next rate below which it has failed."""
 
 OTHER_RATE, RATE_TRUST = 0.04, 1.0
 """How far apart the accuracies of one candidate at two learning rates lie, and how many candidates that were trained at
@@ -179,7 +180,7 @@ class Race:
     def _scout(self, passes: int) -> dict[str, str]:
         """Train the first candidate at the two largest learning rates; the others begin at the better one.
 
-        A larger rate gains more as it falls, so it is only worse if it is too far behind to catch up.
+        A larger rate often looks worse until it falls, so it only counts as worse if it has clearly failed.
         """
         gone, names = dict[str, str](), self.names
         while names and not self.legs:
@@ -188,8 +189,7 @@ class Race:
             self._train(passes, gone)
         if self.legs:
             large, small = self.arms[0], self.arms[-1]
-            catches_up = largest_gain(self.gain(small), self.gain(large), 1 - self.terms.confidence)
-            best = large if self.legs[large].best + catches_up >= self.legs[small].best else small
+            best = small if FAILED * self.legs[small].best > self.legs[large].best else large
             self.arms += [Arm(name, best.rate) for name in names]
         return gone
 
@@ -210,6 +210,8 @@ class Race:
         After the first round, candidates still in may be trained at other learning rates, too.
         """
         terms, before = self.terms, self.names
+        if not before:
+            return {}
         if number:
             all_arms = [Arm(name, rate) for name in before for rate in self.rates]
             self.arms += [arm for arm in all_arms if arm not in self.legs]
@@ -239,7 +241,7 @@ class Race:
         """Train all arms up to this number of epochs; one that cannot be trained takes its candidate out."""
         for arm in list(self.arms):
             done = self.legs.get(arm)
-            if arm.name in gone or (done and done.ended):
+            if arm.name in gone or (done and (done.ended or len(done.accuracies) >= passes)):
                 continue
             self.heard.stage(f"{arm.name}, learning rate {arm.rate:g}, to epoch {passes} of {self.terms.passes}")
             try:
