@@ -48,12 +48,12 @@ class AdaptiveOptions:
 
     Attributes:
         first: how many of the first models have to be clear, in any order; None for the order of all.
-        confidence: the probability that all rows would give the same.
+        confidence: the least probability that all rows would give the same; most rankings stop well above it.
         first_rows: rows that are read first; the next step reads twice as many.
     """
 
     first: int | None = None
-    confidence: float = 0.9
+    confidence: float = 0.7
     first_rows: int = 256
 
     def __post_init__(self) -> None:
