@@ -43,8 +43,13 @@ Known = tuple[Features, NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class RowsUsed:
-    """The result for a pool: the share of the rows read, whether the first three are those of all rows, and the
-    probability of that which was claimed.
+    """The result for a pool.
+
+    Attributes:
+        share: of the rows that were read.
+        same: whether the first three are those of all rows.
+        common: how many of them are.
+        said: the probability that they are, as claimed.
     """
 
     share: float

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_transfer_score.choosing.options import Budget
-from hf_transfer_score.text import rough_duration
+from hf_transfer_score.text import joined, rough_duration
 
 Stage = Literal["facts", "rows", "race", "proof"]
 
@@ -89,3 +89,28 @@ class ChooseListener:
 
     def ended(self, found: Round) -> None:
         """Called after each round."""
+
+
+def summary(found: Round, show: Callable[[str], str] = str) -> str:
+    """Return a round in one line.
+
+    Example:
+        >>> summary(Round("race", "4 epochs", ("a", "b"), {"c": "slow"}, "a", 0.8, None, "1 s"))
+        '4 epochs: a and b are left; a is good enough with probability 80%; spent 1 s; dropped: c (slow)'
+    """
+    few, more = [show(name) for name in found.inside[:3]], len(found.inside) - 3
+    names = f"{', '.join(few)} and {more} more" if more > 0 else joined(few)
+    if found.stage == "proof":
+        parts = [f"tested {names}"]
+    else:
+        parts = [f"{names} {'is' if len(few) == 1 else 'are'} left" if few else "no candidate is left"]
+    if found.first is not None and found.chance is not None:
+        sure = f"{show(found.first)} is good enough with probability {found.chance:.0%}"
+        parts.append(sure if found.gain is None else f"{sure}, going on can gain {found.gain:.1f} points")
+    parts += [f"spent {found.spent}"] if found.spent else []
+    reasons: dict[str, list[str]] = {}
+    for name, why in found.gone.items():
+        reasons.setdefault(why, []).append(show(name))
+    if reasons:
+        parts.append(f"dropped: {', '.join(f'{joined(some)} ({why})' for why, some in reasons.items())}")
+    return f"{found.words}: {'; '.join(parts)}"

@@ -6,7 +6,7 @@ Where the budget is too small for all, the least promising are dropped too, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -27,7 +27,6 @@ from hf_transfer_score.choosing.evidence import (
 from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.text import joined
 
 DRAWS = 1000
 SHARE = 0.5
@@ -282,7 +281,6 @@ class Race:
         furthest = max(len(leg.accuracies) for leg in self.legs.values())
         shown = {arm.name for arm, leg in self.legs.items() if len(leg.accuracies) == furthest or leg.ended}
         ends = {name: max(self.end(arm) for arm in self.legs if arm.name == name) for name in shown}
-        done = furthest / self.terms.passes
         self.level = float(np.median([end - self.before[name].mean() for name, end in ends.items()]))
         for name in {arm.name for arm in self.legs}:
             self.drawn[name] = np.max([self._arm_draws(arm) for arm in self.legs if arm.name == name], axis=0)
@@ -383,28 +381,3 @@ def _redrawn(rows: int) -> NDArray[np.float32]:
     """Return bootstrap weights of rows (draws, rows), the same for all arms."""
     counts = np.random.default_rng(0).multinomial(rows, np.full(rows, 1 / rows), DRAWS)
     return (counts / rows).astype(np.float32)
-
-
-def summary(found: Round, show: Callable[[str], str] = str) -> str:
-    """Return a round in one line.
-
-    Example:
-        >>> summary(Round("race", "4 epochs", ("a", "b"), {"c": "slow"}, "a", 0.8, None, "1 s"))
-        '4 epochs: a and b are left; a is good enough with probability 80%; spent 1 s; dropped: c (slow)'
-    """
-    few, more = [show(name) for name in found.inside[:3]], len(found.inside) - 3
-    names = f"{', '.join(few)} and {more} more" if more > 0 else joined(few)
-    if found.stage == "proof":
-        parts = [f"tested {names}"]
-    else:
-        parts = [f"{names} {'is' if len(few) == 1 else 'are'} left" if few else "no candidate is left"]
-    if found.first is not None and found.chance is not None:
-        sure = f"{show(found.first)} is good enough with probability {found.chance:.0%}"
-        parts.append(sure if found.gain is None else f"{sure}, going on can gain {found.gain:.1f} points")
-    parts += [f"spent {found.spent}"] if found.spent else []
-    reasons: dict[str, list[str]] = {}
-    for name, why in found.gone.items():
-        reasons.setdefault(why, []).append(show(name))
-    if reasons:
-        parts.append(f"dropped: {', '.join(f'{joined(some)} ({why})' for why, some in reasons.items())}")
-    return f"{found.words}: {'; '.join(parts)}"

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hf_transfer_score.choosing.history import ChooseListener, Round
+from hf_transfer_score.choosing.history import ChooseListener, Round, summary
 from hf_transfer_score.choosing.options import Budget, ChooseOptions
-from hf_transfer_score.choosing.race import summary
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Status, say, status, words
 from hf_transfer_score.cli.tables import MISSING

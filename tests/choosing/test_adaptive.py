@@ -41,7 +41,7 @@ def test_the_chance_is_that_of_a_mean_of_more_rows():
     generator, labels = np.random.default_rng(1), np.zeros(200, int)
     same, said = [], []
     for _ in range(300):
-        rows = generator.normal(size=(3, 400)) + [[0.0], [0.1], [0.2]]
+        rows = generator.normal([[0.0], [0.1], [0.2]], 1.0, (3, 400))
 
         def scores(some, rows=rows):
             return {name: float(one[some].mean()) for name, one in zip("abc", rows, strict=True)}
