@@ -298,7 +298,7 @@ def rank_adaptively(
     free_disk: bool = False,
     refresh: bool = False,
     first: int | None = None,
-    confidence: float = 0.95,
+    confidence: float = 0.7,
     first_rows: int = 256,
 ) -> RankReport:
     """Rank checkpoints with as many rows of a sample as it takes; a note says how many, and why.
@@ -353,7 +353,7 @@ def rank_adaptively(
         free_disk: remove downloaded weights once they are scored.
         refresh: ask the Hub and read the dataset again, instead of using what earlier runs learned.
         first: how many of the first models have to be clear, in any order; None for the order of all.
-        confidence: the share of halves of the rows that have to agree.
+        confidence: the least probability that all rows would give the same; most rankings stop well above it.
         first_rows: rows that are read first; the next step reads twice as many.
 
     Raises:
