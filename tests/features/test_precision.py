@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -198,7 +199,8 @@ def test_openvino_is_asked_for_where_it_can_be(monkeypatch):
 
 @needs_openvino
 @pytest.mark.parametrize("kind", ["text", "image"])
-def test_openvino_gives_the_same_features_and_its_model_is_kept(texts, tmp_path, monkeypatch, kind):
+def test_openvino_gives_the_same_features_and_its_model_is_kept(texts, tmp_path, monkeypatch, request, kind):
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
     monkeypatch.setattr(precision, "half_precision", lambda device: None)
     sample, load, folder = texts, hub_text.KIND.load, write_text(tmp_path / "text")
     if kind == "image":
@@ -209,8 +211,9 @@ def test_openvino_gives_the_same_features_and_its_model_is_kept(texts, tmp_path,
     expected, _ = features(backbone, sample, tmp_path / "exact", dtype="float32", batch_size=8)
     kept = ConvertedModels(FeatureCache(tmp_path / "kept", 10**9), {"model": kind})
     assert kept.find() is None
-    for run, dtype in (("converts", "float32"), ("finds", "auto")):
-        asked = {"dtype": dtype, "runtime": "openvino", "batch_size": 8}
+    for run, dtype, threads in (("converts", "float32", 1), ("finds", "auto", 2)):
+        torch.set_num_threads(threads)  # two run parts of a batch
+        asked = {"dtype": dtype, "runtime": "openvino", "batch_size": 9}  # the last image is alone
         found, about = features(backbone, sample, tmp_path / run, converted=kept, **asked)
         assert (about["runtime"], about["dtype"], about.get("note")) == ("openvino", "float32", None)
         assert np.allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
