@@ -14,7 +14,8 @@ TransferScoreError
 │   └── NotApplicableError          this metric cannot be computed on this sample; others can
 ├── FeatureFileError                a file that should hold features does not
 ├── DatasetError                    the dataset cannot be sampled: nothing can be ranked on it
-│   └── HiddenLabelsError           its labels are hidden; the message names the split to use
+│   ├── HiddenLabelsError           its labels are hidden; the message names the split to use
+│   └── NoTestRowsError             all its rows are in the sample, so none is left to test on
 ├── CheckpointError                 this checkpoint cannot be scored, with the kind of failure; others can
 ├── StoreError                      a store of results cannot be read or written
 ├── HubError                        the Hub did not answer a request that the whole run depends on
@@ -118,6 +119,10 @@ class DatasetError(TransferScoreError):
 
 class HiddenLabelsError(DatasetError):
     """The labels of a split are hidden."""
+
+
+class NoTestRowsError(DatasetError):
+    """No row is left to test on."""
 
 
 class CheckpointError(TransferScoreError):

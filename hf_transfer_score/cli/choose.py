@@ -192,11 +192,11 @@ def choice_text(choice: Choice, page: Page) -> str:
     notes = [Note("failed", f"{name}: {one.reason}") for name, one in ranking.models.items() if one.status == "failed"]
     notes += [Note("warning", f"{one.name}: {text}") for one in choice.tested for text in one.result.notes]
     notes += [Note("note", text) for text in choice.notes]
-    legend = [forecast_legend(ranking)] if ranking.forecasts else []
     points = f"{choice.options.within:g} point{'' if choice.options.within == 1 else 's'}"
-    sure = pairs([("sure", f"chance that no candidate is better than the most promising one by more than {points}")])
+    sure = ("sure", f"chance that no candidate is better than the most promising one by more than {points}")
+    legend = forecast_legend(ranking, sure) if ranking.forecasts else pairs([sure])
     head += [*rounds_table(choice.history), ""]
-    return render(head, page) + table + render([*legend, sure, *notes_table(notes)], page)
+    return render(head, page) + table + render([legend, *notes_table(notes)], page)
 
 
 def rounds_table(history: Sequence[Round]) -> list[RenderableType]:

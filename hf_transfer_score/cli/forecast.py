@@ -37,8 +37,8 @@ def forecast_group(ranking: Ranking) -> Group:
     return Group("", headers, cells, best_of(ranking.ranks))
 
 
-def forecast_legend(ranking: Ranking) -> Table:
-    """Return the meaning of the columns of a forecast, one line each."""
+def forecast_legend(ranking: Ranking, *more: tuple[str, str]) -> Table:
+    """Return the meaning of the columns of a forecast, and of others, one line each."""
     lines = [
         ("best", "chance to be the best after fine-tuning"),
         ("points below", "points of accuracy behind the best after fine-tuning (80% interval)"),
@@ -47,7 +47,7 @@ def forecast_legend(ranking: Ranking) -> Table:
     if ranking.probes:
         chance = f"; guessing the most frequent class: {ranking.chance:.1%}" if ranking.chance is not None else ""
         lines.append(("probe", f"cross-validated accuracy of a linear classifier on the features{chance}"))
-    return pairs(lines)
+    return pairs([*lines, *more])
 
 
 def forecast_cells(ranking: Ranking, name: str) -> list[Cell]:

@@ -62,11 +62,22 @@ def place_sentence(one: ModelForecast, rank: int, models: int) -> str:
     places = f" ({min(low, rank)} to {max(high, rank)} in {LEVEL:.0%} of the cases)" if high > low else ""
     ends = f" ({below.low:.1f} to {below.high:.1f})" if below.high > below.low else ""
     accuracy = f"accuracy {_level(level)}, " if level is not None else ""
-    chance = f"a {one.best_probability:.0%} chance to be the best"
+    chance = f"{a_percentage(one.best_probability)} chance to be the best"
     return (
         f"Expected place {rank} of {models} after fine-tuning{places}: {accuracy}{chance}, "
         f"about {below.value:.1f} points{ends} below the best."
     )
+
+
+def a_percentage(share: float) -> str:
+    """Return a share in percent with its article.
+
+    Example:
+        >>> a_percentage(0.54), a_percentage(0.84), a_percentage(0.11)
+        ('a 54%', 'an 84%', 'an 11%')
+    """
+    text = f"{share:.0%}"
+    return f"{'an' if text.startswith('8') or text in ('11%', '18%') else 'a'} {text}"
 
 
 def _level(level: Interval) -> str:
@@ -129,7 +140,7 @@ def _expected(ranking: Ranking) -> Iterator[str]:
             "1 point of the best)."
         )
     else:
-        yield f"It has a {one.best_probability:.0%} chance to be the best."
+        yield f"It has {a_percentage(one.best_probability)} chance to be the best."
     size = ranking.models[first].parameters or 0
     smaller = next((name for name in others if 0 < (ranking.models[name].parameters or size) <= size / 2), None)
     if smaller is not None:

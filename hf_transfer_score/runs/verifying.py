@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from hf_transfer_score.finetune.fine_tune import (
     truth_record,
 )
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.finetune.rows import check_task, codes_of, held_out, other_proportions, split_rows
+from hf_transfer_score.finetune.rows import codes_of, other_proportions, split_rows, training_and_test
 from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.metrics.scores import MetricChoice
@@ -140,6 +140,17 @@ def verify(
         raise OptionError("verify fine-tunes in one process: run it without a launcher.")
     check_trainable(options)
     kept = _Planned(listener or Listener())
+    with quiet_client():
+        asked, _, test = training_and_test(
+            dataset,
+            options.sample,
+            split=how.test_split,
+            count=how.test_samples,
+            folder=folder / "samples",
+            refresh=options.refresh,
+            progress=kept.sampling,
+        )
+    options = replace(options, sample=asked)
     with opened(engine) as running:
         report = rank(
             dataset,
@@ -152,12 +163,6 @@ def verify(
             folder=folder,
             engine=running,
         )
-        check_task(report.sample)
-        places: dict[str, Any] = {"folder": folder / "samples", "refresh": options.refresh}
-        with quiet_client():
-            test = held_out(
-                dataset, report.sample, options.sample, split=how.test_split, count=how.test_samples, **places
-            )
         recipe = how.recipe_for(report.sample)
         codes, _, _ = codes_of(report.sample, test)
         split_rows(codes, recipe.validation_share, 0)  # labels that cannot be divided fail here, not once a model

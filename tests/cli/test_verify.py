@@ -248,9 +248,7 @@ def test_wrong_usage_is_told_before_anything_is_read(verify, folder, capsys):
     assert status == 2 and "--learning-rates can be given only once" in err
     assert main(["verify", "reviews.jsonl", *MODELS, "--learning-rates", "-1"]) == 2
     assert "--learning-rates (-1.0,): expected at least one number above 0" in capsys.readouterr().err
-    assert (
-        main(["verify", "reviews.jsonl", *MODELS, "--max-samples", "100", "--device", "cpu", "--replicates", "0"]) == 1
-    )
+    assert main(["verify", "reviews.jsonl", *MODELS, "--per-class", "50", "--device", "cpu", "--replicates", "0"]) == 1
     assert "Draw fewer rows with --per-class or --max-samples" in capsys.readouterr().err
     status, _, err = verify(*MODELS, "--save", "reviews.jsonl")
     assert status == 2 and "is a file; name a folder for the records" in err

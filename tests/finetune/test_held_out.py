@@ -8,8 +8,8 @@ import datasets
 import numpy as np
 import pytest
 
-from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.finetune.rows import held_out, other_proportions
+from hf_transfer_score.errors import DatasetError, NoTestRowsError
+from hf_transfer_score.finetune.rows import held_out, other_proportions, training_and_test
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import SampleOptions, memory_sample
 
@@ -116,3 +116,15 @@ def test_like_proportions_are_no_note_nor_is_what_few_rows_make():
     drawn_so = (np.bincount(np.random.default_rng(0).integers(0, 40, 80), minlength=40)).tolist()
     assert other_proportions(*samples([2] * 40, drawn_so, names=None)) == (), "80 rows of 40 classes are never equal"
     assert other_proportions(*samples([50] * 40, [5 * one for one in many], names=None)), "half of them thrice as often"
+
+
+def test_of_a_dataset_that_is_all_in_the_sample_a_fifth_is_kept_for_the_test(tmp_path):
+    whole, places = split("train", LABELS), {"folder": tmp_path, "refresh": False}
+    options, train, test = training_and_test(whole, SampleOptions(), split=None, count=1000, **places)
+    assert (options.max_samples, len(train), len(test)) == (32, 32, 8)
+    assert not set(texts_of(train)) & set(texts_of(test)) and np.bincount(train.labels).tolist() == [16, 16]
+    assert test.notes[0] == "8 of 40 rows are kept for the test; the ranking and the training use the others."
+    with pytest.raises(NoTestRowsError, match="Draw fewer rows with `per_class`"):
+        training_and_test(whole, SampleOptions(per_class=20), split=None, count=1000, **places)
+    options, _, test = training_and_test(whole, SampleOptions(per_class=10), split=None, count=1000, **places)
+    assert (options, len(test)) == (SampleOptions(per_class=10), 20)
