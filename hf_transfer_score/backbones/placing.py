@@ -136,8 +136,8 @@ def usual_weights(module: torch.nn.Module) -> Iterator[tuple[Any, bool]]:
 
 
 @contextmanager
-def single_precision(module: torch.nn.Module) -> Iterator[None]:
-    """Let layers whose weights stay in half precision compute in float32, one after the other."""
+def single_precision(module: torch.nn.Module) -> Iterator[bool]:
+    """Let layers with weights in half precision compute in float32, one after the other; yield if there are any."""
 
     def up(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         _recast(layer, torch_type("float32"))
@@ -150,7 +150,7 @@ def single_precision(module: torch.nn.Module) -> Iterator[None]:
             handles.append(layer.register_forward_pre_hook(up))
             handles.append(layer.register_forward_hook(partial(_back, dtype=kept.pop())))
     try:
-        yield
+        yield bool(handles)
     finally:
         for handle in handles:
             handle.remove()
