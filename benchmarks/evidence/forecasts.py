@@ -1,34 +1,34 @@
 """How well the forecast predicts fine-tuning: our own backbones, checkpoints of others, and tables of the Hub.
 
 Everything is fitted without the dataset that is forecast. We cannot ship the tables of the Hub;
-`python -m benchmarks.evidence.report --hub-truth FOLDER` stores the resulting figures in figures.json.
+`python -m benchmarks.evidence.report --hub-truth FOLDER` stores the resulting figures in figures.json. What we measured
+of checkpoints of others is in collected.parquet, so that their figures follow any change of the forecast.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.evidence.figures import Target
-from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.home import write_text
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.effects import normal_scores
 from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
 from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
 from hf_transfer_score.ranking.looks import Looks
-from hf_transfer_score.ranking.ranking import FORECAST
+from hf_transfer_score.ranking.ranking import FORECAST, Ranking
 from hf_transfer_score.records.importing import import_table
 from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.record import Record
-from hf_transfer_score.runs.options import RankOptions
-from hf_transfer_score.runs.run import rank
+from hf_transfer_score.records.shipped import read_shipped
 
-KEPT = Path(__file__).with_name("figures.json")
+KEPT, COLLECTED = Path(__file__).with_name("figures.json"), Path(__file__).with_name("collected.parquet")
 HUB = {"images": ("image", "image-classification"), "texts": ("text", "text-classification")}
 DRAWS = 20
 LEAST = 5
@@ -197,31 +197,33 @@ def _without(history: History, models: Collection[str]) -> History:
     return replace(history, accuracies=left(history.accuracies), scores=left(history.scores))
 
 
-def collected_trials(folder: Path) -> dict[str, list[Trial]]:
-    """Return the results of checkpoints that others trained, without any records, by the method of fine-tuning.
+def collected_records(folder: Path) -> list[Record]:
+    """Return what was measured of checkpoints that others trained, by `verify --save FOLDER/results`."""
+    paths = sorted((folder / "results").rglob("records/*/*/*.json"))
+    return [Record.from_json(path.read_bytes()) for path in paths]
 
-    Args:
-        folder: with checkpoints, datasets and results of `benchmarks.evidence.collected` and `verify --save results`.
-    """
+
+def collected_trials(records: Iterable[Record]) -> dict[str, list[Trial]]:
+    """Return the results of checkpoints that others trained, without records of other datasets, by method."""
+    scores: dict[str, list[Record]] = {}
     truths: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for path in sorted((folder / "results").rglob("records/*/*/*.json")):
-        record = Record.from_json(path.read_bytes())
-        if record.metric is not None and record.metric.name == TRUTH.name and record.status == "ok":
+    for record in records:
+        if record.metric is None or record.metric.name != TRUTH.name:
+            scores.setdefault(record.dataset.id, []).append(record)
+        elif record.status == "ok":
             key = str(record.metric.parameters["method"]), record.dataset.id
             truths.setdefault(key, {}).setdefault(record.model.id, []).append(record.terms[TRUTH.name])
     found: dict[str, list[Trial]] = {}
     for (method, dataset), values in sorted(truths.items()):
         if len(values) < LEAST:
             continue
-        models = [str(folder / "checkpoints" / name) for name in values]
-        options = RankOptions(replicates=0, extract=ExtractOptions(dtype="float32", device="cpu"))
-        report = rank(str(folder / "datasets" / dataset), models, options=options, folder=folder / "home")
-        told = {Path(name).name: name for name in report.ranks}
-        truth = [float(np.mean(values[name])) for name in told]
-        mine = [forecast_trial(dataset, "forecast", [report.forecasts[name] for name in told.values()], truth)]
-        for way, scores in report.orders.items():
-            if way != FORECAST and all(name in scores for name in told.values()) and len(set(scores.values())) > 1:
-                mine.append(compared(dataset, way, [scores[name] for name in told.values()], truth))
+        ranking = Ranking.of(one for one in scores[dataset] if one.model.id in values)
+        names = {one.model: name for name, one in ranking.models.items() if name in ranking.ranks}
+        truth = [float(np.mean(values[model])) for model in names]
+        mine = [forecast_trial(dataset, FORECAST, [ranking.forecasts[name] for name in names.values()], truth)]
+        for way, order in ranking.orders.items():
+            if way != FORECAST and all(name in order for name in names.values()) and len(set(order.values())) > 1:
+                mine.append(compared(dataset, way, [order[name] for name in names.values()], truth))
         found.setdefault(f"collected, {method}", []).extend(mine)
     return found
 
@@ -255,9 +257,9 @@ def calibration(trials: Sequence[Trial]) -> list[tuple[float, float, int]]:
     return [(float(some[:, 0].mean()), float(some[:, 1].mean()), len(some)) for some in chosen if len(some)]
 
 
-def keep(trials: Mapping[str, Sequence[Trial]], file: Path = KEPT) -> None:
-    """Store the figures of trials beside the stored ones, without single models, and without trials that repeat."""
-    told = kept(file) | {
+def figures_of(trials: Mapping[str, Sequence[Trial]]) -> dict[str, Any]:
+    """Return the figures of trials by kind, rounded, without single models and without trials that repeat."""
+    told = {
         kind: {
             "trials": [{**asdict(one), "called": ()} for one in some if not kind.endswith(("cold", "limits"))],
             "summed": summed(some),
@@ -265,10 +267,15 @@ def keep(trials: Mapping[str, Sequence[Trial]], file: Path = KEPT) -> None:
         }
         for kind, some in trials.items()
     }
-    rounded = json.loads(json.dumps(told), parse_float=lambda text: round(float(text), 4))
-    write_text(file, json.dumps(rounded, indent=1) + "\n")
+    return dict(json.loads(json.dumps(told), parse_float=lambda text: round(float(text), 4)))
 
 
-def kept(file: Path = KEPT) -> dict[str, dict[str, list[list[float]]]]:
-    """Return the stored figures; empty if there are none."""
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+def keep(trials: Mapping[str, Sequence[Trial]], file: Path = KEPT) -> None:
+    """Store the figures of trials beside the stored ones."""
+    before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    write_text(file, json.dumps(before | figures_of(trials), indent=1) + "\n")
+
+
+def known_figures(file: Path = KEPT, records: Path = COLLECTED) -> dict[str, Any]:
+    """Return the stored figures, and those of the collected checkpoints."""
+    return {**json.loads(file.read_text(encoding="utf-8")), **figures_of(collected_trials(read_shipped(records)))}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from benchmarks.evidence import tables
 from benchmarks.evidence.collapse_tables import collapse_said, collapse_table
 from benchmarks.evidence.conclusions import conclusions, in_short
 from benchmarks.evidence.figures import MEAN_RANK, SOURCE, Target, targets_of
 from benchmarks.evidence.forecast_tables import bars, forecast_values, said
-from benchmarks.evidence.forecasts import collected_trials, hub_trials, keep, kept
+from benchmarks.evidence.forecasts import COLLECTED, collected_records, hub_trials, keep, known_figures
 from benchmarks.evidence.limits import limit_trials
 from benchmarks.evidence.picture import write_calibration, write_picture
 from benchmarks.evidence.regimes import REGIMES, SOURCE_ACCURACY
@@ -21,7 +22,7 @@ from benchmarks.evidence.zoo import ARCHITECTURES, SCHOOLINGS
 from hf_transfer_score.home import write_text
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.records.record import Record
-from hf_transfer_score.records.shipped import EVIDENCE, read_shipped, shipped_folder
+from hf_transfer_score.records.shipped import EVIDENCE, read_shipped, shipped_folder, write_shipped
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = Path(__file__).with_name("page.md")
@@ -37,13 +38,13 @@ def targets_by_name(records: Sequence[Record]) -> dict[str, Target]:
     return {name: found[regime.name] for name, regime in REGIMES.items() if regime.name in found}
 
 
-def page(records: Sequence[Record]) -> str:
-    """Return docs/evidence.md."""
+def page(records: Sequence[Record], figures: Mapping[str, Any]) -> str:
+    """Return docs/evidence.md from records, and from figures of the forecast on other checkpoints."""
     every = targets_by_name(records)
     trained = targets_by_name([record for record in records if not record.model.id.endswith(UNTRAINED)])
     truths = [one for one in records if one.metric is not None and one.metric.kind == "truth"]
     values = {
-        **forecast_values(every, kept()),
+        **forecast_values(every, figures),
         "in_short": in_short(every),
         "records": f"{len(records):,}",
         "accuracies": f"{len(truths):,}",
@@ -84,15 +85,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page would change")
     parser.add_argument("--records", type=Path, default=shipped_folder() / EVIDENCE, help="the table of records")
-    parser.add_argument("--collected", type=Path, help="the folder of collected checkpoints, for their figures")
+    parser.add_argument("--collected", type=Path, help="the folder of collected checkpoints, whose results are stored")
     parser.add_argument("--hub-truth", type=Path, help="tables of fine-tuned checkpoints of the Hub, for their figures")
     options = parser.parse_args()
     if options.hub_truth is not None:
         keep(hub_trials(options.hub_truth) | limit_trials(options.hub_truth))
     if options.collected is not None:
-        keep(collected_trials(options.collected))
-    records = read_shipped(options.records)
-    text = page(records)
+        write_shipped(collected_records(options.collected), COLLECTED)
+    records, figures = read_shipped(options.records), known_figures()
+    text = page(records, figures)
     if options.check:
         same = PAGE.read_text(encoding="utf-8") == text
         print("the page is up to date" if same else f"{PAGE} would change")
@@ -100,8 +101,8 @@ def main() -> int:
     write_text(PAGE, text)
     targets = targets_by_name(records)
     write_picture(targets, PICTURE)
-    write_calibration(said(targets, kept()), CALIBRATION)
-    print(bars(targets, kept()))
+    write_calibration(said(targets, figures), CALIBRATION)
+    print(bars(targets, figures))
     written = ", ".join(str(one.relative_to(ROOT)) for one in (PAGE, PICTURE, CALIBRATION))
     print(f"{written} from {len(records):,} records")
     return 0
