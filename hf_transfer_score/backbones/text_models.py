@@ -141,12 +141,9 @@ class TextModel:
             output, logits = run_to_logits(self.module, self.body, inputs)
         else:
             output, logits = self.module(**inputs), None
-        last, hidden = (
-            getattr(output, "encoder_last_hidden_state", None),
-            getattr(output, "encoder_hidden_states", None),
-        )
-        if last is None:
-            last, hidden = output.last_hidden_state, getattr(output, "hidden_states", None)
+        last = getattr(output, "encoder_last_hidden_state", None)
+        hidden = getattr(output, "hidden_states" if last is None else "encoder_hidden_states", None)
+        last = output.last_hidden_state if last is None else last
         here = numbers.device  # parts of a model that is spread over devices answer where they are
         hidden = None if hidden is None else tuple(one.to(here) for one in hidden)
         return last.to(here), hidden, None if logits is None else logits.to(here)
