@@ -36,6 +36,7 @@ from hf_transfer_score.choosing.evidence import chance_within, dispensable, know
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.choosing.race import Arm, Leg, Race, Terms
+from hf_transfer_score.finetune.loop import kept_pass
 from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.history import History
@@ -66,7 +67,8 @@ class Drawn:
         found = {}
         for place in self.places:
             seen = self.curves.right[place].mean(-1)
-            rate, done = np.unravel_index(int(seen.argmax()), seen.shape)
+            rate = int(seen.max(1).argmax())
+            done = kept_pass(seen[rate], self.curves.right.shape[-1])
             found[self.curves.names[place]] = float(self.curves.accuracies[place, rate, done])
         return found
 
@@ -74,7 +76,7 @@ class Drawn:
         """The test accuracy of a network at a learning rate, at the pass that these rows choose."""
         place, number = self.curves.names.index(name), self.curves.rates.index(rate)
         seen = self.curves.right[place, number][:, self.chosen_by].mean(1)
-        return float(self.curves.accuracies[place, number, int(seen.argmax())])
+        return float(self.curves.accuracies[place, number, kept_pass(seen, len(self.chosen_by))])
 
 
 class Replayed:
@@ -89,7 +91,7 @@ class Replayed:
         place, rate = curves.names.index(arm.name), curves.rates.index(arm.rate)
         right = curves.right[place, rate][:, self.drawn.chosen_by]
         seen = right[:passes].mean(1)
-        return Leg(tuple(seen.tolist()), right[int(seen.argmax())], passes >= curves.passes)
+        return Leg(tuple(seen.tolist()), right[kept_pass(seen, right.shape[1])], passes >= curves.passes)
 
     def price(self, arm: Arm, budget: Budget) -> float:
         """Return the cost of a pass, in fine-tunings."""

@@ -28,7 +28,7 @@ from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
     from hf_transfer_score.finetune.built import Builder, BuiltNetwork
-    from hf_transfer_score.finetune.loop import Score, Training
+    from hf_transfer_score.finetune.loop import Training
     from hf_transfer_score.finetune.states import KeptTraining
 
 
@@ -122,7 +122,7 @@ class Trainer:
         return self.pace.get(arm.name) or expected
 
     def measured(self, arm: Arm) -> FineTuningResult:
-        """Return how well the best state does on the test rows, which have no part in any choice."""
+        """Return how well the state that counts does on the test rows, which have no part in any choice."""
         from hf_transfer_score.finetune.states import kept_training
 
         kept = kept_training(self.journal.state(self._key(arm)))
@@ -131,7 +131,7 @@ class Trainer:
         return FineTuningResult(**{**gave, "notes": tuple(gave["notes"])})
 
     def best_state(self, arm: Arm) -> tuple[BuiltNetwork, KeptTraining]:
-        """Return the classifier in its best state, and what was kept of its training."""
+        """Return the classifier in the state that counts, and what was kept of its training."""
         built, _, kept = self._resumed(arm)
         assert kept is not None
         built.trained.restore(kept.part("best"))
@@ -181,6 +181,7 @@ class Trainer:
 
     def _leg(self, arm: Arm, passes: int) -> dict[str, Any]:
         """Return the result after this number of epochs; epochs that an earlier run completed are not run again."""
+        from hf_transfer_score.finetune.loop import kept_pass
         from hf_transfer_score.finetune.states import keep_training, kept_training
 
         begin, path = time.perf_counter(), self.journal.state(self._key(arm))
@@ -193,32 +194,31 @@ class Trainer:
             training.finish()
             kept = kept_training(path)
             assert kept is not None
-        scores, right = kept.scores[:passes], kept.rights[0]
-        best: Score | None = None
-        for score, rows in zip(scores, kept.rights, strict=False):
-            best, right = (score, rows) if score.better_than(best) else (best, right)
+        accuracies = [one.accuracy for one in kept.scores[:passes]]
+        right = kept.rights[kept_pass(accuracies, len(kept.rights[0]))]
         return {
-            "accuracies": [one.accuracy for one in scores],
+            "accuracies": accuracies,
             "right": _packed(right),
             "rows": len(right),
             "ended": bool(kept.about["ended"]) and len(kept.scores) <= passes,
-            "passes": max(len(scores) - before, 0),
+            "passes": max(len(accuracies) - before, 0),
             "seconds": time.perf_counter() - begin,
         }
 
     def _tested(self, arm: Arm) -> dict[str, Any]:
         from hf_transfer_score.finetune.fine_tune import nothing_learned
-        from hf_transfer_score.finetune.loop import evaluate
+        from hf_transfer_score.finetune.loop import evaluate, kept_pass
 
         begin = time.perf_counter()
         built, kept = self.best_state(arm)
         builder = self._builder(arm.name)
         rows = builder.rows
         test, fitted = (evaluate(built.classifier, one, builder.machine) for one in (rows.test, rows.fitted))
+        accuracies = [one.accuracy for one in kept.scores]
         return {
             "accuracy": test.accuracy,
             "train_accuracy": fitted.accuracy,
-            "validation_accuracy": kept.about["best"][0],
+            "validation_accuracy": accuracies[kept_pass(accuracies, len(rows.held.rows))],
             "learning_rate": arm.rate,
             "penalty": None,
             "epochs": len(kept.about["scores"]),

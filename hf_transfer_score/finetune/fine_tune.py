@@ -35,11 +35,13 @@ LEAST_GAIN = 0.1
 
 ACCURACY = "accuracy"
 
-VERSIONS: Mapping[str, int] = {"probe": 1, "full": 2, "layer": 2, "scl": 2, "lora": 1}
+VERSIONS: Mapping[str, int] = {"probe": 1, "full": 3, "layer": 3, "scl": 3, "lora": 2}
 """By method; increased when the default recipe, the effect of a seed, or the part that is trained changes.
 
-Since version 2 features are read before the dropout of the checkpoint's own head, batch norms have torch's momentum,
-the block is chosen on the whole sample as `layers` does, and that of "scl" comes before the last one.
+Since version 3 (of adapters 2) the last state within one standard error of the best validation accuracy counts, before
+that it was the best one. Since version 2 features are read before the dropout of the checkpoint's own head, batch norms
+have torch's momentum, the block is chosen on the whole sample as `layers` does, and that of "scl" comes before the last
+one.
 """
 
 NOT_OF_THE_RESULT = ("method", "device")
@@ -53,7 +55,7 @@ class FineTuningResult:
     """The result of fine-tuning.
 
     Attributes:
-        accuracy: share of the test rows that are classified correctly, by the state with the best validation score.
+        accuracy: share of the test rows that are classified correctly, by the state that the validation part chooses.
         train_accuracy: of that state on the rows it was trained on.
         validation_accuracy: of that state on the validation part.
         learning_rate: the one that was chosen; None for a probe.
@@ -213,7 +215,7 @@ class _Measurement:
         return FineTuningResult(
             accuracy=test.accuracy,
             train_accuracy=fitted.accuracy,
-            validation_accuracy=run.best.accuracy,
+            validation_accuracy=run.kept.accuracy,
             learning_rate=rate,
             penalty=None,
             epochs=run.epochs,

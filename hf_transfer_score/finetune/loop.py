@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -46,11 +46,30 @@ class Score:
         return other is None or (self.accuracy, -self.loss) > (other.accuracy, -other.loss)
 
 
+def kept_pass(accuracies: Sequence[float], rows: int) -> int:
+    """Return which state of a training counts: the last that is within one standard error of the best.
+
+    Of few rows the most accurate pass was often lucky, and a later one, at a smaller learning rate, is better.
+
+    Args:
+        accuracies: after each pass.
+        rows: that they were measured on.
+
+    Example:
+        >>> kept_pass([0.5, 0.8, 0.75, 0.6], 40), kept_pass([0.5, 0.8, 0.75, 0.6], 4000)
+        (2, 1)
+    """
+    best = max(accuracies)
+    least = best - math.sqrt(best * (1 - best) / rows) - 1e-9
+    return max(place for place, accuracy in enumerate(accuracies) if accuracy >= least)
+
+
 @dataclass(frozen=True)
 class Run:
-    """The result of one learning rate: the best validation score, and the passes until it stopped."""
+    """The result of one learning rate: the best validation score, that of the state that counts, and the passes."""
 
     best: Score
+    kept: Score
     epochs: int
     finite: bool
 
@@ -80,7 +99,7 @@ class Machine:
 class Training:
     """The training of a classifier at one learning rate, which can be interrupted after any pass and continued later.
 
-    The rows held back decide the best state, and the end. The seed decides the order of rows, and dropout.
+    The rows held back decide which state counts, and the end. The seed decides the order of rows, and dropout.
     """
 
     def __init__(
@@ -141,8 +160,13 @@ class Training:
         self.scores.append(score)
         self.rights.append(right)
         self.since = 0 if score.better_than(self.best) else self.since + 1
-        if not self.since:
-            self.best, self.state = score, self.trained.state()
+        self.best = self.best if self.since else score
+        if self._kept == len(self.scores) - 1:
+            self.state = self.trained.state()
+
+    @property
+    def _kept(self) -> int:
+        return kept_pass([one.accuracy for one in self.scores], len(self.held.rows))
 
     def _random(self) -> AbstractContextManager[Any]:
         """Return a context in which this training has torch's generators to itself."""
@@ -158,11 +182,11 @@ class Training:
         return found
 
     def finish(self) -> Run:
-        """Put the classifier in its best state, and return the result."""
+        """Put the classifier in the state that counts, and return the result."""
         self.trained.restore(self.state)
         self.optimizer = None
         self.machine.accelerator.free_memory()  # it keeps optimisers, and these keep their parameters
-        return Run(self.best, self.epochs, self.finite)
+        return Run(self.best, self.scores[self._kept] if self.scores else self.best, self.epochs, self.finite)
 
 
 def _optimizer(trained: Trained, recipe: Recipe, rate: float) -> torch.optim.Optimizer:

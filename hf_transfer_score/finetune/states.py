@@ -1,7 +1,7 @@
 """An unfinished training in one file: tensors and a description, written completely or not at all, without pickle.
 
-A training continued from it gives exactly the numbers of an uninterrupted one: the file has the current and the best
-weights, the state of AdamW, and those of both generators (for the order of rows, and for dropout).
+A training continued from it gives exactly the numbers of an uninterrupted one: the file has the current weights
+and those that count so far, the state of AdamW, and those of both generators (for the order of rows, and for dropout).
 """
 
 from __future__ import annotations

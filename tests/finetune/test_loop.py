@@ -19,6 +19,8 @@ from hf_transfer_score.finetune.loop import (
     _optimizer,
     evaluate,
     features,
+    forward,
+    kept_pass,
 )
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import Encoded, split_rows
@@ -43,10 +45,9 @@ def ready(checkpoints):
     return make
 
 
-def run(ready, rate, *, wrongly=False, **changes):
+def run(ready, rate, *, codes=None, **changes):
     trained, data, held, recipe, machine = ready(**changes)
-    if wrongly:
-        held = LabelledRows(held.encoded, held.rows, (held.codes + 1) % CLASSES)
+    held = held if codes is None else LabelledRows(held.encoded, held.rows, codes)
     scores = []
     training = Training(trained, data, held, recipe, rate, seed=0, machine=machine)
     training.advance(after_epoch=lambda epoch, score: scores.append(score))
@@ -78,12 +79,24 @@ def test_it_stops_after_as_many_passes_without_a_gain(ready):
     assert run(ready, 1e-30, epochs=5, patience=None)[0].epochs == 5
 
 
-def test_the_state_that_was_best_is_the_one_that_is_left(ready):
-    # by wrong labels it gets worse the more it learns, so that there is something to bring back
-    found, scores, now = run(ready, 3e-3, wrongly=True, epochs=4, patience=None)
-    best = max(scores, key=lambda one: (one.accuracy, -one.loss))
-    assert found.best == best == now
-    assert scores[-1].loss > best.loss
+def test_the_last_state_that_is_about_as_good_as_the_best_is_the_one_that_is_left(ready):
+    rate, how = 0.1, {"epochs": 4, "patience": None}
+    trained, data, held, recipe, machine = ready(**how)
+    Training(trained, data, held, recipe, rate, seed=0, machine=machine).advance(1)
+    (said,) = forward(trained.classifier, held.encoded, held.rows, machine, trained.classifier.logits)
+    first = said[1].argmax(1).numpy()  # what it says after one pass, which is taken to be right
+    found, scores, now = run(ready, rate, codes=first, **how)
+    last = max(place for place, one in enumerate(scores) if one.accuracy == 1)
+    assert found.kept == scores[last] == now
+    assert found.best.accuracy == 1 > scores[-1].accuracy
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "rows", "place"),
+    [([0.5], 10, 0), ([0.0, 0.0], 10, 1), ([1.0, 0.99], 10, 0), ([0.3, 0.8, 0.7], 16, 2), ([0.3, 0.8, 0.69], 16, 1)],
+)
+def test_a_state_counts_within_one_standard_error(accuracies, rows, place):
+    assert kept_pass(accuracies, rows) == place
 
 
 def test_steps_end_it_within_a_pass(ready):
