@@ -91,7 +91,7 @@ class Replayed:
         place, rate = curves.names.index(arm.name), curves.rates.index(arm.rate)
         right = curves.right[place, rate][:, self.drawn.chosen_by]
         seen = right[:passes].mean(1)
-        return Leg(tuple(seen.tolist()), right[kept_pass(seen, right.shape[1])], passes >= curves.passes)
+        return Leg(tuple(seen.tolist()), right[int(seen.argmax())], passes >= curves.passes)
 
     def price(self, arm: Arm, budget: Budget) -> float:
         """Return the cost of a pass, in fine-tunings."""

@@ -43,7 +43,7 @@ OTHER_RATE, RATE_TRUST = 0.04, 1.0
 """How far apart the accuracies of one candidate at two learning rates lie, and how many candidates that were trained at
 both outweigh that assumption."""
 
-LEAST_SPREAD, RESTLESS = 0.12, 0.022
+LEAST_SPREAD, RESTLESS = 0.12, 0.015
 """The least spread of a forecast before the race; and the spread of an accuracy in addition to the sampling error of
 the rows, since it differs by seed and the best of many looks better than it is."""
 
@@ -61,7 +61,7 @@ class Leg:
 
     Attributes:
         accuracies: on the validation rows, after each epoch so far.
-        right: the rows that the state that counts is right on (N,).
+        right: the rows that its most accurate state is right on (N,).
         ended: whether the training is complete.
         seconds: spent on the epochs since the last round.
     """

@@ -28,7 +28,7 @@ from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
     from hf_transfer_score.finetune.built import Builder, BuiltNetwork
-    from hf_transfer_score.finetune.loop import Training
+    from hf_transfer_score.finetune.loop import Score, Training
     from hf_transfer_score.finetune.states import KeptTraining
 
 
@@ -181,7 +181,6 @@ class Trainer:
 
     def _leg(self, arm: Arm, passes: int) -> dict[str, Any]:
         """Return the result after this number of epochs; epochs that an earlier run completed are not run again."""
-        from hf_transfer_score.finetune.loop import kept_pass
         from hf_transfer_score.finetune.states import keep_training, kept_training
 
         begin, path = time.perf_counter(), self.journal.state(self._key(arm))
@@ -194,14 +193,16 @@ class Trainer:
             training.finish()
             kept = kept_training(path)
             assert kept is not None
-        accuracies = [one.accuracy for one in kept.scores[:passes]]
-        right = kept.rights[kept_pass(accuracies, len(kept.rights[0]))]
+        scores, right = kept.scores[:passes], kept.rights[0]
+        best: Score | None = None
+        for score, rows in zip(scores, kept.rights, strict=False):
+            best, right = (score, rows) if score.better_than(best) else (best, right)
         return {
-            "accuracies": accuracies,
+            "accuracies": [one.accuracy for one in scores],
             "right": _packed(right),
             "rows": len(right),
             "ended": bool(kept.about["ended"]) and len(kept.scores) <= passes,
-            "passes": max(len(accuracies) - before, 0),
+            "passes": max(len(scores) - before, 0),
             "seconds": time.perf_counter() - begin,
         }
 
