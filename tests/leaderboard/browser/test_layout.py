@@ -44,7 +44,7 @@ def test_a_phone_scrolls_the_table_alone(opened, address):
             page.locator(f"#lb-table [data-testid={name}]").bounding_box()
             for name in (f"cell-0-{place}", f"header-{place}")
         )
-        assert abs(cell["x"] - head["x"]) < 2 and (place != 1 or abs(cell["x"] - first["x"] - 56) < 2)
+        assert abs(cell["x"] - head["x"]) < 2 and (place != 1 or abs(cell["x"] - first["x"] - 64) < 2)
     open_controls(page)
     page.click(FIRST_CELL)
     wait_for_text(page, "#lb-card", "timm/alpha")
