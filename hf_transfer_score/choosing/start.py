@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from hf_transfer_score.choosing.trainer import Journal, pass_cost
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.finetune.rows import codes_of, split_rows, training_and_test
+from hf_transfer_score.finetune.rows import codes_of, split_rows
 from hf_transfer_score.home import home
-from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.runs.fitting import check_trainable
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan
+from hf_transfer_score.runs.rows import training_and_test
 from hf_transfer_score.runs.run import named_candidates, plan_rank
 from hf_transfer_score.sampling.sample import LabelledSample
 
@@ -83,17 +83,10 @@ def prepare(
     check_trainable(options)
     models = named_candidates(dataset, models, search)
     heard.stage("reading the dataset")
-    with quiet_client():
-        asked, sample, test = training_and_test(
-            dataset,
-            options.sample,
-            split=how.test_split,
-            count=how.test_samples,
-            folder=folder / "samples",
-            refresh=options.refresh,
-            ordered=lambda drawn: nested(drawn, folder / "choices" / f"{drawn.fingerprint}.arrow"),
-        )
-    options = replace(options, sample=asked)
+    choices = folder / "choices"
+    options, sample, test = training_and_test(
+        dataset, options, how, folder, ordered=lambda drawn: nested(drawn, choices / f"{drawn.fingerprint}.arrow")
+    )
     recipe = how.recipe_for(sample.task.modality)
     codes, _, _ = codes_of(sample, test)
     split_rows(codes, recipe.validation_share, how.seed)  # labels that cannot be divided fail here, not once a model

@@ -18,7 +18,6 @@ from cyclopts import ArgumentCollection, Group, Parameter, Token, validators
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.checkpoints.candidate import Search, Sort, read_candidates
-from hf_transfer_score.cli import naming
 from hf_transfer_score.cli.output import Output, TableOutput, agreed
 from hf_transfer_score.engines.base import HERE, Engine, engine_kind, open_engine
 from hf_transfer_score.errors import OptionError
@@ -361,24 +360,6 @@ Engines = Annotated[EngineFlags, Parameter(name="*", group=RUNNING)]
 Json = Annotated[Output, Parameter(name="*", group=OUTPUT)]
 Table = Annotated[TableOutput, Parameter(name="*", group=(OUTPUT, ONE_FORM))]
 TaskName = Annotated[str | None, Parameter(name="--task", group=DATASET)]
-
-
-def typed_flags(*options: Any) -> list[str]:
-    """Return the flags that give option dataclasses the values that differ from their defaults.
-
-    Example:
-        >>> typed_flags(SampleOptions(label_column="mood", input_columns=("a", "b"), full_pass=True))
-        ['--label', 'mood', '--input', 'a', '--input', 'b', '--full-pass']
-    """
-    words: list[str] = []
-    for one in options:
-        for each in fields(one):
-            value, flag = getattr(one, each.name), f"--{naming.flag(each.name)}"
-            if value == each.default:
-                continue
-            parts = value if isinstance(value, tuple) else (value,)
-            words += [word for part in parts for word in ((flag,) if part is True else (flag, str(part)))]
-    return words
 
 
 def plain(options: Any, kind: type[T], **changes: Any) -> T:

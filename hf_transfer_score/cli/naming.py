@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import fields
 from typing import Any
 
 NAMES: Mapping[str, str] = {
@@ -32,6 +33,25 @@ def flag(name: str) -> str:
         ('max-samples', 'label')
     """
     return NAMES.get(name, name.replace("_", "-"))
+
+
+def typed_flags(*options: Any) -> list[str]:
+    """Return the flags that give option dataclasses the values that differ from their defaults.
+
+    Example:
+        >>> from hf_transfer_score import SampleOptions
+        >>> typed_flags(SampleOptions(label_column="mood", input_columns=("a", "b"), full_pass=True))
+        ['--label', 'mood', '--input', 'a', '--input', 'b', '--full-pass']
+    """
+    words: list[str] = []
+    for one in options:
+        for each in fields(one):
+            value, name = getattr(one, each.name), f"--{flag(each.name)}"
+            if value == each.default:
+                continue
+            parts = value if isinstance(value, tuple) else (value,)
+            words += [word for part in parts for word in ((name,) if part is True else (name, str(part)))]
+    return words
 
 
 def shown_default(value: Any) -> str | None:

@@ -35,8 +35,8 @@ from hf_transfer_score.cli.flags import (
     Whole,
     rank_options,
     search_of,
-    typed_flags,
 )
+from hf_transfer_score.cli.naming import typed_flags
 from hf_transfer_score.cli.output import Output, TableOutput, say, write
 from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
 from hf_transfer_score.cli.ranking_text import report_csv, report_notes, report_text

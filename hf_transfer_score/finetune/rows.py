@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.errors import HiddenLabelsError, LabelsError, NoTestRowsError, OptionError
 from hf_transfer_score.features.batches import Loader, cut
-from hf_transfer_score.sampling.load import Progress, load_sample
+from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, fingerprint
 from hf_transfer_score.sampling.sources import open_source
 from hf_transfer_score.text import one_line
@@ -31,9 +31,6 @@ LONGEST_NAME = 40  # of a class in a note
 
 SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 """Splits for the test if none is named, in order of preference."""
-
-KEPT_FOR_TEST = 0.2
-"""Share of the rows that are kept for the test where the sample would hold all of them."""
 
 FEW = 100  # test rows, below which a note says so
 
@@ -140,43 +137,6 @@ def _bytes(value: Any) -> int:
     if isinstance(value, dict):
         return sum(map(_bytes, value.values()))
     return sum(map(_bytes, value)) if isinstance(value, (list, tuple)) else 32
-
-
-def training_and_test(
-    dataset: Any,
-    options: SampleOptions,
-    *,
-    split: str | None,
-    count: int,
-    folder: Path,
-    refresh: bool,
-    progress: Progress | None = None,
-    ordered: Callable[[LabelledSample], LabelledSample] = lambda sample: sample,
-) -> tuple[SampleOptions, LabelledSample, LabelledSample]:
-    """Return what was drawn, the rows to train on, put in order, and those to test on, as `held_out` returns them.
-
-    Of a dataset that the sample would hold whole, some rows are kept for the test; a note says so.
-    """
-
-    def drawn(asked: SampleOptions) -> LabelledSample:
-        sample = load_sample(dataset, asked, folder=folder, refresh=refresh, progress=progress)
-        check_task(sample)
-        return ordered(sample)
-
-    def others(train: LabelledSample, asked: SampleOptions) -> LabelledSample:
-        return held_out(dataset, train, asked, split=split, count=count, folder=folder, refresh=refresh)
-
-    train = drawn(options)
-    try:
-        return options, train, others(train, options)
-    except NoTestRowsError:
-        if split is not None or options.per_class is not None:
-            raise
-    every, fewer = len(train), replace(options, max_samples=max(4, int((1 - KEPT_FOR_TEST) * len(train))))
-    train = drawn(fewer)
-    test = others(train, fewer)
-    note = f"{len(test)} of {every} rows are kept for the test; the ranking and the training use the others."
-    return fewer, train, replace(test, notes=(note, *test.notes))
 
 
 def held_out(

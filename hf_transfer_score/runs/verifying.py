@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from hf_transfer_score.finetune.fine_tune import (
     truth_record,
 )
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.finetune.rows import codes_of, other_proportions, split_rows, training_and_test
+from hf_transfer_score.finetune.rows import codes_of, other_proportions, split_rows
 from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.metrics.scores import MetricChoice
@@ -38,6 +38,7 @@ from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel
 from hf_transfer_score.runs.records import without_places
 from hf_transfer_score.runs.report import RankReport
+from hf_transfer_score.runs.rows import training_and_test
 from hf_transfer_score.runs.run import rank
 from hf_transfer_score.runs.tuning import TuneCandidate, Tuned, loading, weights_of, why
 from hf_transfer_score.runs.verified import (
@@ -140,17 +141,7 @@ def verify(
         raise OptionError("verify fine-tunes in one process: run it without a launcher.")
     check_trainable(options)
     kept = _Planned(listener or Listener())
-    with quiet_client():
-        asked, _, test = training_and_test(
-            dataset,
-            options.sample,
-            split=how.test_split,
-            count=how.test_samples,
-            folder=folder / "samples",
-            refresh=options.refresh,
-            progress=kept.sampling,
-        )
-    options = replace(options, sample=asked)
+    options, _, test = training_and_test(dataset, options, how, folder, progress=kept.sampling)
     with opened(engine) as running:
         report = rank(
             dataset,
