@@ -40,6 +40,9 @@ QUOTED_PATH = re.compile(r"""(['"])(?:~|[A-Za-z]:)?[\\/][^'"\n]*[\\/]([^'"\\/\n]
 BARE_PATH = re.compile(r"(?<![\w:/\\.])(?:~|[A-Za-z]:)?[\\/](?:[^\s'\"\\/]+[\\/])+")
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 
+HINT = re.compile(r"\.? Did you mean (['\"]).*?\1\?")
+"""Names the nearest file or folder, which only its owner should read."""
+
 
 def records_of(ranking: Ranking, sample: LabelledSample) -> list[Record]:
     """Return a record for each metric of each model that was scored, and one for each model that failed.
@@ -79,8 +82,9 @@ def save_records(records: Sequence[Record], ranking: Mapping[str, Any], folder: 
 
 def _failure(one: RankedModel, model: RecordedModel, dataset: RecordedDataset, run: RecordedRun) -> Record:
     reason = one.reason or (one.scores.reason if one.scores else None) or "no reason is known"
+    reason = without_places(HINT.sub("", reason))
     kind, facts = one.kind or "error", _facts(one)
-    return Record(model, dataset, None, run, status="failed", kind=kind, reason=without_places(reason), facts=facts)
+    return Record(model, dataset, None, run, status="failed", kind=kind, reason=reason, facts=facts)
 
 
 def _facts(one: RankedModel) -> RecordedFacts:

@@ -191,6 +191,15 @@ def test_features_that_cannot_be_scored_are_one_failure(report):
     assert [(one.status, one.kind, one.metric) for one in found] == [("failed", "bad_input", None)]
 
 
+def test_a_record_does_not_name_what_lies_beside_a_misspelt_model(report):
+    said = "./modelz is not a folder; a model on the Hub is written owner/name. Did you mean './it's mine'?"
+    models = {
+        "timm/small": replace(report.models["timm/small"], status="failed", kind="missing", reason=said, scores=None)
+    }
+    (found,) = replace(report, models=models).records()
+    assert found.reason == said.partition(". Did")[0]
+
+
 def test_a_model_that_was_not_reached_has_no_record(report):
     outcome = replace(report.models["private/x"], status="interrupted", kind=None)
     assert replace(report, models={"private/x": outcome}).records() == []
