@@ -1,4 +1,4 @@
-"""Rank the example, and write the result into README.md, docs/reading.md and docs/answer-{light,dark}.svg."""
+"""Rank the example, and write the result into README.md, docs/reading.md and docs/answer.svg."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import altair as alt
 
 from hf_transfer_score import RankReport, rank
 from hf_transfer_score.cli import main as run_command
-from hf_transfer_score.drawing.look import COLOURS, INK, SOFT, image_of, title_of
+from hf_transfer_score.drawing.look import COLOURS, INK, SOFT, day_and_night, image_of, title_of
+from hf_transfer_score.home import write_text
 
 FOLDER = Path(__file__).parent
 README = FOLDER.parent / "README.md"
@@ -60,11 +61,9 @@ def printed() -> str:
 
 
 def main() -> None:
-    """Write the pages and the pictures."""
+    """Write the pages and the picture."""
     report = rank("example")
-    chart = answer_chart(report)
-    for look, night in (("light", False), ("dark", True)):
-        (FOLDER / f"answer-{look}.svg").write_bytes(image_of(chart, "svg", night=night))
+    write_text(FOLDER / "answer.svg", day_and_night(image_of(answer_chart(report), "svg").decode()))
     for page, said in ((README, f"```\n{printed()}\n```\n"), (FOLDER / "reading.md", f"> {report.answer}\n")):
         page.write_text(BLOCK.sub(lambda _, said=said: said, page.read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -53,9 +53,7 @@ def write(name: str, text: str) -> None:
 
 def quick_start(text: str) -> str:
     """Return the README as the first page, with links relative to docs/ and links to other files removed."""
-    text = re.sub(r'((?:src|srcset)=")docs/', r"\1", text)
-    text = text.replace("](docs/", "](")
-    return without_outside(text)
+    return without_outside(text.replace("](docs/", "]("))
 
 
 def without_outside(text: str) -> str:

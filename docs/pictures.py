@@ -5,7 +5,6 @@ The SVG is written here rather than by Altair: a line per class instead of a mar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score import ModelFacts, RankedModel, Ranking, all_metrics, rank_features
 from hf_transfer_score.cli.metrics import ARROWS
-from hf_transfer_score.drawing.look import AT_NIGHT, COLOURS, DAY, FONT, NIGHT
+from hf_transfer_score.drawing.look import COLOURS, DAY, FONT, INK, day_and_night
 
 CLASSES, ROWS = 3, 30
 PANEL, WORDS, LINE, UNIT = 150, 160, 22, 30
@@ -92,12 +91,12 @@ def words(metric: str) -> str:
 
 
 def picture(metric: str) -> str:
-    """Return the picture of a metric, which follows the colours of the reader's system."""
+    """Return the picture of a metric, light or dark as the page around it."""
     sets = regression_sets()[0] if metric == REGRESSION else class_sets()
     rows = lines(metric)
     width, height = WORDS + len(sets) * PANEL, PANEL + LINE * len(rows) + LINE // 2
     points = (
-        f'<path class="c{group}" d="{dots(part, WORDS + PANEL * place)}"/>'
+        f'<path stroke="{COLOURS[group + 1]}" d="{dots(part, WORDS + PANEL * place)}"/>'
         for place, one in enumerate(sets.values())
         for group, part in enumerate(np.split(one, CLASSES))
     )
@@ -107,27 +106,15 @@ def picture(metric: str) -> str:
         for row, line in enumerate(rows)
         for place, cell in enumerate(line)
     )
+    shape = f"text{{font:14px {FONT};text-anchor:middle}}.left{{text-anchor:start}}"
+    shape += "path{stroke-width:4.5;stroke-linecap:round;stroke-opacity:.7}"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-    ground = f'<rect class="ground" width="{width}" height="{height}"/>'
-    return "\n".join([head, f"<title>{words(metric)}</title>", style(), ground, *points, *cells, "</svg>\n"])
+    ground = f'<rect fill="{DAY["ground"]}" width="{width}" height="{height}"/>'
+    parts = [f"<title>{words(metric)}</title>", f"<style>{shape}</style>", ground, *points, f'<g fill="{INK}">', *cells]
+    return day_and_night("\n".join([head, *parts, "</g>", "</svg>\n"]))
 
 
 def dots(points: Points, left: int) -> str:
     """Return a path with a dot for each point of a panel."""
     placed = np.array([left + PANEL / 2, PANEL / 2]) + UNIT * points * np.array([1, -1])
     return "".join(f"M{x:.1f} {y:.1f}h0" for x, y in placed)
-
-
-def style() -> str:
-    """Return the look by day, and by night."""
-    shape = f"text{{font:14px {FONT};text-anchor:middle}}.left{{text-anchor:start}}"
-    shape += "path{stroke-width:4.5;stroke-linecap:round;stroke-opacity:.7}"
-    groups = COLOURS[1 : CLASSES + 1]
-    night = colours(NIGHT, [AT_NIGHT[one] for one in groups])
-    return f"<style>{shape}{colours(DAY, groups)}@media(prefers-color-scheme:dark){{{night}}}</style>"
-
-
-def colours(look: Mapping[str, str], groups: Sequence[str]) -> str:
-    """Return the colours of a look."""
-    strokes = "".join(f".c{place}{{stroke:{one}}}" for place, one in enumerate(groups))
-    return f".ground{{fill:{look['ground']}}}text{{fill:{look['ink']}}}{strokes}"

@@ -9,6 +9,8 @@ from pathlib import Path
 from hf_transfer_score import choose
 from hf_transfer_score.cli.choose import choice_text
 from hf_transfer_score.cli.output import Page
+from hf_transfer_score.drawing.look import day_and_night, image_of
+from hf_transfer_score.home import write_text
 
 FOLDER = Path(__file__).parent
 WIDTH = 118
@@ -22,7 +24,7 @@ def main() -> None:
         choice = choose(
             "example", epochs=8, learning_rates=(1e-3, 3e-3), within=2, device="cpu", folder=folder, progress=False
         )
-    choice.plot(FOLDER / "race.svg")
+    write_text(FOLDER / "race.svg", day_and_night(image_of(choice.plot(), "svg").decode()))
     told, page = choice_text(choice, Page(WIDTH)).partition("\nmodel ")[0].rstrip("\n"), FOLDER / "choosing.md"
     said = f"```\n$ {COMMAND}\n{told}\n```\n"
     page.write_text(BLOCK.sub(lambda _: said, page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -37,8 +37,10 @@ def test_the_answer_of_the_example_is_the_same_on_all_pages():
 
 def test_it_is_short_and_shows_the_answer_in_light_and_dark():
     assert len(README.splitlines()) <= 120
-    for picture in re.findall(r'(?:src|srcset)="([^"]+)"', README):
-        assert (ROOT / picture).read_text(encoding="utf-8").startswith("<svg")
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert "docs/answer.svg" in pictures
+    for picture in pictures:
+        assert "prefers-color-scheme:dark" in (ROOT / picture).read_text(encoding="utf-8")
 
 
 def test_there_are_two_commands():

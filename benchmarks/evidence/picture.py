@@ -12,12 +12,14 @@ import numpy as np
 
 from benchmarks.evidence.figures import BASELINES, CHANCE, MEAN_RANK
 from benchmarks.evidence.tables import Targets, best_trivial, defaults_of
+from hf_transfer_score.drawing.look import DAY, INK, day_and_night
 from hf_transfer_score.home import write_text
 from hf_transfer_score.ranking.forecast import LEVEL
 from hf_transfer_score.ranking.intervals import accuracy_interval
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
-NEURAL_COLLAPSE, OTHER, PLAIN, INK, GRID = "#0072b2", "#5a5a5a", "#d55e00", "#222222", "#e6e6e6"
+NEURAL_COLLAPSE, PLAIN, OTHER, GRID = "#0072b2", "#d55e00", DAY["soft"], DAY["grid"]
+INKED = dict.fromkeys(("text.color", "axes.edgecolor", "xtick.color", "ytick.color"), INK)
 COLUMNS = 3
 COLOURS = ("#0072b2", "#d55e00", "#e69f00", "#009e73", "#66c2a5", "#9467bd", "#c5b0d5")
 MARKS = "osD^v<>"
@@ -60,13 +62,13 @@ def _drawn(file: Path, size: tuple[float, float]) -> Iterator[Any]:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"svg.hashsalt": "evidence", "svg.fonttype": "path"}):
+    with mpl.rc_context({"svg.hashsalt": "evidence", "svg.fonttype": "path", **INKED}):
         figure = Figure(figsize=size, facecolor="white", layout="constrained")
         yield figure
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     lines = (line.rstrip() for line in buffer.getvalue().splitlines())
-    write_text(file, "\n".join(lines) + "\n")
+    write_text(file, day_and_night("\n".join(lines) + "\n"))
 
 
 def _chances(panel: Any, told: Mapping[str, Said]) -> None:

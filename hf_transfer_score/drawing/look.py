@@ -104,6 +104,28 @@ def image_of(chart: Any, ending: str, *, night: bool = False) -> bytes:
     return bytes(vl_convert.vegalite_to_png(found, scale=2, allowed_base_urls=nothing))
 
 
+def day_and_night(svg: str) -> str:
+    """Return an SVG with colours of the day that takes those of the night on a page or system with a dark look.
+
+    Example:
+        >>> day_and_night('<svg><path fill="#222222"/></svg>')[:77]
+        '<svg><style>@media(prefers-color-scheme:dark){[fill="#222222"]{fill:#ececec}'
+    """
+    changes = {**AT_NIGHT, **{DAY[part]: NIGHT[part] for part in DAY}}
+    rules = [
+        rule
+        for name in ("fill", "stroke")
+        for day, night in changes.items()
+        for rule, used in (
+            (f'[{name}="{day}"]{{{name}:{night}}}', f'{name}="{day}"'),
+            (f'[style*="{name}: {day}"]{{{name}:{night}!important}}', f"{name}: {day}"),
+        )
+        if used in svg
+    ]
+    style = f"<style>@media(prefers-color-scheme:dark){{{''.join(rules)}}}</style>"
+    return re.sub(r"<svg[^>]*>", lambda head: head[0] + style, svg, count=1)
+
+
 def configuration(look: Look) -> dict[str, Any]:
     """Return the part of a specification that sets its look."""
     words = {"labelColor": look["soft"], "titleColor": look["ink"], "labelFont": FONT, "titleFont": FONT}
