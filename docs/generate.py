@@ -66,8 +66,9 @@ All commands and their flags. `{PROGRAM}` and `python -m hf_transfer_score` are 
 shows the flags that most people need, `--help-all` every one.
 
 - **Output.** Tables fit the terminal, or `COLUMNS` if it is set: a table that is too wide is printed in blocks, and
-  long names are folded. A piped table of scores stays whole, one line per model. `--json` prints an answer in full, for
-  programs; all commands have it but `leaderboard` and `worker`, which run until they are stopped.
+  long names are shortened and listed in full below. A piped table of scores stays whole, one line per model. `--json`
+  prints an answer in full, for programs; all commands have it but `leaderboard` and `worker`, which run until they are
+  stopped.
 - **Errors** go to the error stream as one line that starts with `error:`. `--traceback`, anywhere on the command line,
   shows where it comes from. A misspelt command or flag is answered with the nearest match.
 - **Configuration.** `--config FILE` reads the flags of any command from a YAML file, under their names without leading

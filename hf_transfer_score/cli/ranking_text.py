@@ -51,11 +51,10 @@ def step_text(step: str | None, page: Page) -> str:
 def _table(report: RankReport, page: Page, *, terms: bool) -> str:
     if all(one.status == "failed" for one in report.models.values()):  # the notes say why
         return render(notes_table(report_notes(report))[1:], page)
-    groups = [_places(report)]
+    groups = [_places(report), _facts(report)] if report.forecasts else [_places(report)]
     if terms or not report.forecasts:
         groups += [metric_group(report, name, terms=terms) for name in report.pools if not is_baseline(name)]
-        groups.append(_baselines(report))
-    groups.append(_facts(report, narrow=bool(report.forecasts) and not terms))
+        groups += [_baselines(report), _speeds(report)]
     without = {name: one.status for name, one in report.models.items() if one.status != "ok"}
     table = groups_text(list(report.models), [group for group in groups if group.headers], page, failed=without)
     below = [*_captions(report), *(_speed(report) if terms or not report.forecasts else [])]
@@ -90,22 +89,22 @@ def _baselines(report: RankReport) -> Group:
     return Group("baseline ranks", tuple(short.get(name, name) for name in names), cells)
 
 
-def _facts(report: RankReport, *, narrow: bool) -> Group:
+def _facts(report: RankReport) -> Group:
     scored = {name: one for name, one in report.models.items() if one.scores}
-    if narrow:
-        cells = {name: (_count(one.parameters), _time(one)) for name, one in scored.items()}
-        return Group("", ("params", "time"), cells)
-    facts = {
-        name: (
-            _count(one.parameters),
-            MISSING if one.width is None else str(one.width),
-            _count(one.throughput),
-            _count(one.milliseconds),
-            _time(one),
-        )
-        for name, one in scored.items()
-    }
-    return Group("model", ("params", "width", "per s", "ms", "time"), facts)
+    return Group("", ("params", "time"), {name: (_count(one.parameters), _time(one)) for name, one in scored.items()})
+
+
+def _speeds(report: RankReport) -> Group:
+    """Return the width and the speed of each model; without a forecast also what stands beside it otherwise."""
+    headers, cells = ("width", "per s", "ms"), {}
+    for name, one in report.models.items():
+        if one.scores:
+            width = MISSING if one.width is None else str(one.width)
+            cells[name] = (width, _count(one.throughput), _count(one.milliseconds))
+    if report.forecasts:
+        return Group("model", headers, cells)
+    facts = _facts(report)
+    return Group("model", (*headers, *facts.headers), {name: (*row, *facts.cells[name]) for name, row in cells.items()})
 
 
 def _time(one: RankedModel) -> str:

@@ -1,4 +1,4 @@
-"""Scores as tables: four significant digits, nothing cut off, split into blocks if too wide for the page.
+"""Scores as tables: four significant digits, one line per model, split into blocks if too wide for the page.
 
 Below a table, short lines name what to know before trusting it: failures, skipped metrics, flags and warnings.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Page, Rendered, render, words
+from hf_transfer_score.drawing.words import shorten
 from hf_transfer_score.ranking.models import is_baseline
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.text import Cell, shown
@@ -27,9 +28,12 @@ MISSING = "–"
 
 DIGITS = 4
 GAP = 3
-NAME_SHARE = 3
-"""Model names take at most this fraction (one third) of the width; longer names are folded."""
-LEAST_NAME = 12
+NAME_SHARE = 4
+"""Beside columns that need several blocks, model names take at most this fraction (a quarter) of the width."""
+LEAST_NAME = 16
+"""Longer names may be shortened; they are listed in full below the table."""
+LEAST_FOLDED = 9
+"""Headers of this length are folded at an underscore."""
 SHOWN_NAMES = 3
 
 
@@ -52,12 +56,13 @@ class Group:
     @property
     def width(self) -> int:
         """Characters of the widest line."""
-        return max(len(self.title), len(self.line(self.headers)))
+        return max(len(self.title), len(self.line(self.dashes())))
 
     @property
     def head(self) -> str:
-        """The title, and below it the headers."""
-        return f"{self.title}\n{self.line(self.headers)}"
+        """The title, and below it the headers, of which long ones take two lines."""
+        above, below = zip(*map(_folded, self.headers), strict=True)
+        return "\n".join([self.title, *([self.line(above)] if any(above) else []), self.line(below)])
 
     @property
     def columns(self) -> list[Group]:
@@ -69,8 +74,8 @@ class Group:
 
     def line(self, cells: Sequence[str]) -> str:
         """Return cells aligned to the right, each in its column."""
-        columns = zip(self.headers, *self.cells.values(), strict=True)
-        widths = [max(len(cell) for cell in column) for column in columns]
+        columns = zip(map(_folded, self.headers), *self.cells.values(), strict=True)
+        widths = [max(len(cell) for cell in (*header, *column)) for header, *column in columns]
         return "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
 
     def row(self, model: str) -> str:
@@ -104,34 +109,43 @@ def number(value: float | None) -> str:
 def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, failed: Mapping[str, str]) -> Rendered:
     """Return one row per model with its groups of columns, in several blocks if the page is too narrow.
 
-    There is at least one group; `failed` has the first cell of each model without numbers.
+    There is at least one group; `failed` has the first cell of each model without numbers. Names that had to be
+    shortened are listed in full below.
     """
     marked = {model: groups[0].dashes(word) for model, word in failed.items()}
     groups = [replace(groups[0], cells={**groups[0].cells, **marked}), *groups[1:]]
     longest = max(len(shown(name)) for name in ("model", *names))
     beside = page.width - sum(group.width + GAP for group in groups)
-    name_width = min(longest, max(page.width // NAME_SHARE, LEAST_NAME))
-    if LEAST_NAME <= beside < name_width:  # folded names leave room for all columns
-        name_width = beside
+    room = beside if beside >= LEAST_NAME else max(page.width // NAME_SHARE, LEAST_NAME)
+    short = {name: shorten(shown(name), room) for name in names}
+    if len(set(short.values())) < len(names):  # two names would look the same
+        short = {name: shown(name) for name in names}
+    name_width = min(longest, room)
     packed = _packed(groups, page.width - name_width)
     needed = name_width + max(sum(group.width + GAP for group in block) for block in packed)
-    blocks = [part for block in packed for part in (_block(names, list(failed), block, name_width), "")]
-    return render(blocks, replace(page, width=max(page.width, needed)))
+    blocks = [part for block in packed for part in (_block(short, list(failed), block, name_width), "")]
+    cut = [(text, shown(name)) for name, text in short.items() if text != shown(name)]
+    in_full = [pairs(cut), ""] if cut else []
+    return render([*blocks, *in_full], replace(page, width=max(page.width, needed)))
+
+
+def _folded(header: str) -> tuple[str, str]:
+    """Return the two lines of a header: the first is empty unless it is long and has an underscore."""
+    above, mark, below = header.partition("_") if len(header) >= LEAST_FOLDED else ("", "", header)
+    return (f"{above}{mark}", below) if mark else ("", header)
 
 
 def metric_group(ranking: Ranking, metric: str, *, terms: bool = False) -> Group:
-    """Return a metric's ranks and scores, and its raw terms on request."""
+    """Return a metric's ranks and scores, and its raw terms on request; the score is left out where it is the term."""
     pool = ranking.pools[metric]
     names = metric_terms(ranking)[metric] if terms else []
+    raw = {model: [ranking.models[model][metric].terms[term] for term in names] for model in pool.scores}
+    same = all(raw[model] == [score] for model, score in pool.scores.items())
     cells = {
-        model: (
-            str(pool.ranks[model]),
-            number(score),
-            *(number(ranking.models[model][metric].terms[term]) for term in names),
-        )
+        model: (str(pool.ranks[model]), *([] if same else [number(score)]), *map(number, raw[model]))
         for model, score in pool.scores.items()
     }
-    headers = ("rank", "score", *("raw" if term == metric else term for term in names))
+    headers = ("rank", *([] if same else ["score"]), *("raw" if term == metric else term for term in names))
     return Group(metric, headers, cells, best_of(pool.ranks))
 
 
@@ -177,15 +191,19 @@ def _packed(groups: Sequence[Group], width: int) -> list[list[Group]]:
     return blocks
 
 
-def _block(names: Sequence[str], failed: Sequence[str], groups: Sequence[Group], name_width: int) -> Table:
+def _block(names: Mapping[str, str], failed: Sequence[str], groups: Sequence[Group], name_width: int) -> Table:
+    """Return a table of groups of columns; `names` has the text of each model's first cell."""
     table = table_of()
     titled = any(group.title for group in groups)
-    table.add_column("\nmodel" if titled else "model", width=name_width, overflow="fold")
-    for group in groups:
-        table.add_column(words(group.head if titled else group.head.lstrip("\n")), min_width=group.width)
-    for name in names:
+    heads = [group.head if titled else group.head.removeprefix("\n") for group in groups]
+    most = max(head.count("\n") for head in heads)
+    table.add_column("\n" * most + "model", width=name_width, overflow="fold")
+    for group, head in zip(groups, heads, strict=True):  # titles above, headers below
+        lower = "\n" * (most - head.count("\n"))
+        table.add_column(words(head.replace("\n", f"\n{lower}", 1) if titled else lower + head), min_width=group.width)
+    for name, text in names.items():
         cells = [words(group.row(name), "bold green" if name in group.best else "") for group in groups]
-        table.add_row(words(shown(name), "red" if name in failed else ""), *cells)
+        table.add_row(words(text, "red" if name in failed else ""), *cells)
     return table
 
 

@@ -35,7 +35,6 @@ from hf_transfer_score.cli.tables import MISSING, Group, Note, grouped, groups_t
 from hf_transfer_score.cli.tuning import TUNING, MeasuringFlags
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.hub.downloads import at_work
-from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking.agreement import Agreement
 from hf_transfer_score.runs.expected import ExpectedTime
 from hf_transfer_score.runs.listener import Listener
@@ -45,6 +44,10 @@ from hf_transfer_score.runs.verifying import VerifyListener
 from hf_transfer_score.runs.verifying import verify as run_verify
 from hf_transfer_score.sampling.sample import LabelledSample, sample_line
 from hf_transfer_score.text import duration, short_count, shown
+
+
+AGREEMENT_WIDTH = 50
+"""Characters of a row of agreement, without its name and the ranks that may stand beside it."""
 
 
 def verify(
@@ -168,7 +171,7 @@ class _Status(_Lines):
 
 def verify_text(report: VerifyReport, page: Page) -> str:
     """Return a verification as text: the answer, one row per model, one row per metric, and notes."""
-    ranking, test, known = report.ranking, report.test, all_metrics()
+    ranking, test = report.ranking, report.test
     measured = {name: one for name, one in report.models.items() if one.measured}
     where = f" of the split {test.source.split}" if test.source.split else ""
     seeds = max((len(one.measured) for one in report.models.values()), default=0)
@@ -176,17 +179,12 @@ def verify_text(report: VerifyReport, page: Page) -> str:
     caption = f"ranked and fine-tuned on {sample_line(ranking.sample)}, tested on {len(test)} other rows{where}: {how}"
     about = render([words(shown(report.answer)), "", words(caption), ""], page)
     places = {name: (str(ranking.ranks[name]),) for name in report.models if name in ranking.ranks}
-    ranks = [
-        Group(name, ("rank",), {model: (str(rank),) for model, rank in pool.ranks.items()})
-        for name, pool in ranking.pools.items()
-        if not (name in known and known[name].baseline)
-    ]
     ordered = sorted((one.mean or 0.0 for one in measured.values()), reverse=True)
     cells = {name: _row(one, ordered) for name, one in measured.items()}
     best = frozenset(name for name, one in measured.items() if one.mean == ordered[0])
     accuracies = Group("accuracy", ("mean", "spread", "rank", "trained", "time"), cells, best)
     failed = {name: one.status for name, one in report.models.items() if not one.measured}
-    table = groups_text(list(report.models), [Group("rank", ("",), places), accuracies, *ranks], page, failed=failed)
+    table = groups_text(list(report.models), [Group("rank", ("",), places), accuracies], page, failed=failed)
     notes = render(notes_table(list(_notes(report))), page)
     return about + table + _agreement_text(report, page) + notes
 
@@ -207,8 +205,11 @@ def _row(one: Verified, ordered: list[float]) -> tuple[str, ...]:
 def _agreement_text(report: VerifyReport, page: Page) -> str:
     if not report.agreement:
         return ""
-    table = table_of("agreement of", ">τ_w", ">interval", ">τ", ">points lost", whole=True)
-    rows = [*report.agreement.items(), *([("one seed with the others", report.ceiling)] if report.ceiling else [])]
+    rows = [*report.agreement.items(), *([("one seed, the others", report.ceiling)] if report.ceiling else [])]
+    places = _places(report)
+    width = max(len(name) for name, _ in rows) + AGREEMENT_WIDTH + max(map(len, places.values()), default=0)
+    beside = [] if width > page.width else ["ranks of the models above"]
+    table = table_of("agreement of", ">τ_w", ">interval", ">τ", ">points lost", *beside, whole=True)
     for name, one in rows:
         interval = one.weighted_tau_interval
         table.add_row(
@@ -217,8 +218,20 @@ def _agreement_text(report: VerifyReport, page: Page) -> str:
             MISSING if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f}",
             _signed(one.tau),
             MISSING if one.top_regret is None else f"{100 * one.top_regret:.1f}",
+            *(places.get(name, MISSING) for _ in beside),
         )
     return render([table], page)
+
+
+def _places(report: VerifyReport) -> dict[str, str]:
+    """Return the rank of each fine-tuned model by each metric, in the order of the table."""
+    names = [name for name, one in report.models.items() if one.measured]
+    pools = {metric: pool.ranks for metric, pool in report.ranking.pools.items()} | {"forecast": report.ranking.ranks}
+    width = len(str(len(report.ranking.models)))
+    return {
+        metric: " ".join(str(ranks.get(name, MISSING)).rjust(width) for name in names)
+        for metric, ranks in pools.items()
+    }
 
 
 def _signed(value: float | None) -> str:

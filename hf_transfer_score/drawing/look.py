@@ -108,7 +108,7 @@ def day_and_night(svg: str) -> str:
     """Return an SVG with colours of the day that takes those of the night on a page or system with a dark look.
 
     Example:
-        >>> day_and_night('<svg><path fill="#222222"/></svg>')[:77]
+        >>> day_and_night('<svg><path fill="#222222"/></svg>')[:76]
         '<svg><style>@media(prefers-color-scheme:dark){[fill="#222222"]{fill:#ececec}'
     """
     changes = {**AT_NIGHT, **{DAY[part]: NIGHT[part] for part in DAY}}

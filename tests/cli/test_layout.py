@@ -39,14 +39,28 @@ class TestLayout:
         for result in ranking.models["far"].results.values():
             assert all(f"{term} {number(value)}" in flat(out) for term, value in result.terms.items())
 
-    def test_long_names_are_folded_not_cut(self, folder, run, monkeypatch):
-        name = "vit_base_patch16_siglip_512.webli_finetuned_on_everything_there_is"
-        (folder / "far.npz").rename(folder / f"{name}.npz")
-        monkeypatch.setenv("COLUMNS", "60")
-        _, out, _ = run("score", f"{name}.npz", "near.npz", "--metrics", "ncti")
-        first = "".join(line[:20].strip() for line in out.splitlines())
-        assert max(map(len, out.splitlines())) <= 60
-        assert name in first
+    def test_a_row_takes_one_line_and_long_names_are_listed_in_full(self):
+        names = (
+            "timm/vit_base_patch16_siglip_512.webli_ft_everything",
+            "sentence-transformers/all-MiniLM-L6-v2",
+            "x/y",
+        )
+        pool = dict(zip(names, POOL.values(), strict=True))
+        ranking = rank_features(pool, LABELS, metrics=["linear_probe", "ncti", "face", "nc1"])
+        lines = pool_text(ranking, Page(100), terms=True).splitlines()
+        assert max(map(len, lines)) <= 100 and "score   collapse  fairness" in "\n".join(lines)
+        heads = [number for number, line in enumerate(lines) if line.startswith("model ")]
+        rows = [line.split("  ")[0] for head in heads for line in lines[head + 1 : head + 4]]
+        assert len(heads) == 3 and set(rows) == {"vit_base_pat…t_everything", "…/all-MiniLM-L6-v2", "x/y"}
+        assert all(sum(name in line for line in lines) >= 1 for name in names)
+
+    def test_names_that_would_look_the_same_are_folded(self):
+        names = [f"owner/{'a' * 60}{letter}{'b' * 60}" for letter in "xyz"]
+        ranking = rank_features(dict(zip(names, POOL.values(), strict=True)), LABELS, metrics=["ncti"])
+        lines = pool_text(ranking, Page(60)).splitlines()
+        assert max(map(len, lines)) <= 60
+        room = min(line.index("rank") for line in lines if "rank" in line and "score" in line)
+        assert all(name in "".join(line[:room].strip() for line in lines) for name in names)
 
     def test_what_is_piped_stays_on_one_line(self, folder, run):
         name = "a" * 150

@@ -184,7 +184,7 @@ class TestRank:
         _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--terms")
         *lines, step = out.splitlines()  # the command is whole, to be copied
         assert max(map(len, lines)) <= width and step.startswith("  hf-transfer-score verify ")
-        assert "variance_collapse" in out and "…" not in out
+        assert "collapse" in out and "…" not in out
 
     def test_no_ranges_without_replicates(self, pool, run):
         assert ranking(run, "--replicates", "0")["confidence"] is None
