@@ -704,8 +704,8 @@ def choose(
     """
 
 def layers(
-    model: Any,
     dataset: Any,
+    model: Any,
     *,
     options: RankOptions | None = None,
     listener: Listener | None = None,
@@ -745,8 +745,8 @@ def layers(
     """Return NC1 of each layer of a checkpoint on a labelled dataset, from one forward pass over a sample.
 
     Args:
-        model: an id on the Hub, a folder, or a model in memory, as for `rank`.
         dataset: as for `rank`.
+        model: an id on the Hub, a folder, or a model in memory, as for `rank`.
         options: as for `rank`; every layer is read, whatever `layer` says.
         listener: a listener for progress events.
         folder: where samples and features are kept; None for the default place.
@@ -793,7 +793,7 @@ def layers(
 
     Example:
         >>> from hf_transfer_score import layers
-        >>> profile = layers("example/vit-pretrained", "example", max_samples=100, device="cpu", progress=False)
+        >>> profile = layers("example", "example/vit-pretrained", max_samples=100, device="cpu", progress=False)
         >>> len(profile.rows), profile.best.layer in [row.layer for row in profile.rows]
         (3, True)
 

@@ -20,8 +20,7 @@ from hf_transfer_score.cards.merging import merged_card
 from hf_transfer_score.cards.metadata import model_index, model_name
 from hf_transfer_score.cards.metric_card import bibtex
 from hf_transfer_score.errors import HubError, OptionError
-from hf_transfer_score.records.exchange import existing
-from hf_transfer_score.records.place import HubPlace, PlaceView
+from hf_transfer_score.records.place import HubPlace, PlaceView, existing
 from hf_transfer_score.records.record import Record, RecordedDataset
 from hf_transfer_score.text import HUB_ID, code, joined, markdown, number, one_line, plain
 from hf_transfer_score.untrusted import RESULT_BYTES

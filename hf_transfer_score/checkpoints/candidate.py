@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -110,7 +110,32 @@ def listed(models: Any) -> list[Any]:
         >>> listed("owner/name"), listed(("owner/name", "owner/other"))
         (['owner/name'], ['owner/name', 'owner/other'])
     """
+    if isinstance(models, Mapping) or hasattr(models, "columns") or hasattr(models, "column_names"):
+        raise OptionError(
+            f"A {type(models).__name__} was passed as the models: the dataset comes first, then the models, as ids, "
+            "folders, models in memory or (name, module, transform)."
+        )
     return [models] if isinstance(models, (str, Path, Candidate)) or is_in_memory(models) else list(models)
+
+
+def refuse_model(dataset: Any) -> None:
+    """Raise OptionError if one or several models stand where the dataset belongs."""
+    several = dataset if isinstance(dataset, list) else [dataset]
+    if several and all(map(_is_model, several)):
+        named = several[0] if isinstance(several[0], (str, Path)) else type(several[0]).__name__
+        raise OptionError(f"{named} is a model, and a dataset is expected here: it comes first, then the models.")
+
+
+def _is_model(thing: Any) -> bool:
+    if not isinstance(thing, (str, Path)):
+        return is_in_memory(thing)
+    if str(thing) != EXAMPLE and example_checkpoints(str(thing)):
+        return True
+    try:
+        folder = Path(thing).expanduser()
+        return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, an unknown home, a zero byte
+        return False
 
 
 def parse_candidates(models: Iterable[Any]) -> list[Candidate]:

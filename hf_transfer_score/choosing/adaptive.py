@@ -25,6 +25,7 @@ from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.forecast import Forecaster
+from hf_transfer_score.records.place import places_of
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.records import dataset_id
 from hf_transfer_score.runs.report import Interrupted, RankReport
@@ -140,6 +141,7 @@ def rank_adaptively(
     """
     begin = time.perf_counter()
     options, folder = options or RankOptions(), folder or home()
+    places_of(results)
     models = named_candidates(dataset, models, search)
     if Processes.current().count > 1 or options.backbone.layer == "all":
         raise OptionError("Adaptive rows are for one process and one layer: leave them out.")

@@ -30,6 +30,7 @@ from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.records.place import places_of
 from hf_transfer_score.runs.facts import facts_of
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel
@@ -86,6 +87,7 @@ def choose(
         DatasetError: the dataset cannot be sampled, or no row is left to test on.
         Interrupted: it was interrupted before anything could be compared.
     """
+    places_of(results)
     start = prepare(dataset, models, options=options, how=how, search=search, heard=heard, folder=folder)
     with alone(start.journal.folder / "lock", start.heard.stage):
         places = (results,) if isinstance(results, str) else tuple(results)

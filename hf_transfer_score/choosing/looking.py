@@ -22,8 +22,7 @@ from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import ranked
-from hf_transfer_score.records.exchange import existing
-from hf_transfer_score.records.place import open_place
+from hf_transfer_score.records.place import places_of
 from hf_transfer_score.records.store import cache_file, load
 from hf_transfer_score.runs.candidates import GONE
 from hf_transfer_score.runs.facts import facts_of
@@ -41,8 +40,7 @@ CHEAPEST = "parameter_count"
 
 def known_elsewhere(places: Sequence[str], sample: LabelledSample, dataset: str) -> History:
     """Return stored results of the same task on other datasets."""
-    opened = [open_place(one) for one in places]
-    parts = [History.of(load(place, cache=cache_file(place)).table) for place in opened if existing(place)]
+    parts = [History.of(load(place, cache=cache_file(place)).table) for place in places_of(places)]
     models = {name: one for found in reversed(parts) for name, one in found.models.items()}
     accuracies = tuple(one for found in parts for one in found.accuracies)
     scores = tuple(one for found in parts for one in found.scores)

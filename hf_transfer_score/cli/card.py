@@ -96,10 +96,10 @@ def card(
 
 
 def _place(text: str | None) -> Place:
-    from hf_transfer_score.records.place import open_place
+    from hf_transfer_score.records.place import places_of
     from hf_transfer_score.records.shipped import shipped_place
 
-    return shipped_place() if text is None else open_place(text)
+    return shipped_place() if text is None else places_of(text)[0]
 
 
 def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence:
@@ -109,8 +109,6 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
     from hf_transfer_score.records.store import cache_file, load
 
     loaded = load(place, cache=cache_file(place) if place.shared else None)
-    if not loaded.version:
-        raise StoreError(f"There are no results at {place.name}: check the name.")
     catalogue = Catalogue(loaded.table)
     found = catalogue.model_records(model)
     records = [one for one in found if dataset in (None, one.dataset.id)]

@@ -87,7 +87,7 @@ def layers(
         replicates=0,
     )
     with leaving_at_once(), watching(quiet=quiet) as listener:
-        profile = layer_profile(model, dataset, options=options, listener=listener)
+        profile = layer_profile(dataset, model, options=options, listener=listener)
     output.show_table(profile.as_dict, lambda page: profile_text(profile, page), lambda: profile_csv(profile))
     if plot is not None:
         profile.plot(plot)

@@ -123,10 +123,13 @@ def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, fa
     name_width = min(longest, room)
     packed = _packed(groups, page.width - name_width)
     needed = name_width + max(sum(group.width + GAP for group in block) for block in packed)
-    blocks = [part for block in packed for part in (_block(short, list(failed), block, name_width), "")]
+    blocks: list[RenderableType] = [
+        part for block in packed for part in (_block(short, list(failed), block, name_width), "")
+    ]
     cut = [(text, shown(name)) for name, text in short.items() if text != shown(name)]
-    in_full = [pairs(cut), ""] if cut else []
-    return render([*blocks, *in_full], replace(page, width=max(page.width, needed)))
+    if cut:
+        blocks += [pairs(cut), ""]
+    return render(blocks, replace(page, width=max(page.width, needed)))
 
 
 def _folded(header: str) -> tuple[str, str]:

@@ -45,7 +45,6 @@ from hf_transfer_score.runs.verifying import verify as run_verify
 from hf_transfer_score.sampling.sample import LabelledSample, sample_line
 from hf_transfer_score.text import duration, short_count, shown
 
-
 AGREEMENT_WIDTH = 50
 """Characters of a row of agreement, without its name and the ranks that may stand beside it."""
 

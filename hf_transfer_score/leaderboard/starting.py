@@ -9,9 +9,8 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hf_transfer_score.errors import OptionError
 from hf_transfer_score.leaderboard.library import POLL_SECONDS, Library
-from hf_transfer_score.records.place import FolderPlace, Place, open_place
+from hf_transfer_score.records.place import FolderPlace, open_place, places_of
 from hf_transfer_score.records.shipped import shipped_place
 from hf_transfer_score.records.store import cache_file
 
@@ -30,18 +29,10 @@ def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Li
     """Return the library of a folder, a dataset repository (OWNER/NAME) or the shipped records, not started yet."""
     if results is None:
         return Library(shipped_place(), poll_seconds=poll_seconds, changed=_settle, name=SHIPPED)
-    place = existing(open_place(results), "`results`")
+    place = open_place(results)
+    if isinstance(place, FolderPlace):  # a repository may be created later
+        places_of(results)
     return Library(place, cache=cache_file(place), poll_seconds=poll_seconds, changed=_settle)
-
-
-def existing(place: Place, option: str) -> Place:
-    """Return a place if its folder exists; a repository may be created later."""
-    if isinstance(place, FolderPlace) and not place.folder.is_dir():
-        raise OptionError(
-            f"{option} {place.name}: there is no such folder. `hf-transfer-score rank DATASET --models MODEL ... "
-            f"--save {place.name}` makes one with records; OWNER/NAME names a repository on the Hub."
-        )
-    return place
 
 
 def build(results: str | None, requests: str | None, *, poll_seconds: float = POLL_SECONDS) -> gradio.Blocks:

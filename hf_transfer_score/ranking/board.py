@@ -15,8 +15,7 @@ from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.ranking import Ranking
-from hf_transfer_score.records.exchange import existing
-from hf_transfer_score.records.place import open_place
+from hf_transfer_score.records.place import places_of
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.store import cache_file, load
 from hf_transfer_score.records.table import RecordTable
@@ -99,8 +98,7 @@ def informed(
 
 
 def _tables(results: str | Sequence[str]) -> list[RecordTable]:
-    places = [open_place(one) for one in ([results] if isinstance(results, str) else results)]
-    return [load(place, cache=cache_file(place)).table for place in places if existing(place)]
+    return [load(place, cache=cache_file(place)).table for place in places_of(results)]
 
 
 def _records_on(table: RecordTable, dataset: str) -> list[Record]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.records.place import FOLDER, HubPlace, Place, PlaceView, is_record_path
+from hf_transfer_score.records.place import FOLDER, Place, PlaceView, existing, is_record_path
 from hf_transfer_score.records.publishing import Published, publish, renew
 from hf_transfer_score.records.record import Record, checked, record_path
 from hf_transfer_score.records.snapshot import Snapshot, contents
@@ -84,16 +84,6 @@ def _valid(
         except RecordError as error:
             problems.append(Problem(path, str(error), view.files[path]))
     problems += [Problem(path, UNREAD, view.files[path]) for path in unread]
-
-
-def existing(place: Place) -> PlaceView:
-    """Return the present state of a place that must exist."""
-    view = place.view()
-    if not view.version and isinstance(place, HubPlace):
-        raise place.missing()
-    if not view.version:
-        raise StoreError(f"There is no folder {place.name}; a dataset on the Hub is written OWNER/NAME.")
-    return view
 
 
 def pull(source: Place, target: Place) -> Merged:

@@ -10,13 +10,13 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from hf_transfer_score.errors import NoSpaceError, OptionError, StoreError
-from hf_transfer_score.home import write_bytes
+from hf_transfer_score.errors import NoSpaceError, OptionError, StoreError, TransferScoreError
+from hf_transfer_score.home import near_name, write_bytes
 from hf_transfer_score.hub.repository import HubRepository
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.untrusted import RESULT_BYTES, TABLE_BYTES
@@ -339,3 +339,29 @@ def local_folder(text: str | Path) -> Path:
     if folder.exists() and not folder.is_dir():
         raise OptionError(f"{text} is a file; expected {FORMS}.")
     return folder
+
+
+def existing(place: Place) -> PlaceView:
+    """Return the present state of a place that must exist."""
+    view = place.view()
+    if not view.version:
+        raise _missing(place)
+    return view
+
+
+def places_of(results: str | Sequence[str]) -> list[Place]:
+    """Return the places of stored results that a run reads at its end, and refuse at once what does not exist."""
+    places = [open_place(one) for one in ([results] if isinstance(results, str) else results)]
+    for place in places:
+        if not (place.folder.is_dir() if isinstance(place, FolderPlace) else place.version()):
+            raise _missing(place)
+    return places
+
+
+def _missing(place: Place) -> TransferScoreError:
+    if isinstance(place, HubPlace):
+        return place.missing()
+    return StoreError(
+        f"There is no folder {place.name}; a dataset on the Hub is written OWNER/NAME.{near_name(place.name)} "
+        "`hf-transfer-score rank DATASET --models MODEL ... --save FOLDER` writes results to a folder."
+    )

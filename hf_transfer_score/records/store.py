@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.home import home
-from hf_transfer_score.records.place import FolderPlace, Place, PlaceView, is_record_path, open_place
+from hf_transfer_score.records.place import FolderPlace, Place, PlaceView, is_record_path, places_of
 from hf_transfer_score.records.possible import rules
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.table import RecordTable, Stored
@@ -93,7 +93,8 @@ def read_records(results: str) -> list[Record]:
         >>> sorted((record.model.id, record.metric.name) for record in read_records(results))
         [('owner/far', 'knn'), ('owner/near', 'knn')]
     """
-    return load(open_place(results)).table.records()
+    (place,) = places_of(results)
+    return load(place).table.records()
 
 
 def cache_file(place: Place) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.checkpoints.candidate import parse_candidates
+from hf_transfer_score.checkpoints.candidate import parse_candidates, refuse_model
 from hf_transfer_score.errors import CheckpointError, DatasetError, OptionError
 from hf_transfer_score.finetune.recipe import most_collapsed
 from hf_transfer_score.ranking.models import RankedModel
@@ -124,8 +124,8 @@ class LayerProfile(Shown):
 
 
 def layer_profile(
-    model: Any,
     dataset: Any,
+    model: Any,
     *,
     options: RankOptions | None = None,
     listener: Listener | None = None,
@@ -134,15 +134,15 @@ def layer_profile(
     """Return NC1 of each layer of a checkpoint on a labelled dataset, from one forward pass over a sample.
 
     Args:
-        model: an id on the Hub, a folder, or a model in memory, as for `rank`.
         dataset: as for `rank`.
+        model: an id on the Hub, a folder, or a model in memory, as for `rank`.
         options: as for `rank`; every layer is read, whatever `layer` says.
         listener: a listener for progress events.
         folder: where samples and features are kept; None for the default place.
 
     Example:
         >>> from hf_transfer_score import layers
-        >>> profile = layers("example/vit-pretrained", "example", max_samples=100, device="cpu", progress=False)
+        >>> profile = layers("example", "example/vit-pretrained", max_samples=100, device="cpu", progress=False)
         >>> len(profile.rows), profile.best.layer in [row.layer for row in profile.rows]
         (3, True)
 
@@ -150,6 +150,7 @@ def layer_profile(
         CheckpointError: the checkpoint cannot be scored, or its layers cannot be read.
         DatasetError: the dataset cannot be sampled, or NC1 is not defined for any layer, such as without classes.
     """
+    refuse_model(dataset)
     candidates = parse_candidates([model])
     if len(candidates) > 1:
         raise OptionError(f"{model!r} stands for several checkpoints: name one of them.")

@@ -11,7 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.checkpoints.candidate import Candidate, Models, Search, listed, parse_candidates, search_models
+from hf_transfer_score.checkpoints.candidate import (
+    Candidate,
+    Models,
+    Search,
+    listed,
+    parse_candidates,
+    refuse_model,
+    search_models,
+)
 from hf_transfer_score.engines.base import HERE, Engine, Finished, Work, opened
 from hf_transfer_score.engines.here import Here
 from hf_transfer_score.errors import CheckpointError, OptionError, TransferScoreError
@@ -24,6 +32,7 @@ from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.ranking.board import informed
 from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.records.place import places_of
 from hf_transfer_score.runs.ahead import Downloads, ScoresAhead
 from hf_transfer_score.runs.candidates import GONE, CandidateRun, ScoreCandidate, waiting_for, with_whole_paths
 from hf_transfer_score.runs.fitting import check_device, check_fits
@@ -145,6 +154,7 @@ def plan_rank(
 
 def named_candidates(dataset: Any, models: Models, search: Search | None = None) -> list[Candidate]:
     """Return the candidates that were named; for the example without any, those that ship with the package."""
+    refuse_model(dataset)
     named = listed(models)
     if not named and search is None and example_dataset(dataset) is not None:
         named = [EXAMPLE]
@@ -172,6 +182,7 @@ class _RankRun:
         engine: Engine,
     ) -> None:
         self.options, self.listener, self.folder, self.results = options, listener, folder, results
+        places_of(results)
         self.engine, self.processes = engine, Processes.current()
         if engine.elsewhere and self.processes.count > 1:
             raise OptionError("This engine starts its own workers: run it without a launcher.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.base import Backbone
-from hf_transfer_score.checkpoints.candidate import Models, Search
+from hf_transfer_score.checkpoints.candidate import Models, Search, refuse_model
 from hf_transfer_score.engines.base import HERE, Engine, Finished, Work, opened
 from hf_transfer_score.engines.here import Here
 from hf_transfer_score.errors import LabelsError, NoSpaceError, OptionError
@@ -140,6 +140,7 @@ def verify(
     if Processes.current().count > 1:
         raise OptionError("verify fine-tunes in one process: run it without a launcher.")
     check_trainable(options)
+    refuse_model(dataset)
     kept = _Planned(listener or Listener())
     options, _, test = training_and_test(dataset, options, how, folder, progress=kept.sampling)
     with opened(engine) as running:

@@ -100,7 +100,7 @@ def test_wrong_usage(card, words, message):
 
 def test_places_without_records_say_so(card, tmp_path):
     status, _, errors = card("a/b", "--results", str(tmp_path / "gone"))
-    assert status == 1 and "There are no results at" in errors
+    assert status == 1 and "There is no folder " in errors
     (tmp_path / "empty").mkdir()
     status, _, errors = card("a/b", "--results", str(tmp_path / "empty"))
     assert status == 1 and "has no record of a/b. It has no records at all." in errors

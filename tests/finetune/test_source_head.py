@@ -114,7 +114,7 @@ def test_layers_and_verify_choose_by_the_same_numbers(shown, name):
     write, kind = IMAGES[name]
     folder = write(shown / name)
     options = RankOptions(sample=SampleOptions())
-    profile = layer_profile(str(folder), str(shown / "pictures"), options=options, folder=shown / "home")
+    profile = layer_profile(str(shown / "pictures"), str(folder), options=options, folder=shown / "home")
     sample = profile.report.sample
     load = Loads(folder, kind)
     classifier = Classifier(load(), CPU)

@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 
 def profile_of(folder, model, dataset, *, pooling="auto", **sample):
     options = RankOptions(backbone=BackboneOptions(pooling=pooling), sample=SampleOptions(**sample))
-    return layer_profile(str(folder / model), dataset, options=options, folder=folder / "home")
+    return layer_profile(dataset, str(folder / model), options=options, folder=folder / "home")
 
 
 def by_hand(rows, labels):

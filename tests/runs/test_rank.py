@@ -7,10 +7,12 @@ import json
 import datasets
 import numpy as np
 import pytest
+import torch
 
+import hf_transfer_score as public
 from hf_transfer_score.backbones import base
 from hf_transfer_score.backbones.base import BackboneKind, MemoryBackbone, register_backbone
-from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.errors import CheckpointError, OptionError, StoreError
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.report import Interrupted
@@ -147,3 +149,28 @@ def test_streams_and_tables_give_the_same_ranking(tmp_path, loaded, data):
 def test_who_names_no_model_is_told(data):
     with pytest.raises(OptionError, match="No model was named: name ids or folders with `models`, or search the Hub"):
         rank(data)
+
+
+@pytest.mark.parametrize("function", [public.rank, public.choose, public.rank_adaptively])
+def test_results_that_are_not_there_are_refused_before_anything_is_read(function, tmp_path):
+    (tmp_path / "results").mkdir()
+    said = r"There is no folder .*resluts; a dataset on the Hub is written OWNER/NAME\. Did you mean '.*results'\?"
+    with pytest.raises(StoreError, match=said):
+        function("no/such", ["no/such"], results=str(tmp_path / "resluts"), folder=tmp_path / "home", progress=False)
+    assert not (tmp_path / "home").exists()
+
+
+def test_records_of_a_place_that_is_not_there(tmp_path):
+    with pytest.raises(StoreError, match="There is no folder"):
+        public.read_records(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("function", [public.rank, public.plan_rank, public.choose, public.verify, public.layers])
+def test_a_dataset_and_models_that_were_swapped_are_told_apart(function):
+    module = torch.nn.Linear(2, 2)
+    for models, name in (("example/vit-pretrained", "example/vit-pretrained"), ([("mine", module, len)], "tuple")):
+        with pytest.raises(OptionError, match=f"{name} is a model, .*: it comes first, then the models"):
+            function(models, "example", progress=False)
+    if function is not public.layers:
+        with pytest.raises(OptionError, match="A dict was passed as the models: the dataset comes first"):
+            function("example", {"train": [1]}, progress=False)
