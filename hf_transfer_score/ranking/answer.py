@@ -81,10 +81,12 @@ def a_percentage(share: float) -> str:
 
 
 def _level(level: Interval) -> str:
-    """Return an expected accuracy, which has no interval where it was measured."""
-    if level.high == level.low:
-        return f"{level.value:.1%}, as measured here"
-    return f"about {level.value:.0%} ({level.low:.0%} to {level.high:.0%})"
+    """Return an expected accuracy; without an interval it was measured, or probes are right or wrong on all rows."""
+    if level.high > level.low:
+        return f"about {level.value:.0%} ({level.low:.0%} to {level.high:.0%})"
+    if level.value in (0, 1):
+        return f"about {level.value:.0%}, as far as this sample can show"
+    return f"{level.value:.1%}, as measured here"
 
 
 def _cautions(ranking: Ranking) -> Iterator[str]:

@@ -84,8 +84,8 @@ def rank(
 
     Args:
         dataset: an id on the Hub, a folder or file; a `Dataset` or `IterableDataset` of `datasets`, or a dictionary of
-            splits; a pandas DataFrame, a map-style dataset of torch with items (image or text, label), or (inputs,
-            labels); a sample that was drawn before; or "example", which ships with the package.
+            splits or columns; a pandas DataFrame, a map-style dataset of torch or a list with items (image or text,
+            label), or (inputs, labels); a sample that was drawn before; or "example", which ships with the package.
         models: ids on the Hub ("owner/name", "owner/name@revision"), folders, and models in memory: objects of timm,
             transformers and sentence-transformers, (model, processor), or (name, module, transform) for any module.
             "example" stands for the checkpoints that ship with the package, which are also the default for the dataset

@@ -325,6 +325,8 @@ def _damaged(error: BaseException, names: set[str], said: str, dataset: str) -> 
             f"The dataset {dataset} is empty: it has no rows, or no files of a known kind (Parquet, CSV, JSON, Arrow, "
             "images, sound)."
         )
+    if "UnicodeDecodeError" in names and "utf-8" in said:
+        return f"A file of the dataset {dataset} is not text in UTF-8: save it as UTF-8 (in Excel as CSV UTF-8)."
     if names & CORRUPT:
         return f"A file of the dataset {dataset} is corrupt or not what its name says: {_short(said)}"
     return f"The dataset {dataset} cannot be read: {type(error).__name__}: {_short(str(error) or repr(error))}"

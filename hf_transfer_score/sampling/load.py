@@ -54,8 +54,8 @@ def load_sample(
 
     Args:
         dataset: an id on the Hub, a folder or file; a `Dataset` or `IterableDataset` of `datasets`, or a dictionary of
-            splits; a pandas DataFrame, a map-style dataset of torch with items (image or text, label), or (inputs,
-            labels).
+            splits or columns; a pandas DataFrame, a map-style dataset of torch or a list with items (image or text,
+            label), or (inputs, labels).
         options: what to draw; None for the defaults.
         folder: where samples are stored, so that a second call with the same request reads nothing of the dataset.
             None for memory only.

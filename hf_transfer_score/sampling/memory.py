@@ -15,8 +15,9 @@ from hf_transfer_score.sampling.media import encode_input
 
 INPUT, LABEL = "input", "label"
 ACCEPTED = (
-    "an id on the Hub, a folder, a file, a Dataset or IterableDataset of `datasets`, a dictionary of splits, a pandas "
-    "DataFrame, a map-style Dataset of torch whose items are (image or text, label), or two lists (inputs, labels)"
+    "an id on the Hub, a folder, a file, a Dataset or IterableDataset of `datasets`, a dictionary of splits or of "
+    "columns, a pandas DataFrame, a map-style Dataset of torch or a list with items (image or text, label), a list of "
+    "dictionaries, or two lists (inputs, labels)"
 )
 
 
@@ -34,13 +35,20 @@ def known_form(dataset: Any) -> Any:
 
     if isinstance(dataset, (datasets.Dataset, datasets.IterableDataset)):
         return dataset
+    if isinstance(dataset, Mapping) and all(_is_column(one) and not _is_pair(one) for one in dataset.values()):
+        return _made({str(name): list(map(plain, column)) for name, column in dataset.items()})
     if isinstance(dataset, Mapping):
         return {str(split): known_form(one) for split, one in dataset.items()}
     if _is_of(dataset, "pandas", "DataFrame"):
-        return _made({str(name): [plain(one) for one in dataset[name].tolist()] for name in dataset.columns})
+        return _made({str(name): _whole(list(map(plain, dataset[name].tolist()))) for name in dataset.columns})
     if _is_of(dataset, "torch.utils.data", "Dataset"):
         return _of_torch(dataset)
-    if isinstance(dataset, (tuple, list)) and len(dataset) == 2 and all(map(_is_column, dataset)):
+    if isinstance(dataset, list) and dataset and all(isinstance(one, Mapping) for one in dataset):
+        return _made({str(name): [plain(one.get(name)) for one in dataset] for name in dataset[0]})
+    if isinstance(dataset, list) and len(dataset) > 2 and all(isinstance(one, tuple) for one in dataset):
+        pairs = [_pair(one, dataset) for one in dataset]
+        return _made({INPUT: [one for one, _ in pairs], LABEL: [label for _, label in pairs]})
+    if _is_pair(dataset):
         inputs, labels = map(list, dataset)
         if len(inputs) != len(labels):
             raise DatasetError(
@@ -60,6 +68,17 @@ def _is_column(values: Any) -> bool:
     return isinstance(values, (list, tuple, np.ndarray)) or hasattr(values, "tolist")
 
 
+def _is_pair(values: Any) -> bool:
+    return isinstance(values, (tuple, list)) and len(values) == 2 and all(map(_is_column, values))
+
+
+def _whole(values: list[Any]) -> list[Any]:
+    """Return whole numbers as such again if values are missing, for which pandas made them fractions."""
+    there = [one for one in values if one is not None]
+    made = 0 < len(there) < len(values) and all(isinstance(one, float) and one.is_integer() for one in there)
+    return [None if one is None else int(one) for one in values] if made else values
+
+
 def _made(columns: Mapping[str, list[Any]]) -> Any:
     """Return columns as a Dataset; images in any form, also as paths, become encoded files."""
     import datasets
@@ -73,6 +92,15 @@ def _made(columns: Mapping[str, list[Any]]) -> Any:
         images += [] if reader is None else [name]
     if not found or not next(iter(found.values())):
         raise DatasetError("The dataset is empty: it has no rows.")
+    lengths = {name: len(values) for name, values in found.items()}
+    if len(set(lengths.values())) > 1:
+        raise DatasetError(f"The columns have different lengths: {lengths}; expected a value per row in each.")
+    for name, values in found.items():
+        types = sorted({type(one).__name__ for one in values if one is not None})
+        if len(types) > 1 and "str" in types:
+            raise DatasetError(
+                f"The column {name!r} has values of several types ({', '.join(types)}); expected one type."
+            )
     made = datasets.Dataset.from_dict(found)
     for name in images:
         made = made.cast_column(name, datasets.Image())
@@ -125,7 +153,9 @@ def plain(value: Any) -> Any:
     """Return a number of NumPy or torch as one of Python, and missing values as None."""
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()
-    return None if value is None or value != value or type(value).__name__ in ("NAType", "NaTType") else value
+    if getattr(value, "ndim", 0):
+        return value
+    return None if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value else value
 
 
 def reader_of(first: Any) -> Callable[[Any], dict[str, Any]] | None:

@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import fsspec
+
 from hf_transfer_score.errors import DatasetError, did_you_mean
 from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset, near_name
 from hf_transfer_score.sampling.guarded import commit_of, explained, guard
@@ -35,7 +37,9 @@ READERS = {
     ".ndjson": "json",
     ".arrow": "arrow",
 }
+TEXTUAL = ("csv", "json")  # readers of files that cannot hold the content of an image, only its path
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+MOST_HEADER, LONGEST_NAME = 2**16, 256
 PEEKED = 16  # rows of another split that are searched for labels
 
 Shard = Callable[[], Iterable[Chunk]]
@@ -145,11 +149,37 @@ def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:
         raise DatasetError(f"The file {name} is of no known kind; expected one of {', '.join(READERS)}.")
     if path.stat().st_size == 0:
         raise DatasetError(f"The file {name} is empty.")
-    more = {"sep": "\t"} if _suffix(path) == ".tsv" else {}
-    files = {"data_files": glob.escape(str(path.resolve())), **more}
+    files = {"data_files": glob.escape(str(path.resolve()))} | ({"sep": separator_of(path)} if reader == "csv" else {})
     folders = dict.fromkeys((path.parent, path.resolve().parent))  # the file may be a link
     reach = replace(Reach.of_folder(path.parent), folders=sum((Reach.of_folder(one).folders for one in folders), ()))
-    return _open_builder(name, options, reach=reach, path=reader, builder_options=files)
+    opened = _open_builder(name, options, reach=reach, path=reader, builder_options=files)
+    return replace(opened, features={**opened.features, **_named_images(opened)}) if reader in TEXTUAL else opened
+
+
+def separator_of(path: Path) -> str:
+    """Return what separates columns: a tab in .tsv; in .csv a comma, or what the first line has more of.
+
+    Spreadsheets write semicolons where a comma is part of numbers.
+    """
+    if _suffix(path) == ".tsv":
+        return "\t"
+    with fsspec.open(str(path), "rb", compression="infer") as file:
+        head = file.readline(MOST_HEADER)
+    return max(",;\t", key=lambda one: head.count(one.encode()))
+
+
+def _named_images(opened: OpenSplit) -> dict[str, Any]:
+    """Return the columns of text whose first value is the path of an image, which may be relative to the file."""
+    import datasets
+    from PIL import Image
+
+    found, known = {}, Image.registered_extensions()
+    for name, feature in opened.features.items():
+        is_text = str(getattr(feature, "dtype", "")).endswith("string")
+        first = str(next(iter(opened.peek(opened.split or "", name)), "")) if is_text else ""
+        if len(first) < LONGEST_NAME and Path(first).suffix.lower() in known and opened.reach.file(first) is not None:
+            found[name] = datasets.Image()
+    return found
 
 
 def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, folder: Path | None = None) -> OpenSplit:
@@ -282,6 +312,25 @@ def _open_builder(
     )
 
 
+def whole_numbers(table: Any) -> Any:
+    """Return a table with whole numbers as integers, even if some are missing, which the CSV reader makes fractions.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> table = pa.table({"label": [0.0, None, 1.0], "price": [0.5, None, 1.0], "size": [1.0, 2.0, 3.0]})
+        >>> [str(field.type) for field in whole_numbers(table).schema]
+        ['int64', 'double', 'double']
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for number, column in enumerate(table.columns):
+        some = pa.types.is_floating(column.type) and 0 < column.null_count < len(column)
+        if some and pc.all(pc.equal(column, pc.floor(column))).as_py():
+            table = table.set_column(number, table.schema.names[number], column.cast(pa.int64()))
+    return table
+
+
 class _BuilderStreams:
     """A builder of `datasets`, read as streams of Arrow tables if it makes them, else of Python values."""
 
@@ -311,7 +360,7 @@ class _BuilderStreams:
             return features_of(stream)
         if found is None:
             first = next(iter(stream.with_format("arrow").iter(batch_size=ROWS)), None)
-            found = {} if first is None else datasets.Features.from_arrow_schema(first.schema)
+            found = {} if first is None else datasets.Features.from_arrow_schema(whole_numbers(first).schema)
         return found
 
     def _stream(self, split: str, columns: Sequence[str]) -> Any:

@@ -6,9 +6,10 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from hf_transfer_score import read_records
+from hf_transfer_score import rank_features, read_records
 from hf_transfer_score.cli import main
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.records.record import identity
@@ -99,3 +100,10 @@ def test_records_of_a_ranking_are_read_as_they_were_published(tmp_path):
     assert {one.model.id for one in found} == {"owner/good", "owner/bad", "owner/closed"}
     report.publish(str(tmp_path / "results"))
     assert {identity(one) for one in read_records(str(tmp_path / "results"))} == expected
+
+
+def test_probes_that_are_right_on_all_rows_are_not_called_a_measured_accuracy():
+    labels, noise = np.repeat(np.arange(3), 20), np.random.default_rng(0).normal(size=(60, 8))
+    far = noise + 50 * np.eye(3, 8)[labels]
+    ranking = rank_features({"one": far, "two": far[:, ::-1] + noise}, labels)
+    assert "about 100%, as far as this sample can show." in ranking.answer and "measured" not in ranking.answer

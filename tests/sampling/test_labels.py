@@ -37,13 +37,14 @@ def test_class_labels_of_minus_one_are_missing():
     assert len(load_sample(rows)) == 4
 
 
-def test_numbers_with_gaps_are_classes_if_the_user_says_so(tmp_path):
+def test_whole_numbers_with_gaps_are_classes_unless_the_user_says_otherwise(tmp_path):
     (tmp_path / "rows.csv").write_text("text,label\nrow 0,1\nrow 1,\nrow 2,0\nrow 3,1\n")
     sample = load_sample(tmp_path / "rows.csv")
-    assert sample.task.name == "text-regression" and sorted(sample.targets) == [0, 1, 1]
-    assert any("all targets are whole numbers" in note and "text-classification" in note for note in sample.notes)
-    asked = load_sample(tmp_path / "rows.csv", SampleOptions(task="text-classification"))
-    assert dict(zip(row_numbers(asked), asked.labels.tolist(), strict=True)) == {0: 1, 2: 0, 3: 1}
+    assert sample.task.name == "text-classification" and sample.label_names == ("0", "1")
+    assert dict(zip(row_numbers(sample), sample.labels.tolist(), strict=True)) == {0: 1, 2: 0, 3: 1}
+    asked = load_sample(tmp_path / "rows.csv", SampleOptions(task="text-regression"))
+    assert sorted(asked.targets) == [0, 1, 1]
+    assert any("all targets are whole numbers" in note and "text-classification" in note for note in asked.notes)
 
 
 def test_regression_is_a_uniform_draw():

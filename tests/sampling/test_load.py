@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from datasets import Audio, ClassLabel, Features, Value
 from fsspec.implementations.local import LocalFileSystem
+from PIL import Image
 
 from hf_transfer_score.errors import DatasetError, OptionError
 from hf_transfer_score.metrics.checks import check_labels
@@ -41,6 +42,7 @@ def as_arrow(rows: datasets.Dataset, path) -> None:
 
 WRITERS = {
     "rows.csv": lambda rows, path: rows.to_csv(path),
+    "semicolons.csv": lambda rows, path: rows.to_csv(path, sep=";", encoding="utf-8-sig"),
     "rows.tsv": lambda rows, path: rows.to_csv(path, sep="\t"),
     "rows.jsonl": lambda rows, path: rows.to_json(path),
     "rows.json": lambda rows, path: path.write_text(json.dumps(rows.to_list())),
@@ -239,6 +241,7 @@ def test_the_split_is_train_or_the_only_one(tmp_path):
 
 BROKEN = {
     "nothing.csv": (b"", "The file .*nothing.csv is empty"),
+    "latin.csv": ("text,label\ngrün,1\n".encode("latin-1"), "is not text in UTF-8: save it as UTF-8"),
     "header.csv": (b"text,label\n", "is empty: it has no rows"),
     "magic.parquet": (b"no parquet at all", "corrupt or not what its name says: Parquet magic bytes"),
     "cut.jsonl": (b'{"text": "a", "label": 1}\n{"text": ', "corrupt or not what its name says: JSON parse error"),
@@ -344,3 +347,14 @@ def test_the_sound_library_is_required_before_any_work(monkeypatch):
     monkeypatch.setitem(sys.modules, "soundfile", None)
     with pytest.raises(OptionError, match=r"pip install 'hf-transfer-score\[sound\]'"):
         load_sample(given)
+
+
+def test_a_csv_may_name_images_beside_it(tmp_path):
+    Image.new("RGB", (8, 6), "red").save(tmp_path / "red.png")
+    (tmp_path / "labels.csv").write_text("file,label\n" + "red.png,a\nred.png,b\n" * 4)
+    sample = load_sample(tmp_path / "labels.csv")
+    assert sample.task.name == "image-classification" and len(sample) == 8
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "labels.csv").write_text("file,label\n" + "../red.png,a\n../red.png,b\n" * 4)
+    with pytest.raises(DatasetError, match="leads out of the dataset's folder .* HF_TRANSFER_SCORE_FOLDERS"):
+        load_sample(tmp_path / "sub" / "labels.csv")

@@ -64,6 +64,7 @@ FORMS = {
     "arrays": lambda _: ([np.asarray(picture(row)) for row in ROWS], np.array([row % 3 for row in ROWS])),
     "frame of images": lambda _: pandas.DataFrame({"image": [picture(row) for row in ROWS], "label": NAMES}),
     "frame of bytes": lambda _: pandas.DataFrame({"image": [content(row) for row in ROWS], "label": NAMES}),
+    "frame of arrays": lambda _: pandas.DataFrame({"image": list(map(np.asarray, map(picture, ROWS))), "label": NAMES}),
     "frame of paths": lambda folder: pandas.DataFrame({"path": as_paths(folder), "label": NAMES}),
     "torch, images": lambda _: Items(picture, COLOURS),
     "torch, bytes": lambda _: Items(tensor, COLOURS, lambda row: torch.tensor(row % 3)),
@@ -88,8 +89,14 @@ def test_images_of_every_form(form, tmp_path):
         [["good", "bad"] * 6, [1, 0] * 6],
         pandas.DataFrame({"text": ["good", "bad"] * 6, "label": pandas.Categorical(["yes", "no"] * 6)}),
         Items(lambda row: ("good", "bad")[row % 2], label=lambda row: row % 2),
+        {"text": np.array(["good", "bad"] * 6), "label": [1, 0] * 6},
+        {"train": (["good", "bad"] * 6, [1, 0] * 6)},
+        [("good", 1), ("bad", 0)] * 6,
+        [{"text": "good", "label": 1}, {"text": "bad", "label": 0}] * 6,
+        pandas.DataFrame({"text": ["good", "bad", "?"] * 6, "label": [1, 0, None] * 6}),
+        pandas.DataFrame({"text": ["good", "bad", "?"] * 6, "label": pandas.array([1, 0, None] * 6, dtype="Int64")}),
     ],
-    ids=["tuple", "list", "frame", "torch"],
+    ids=[*("tuple", "list", "frame", "torch", "columns", "splits", "pairs", "rows", "frame, missing", "frame, Int64")],
 )
 def test_texts_of_every_form(given):
     sample = load_sample(given)
@@ -118,6 +125,8 @@ def test_a_stored_sample_is_found_again(tmp_path):
         ([1, 2, 3], "got list"),
         ((["a"], ["x", "y"]), "There are 1 inputs and 2 labels"),
         (([], []), "The dataset is empty"),
+        ({"text": ["a", "b"], "label": [1]}, r"have different lengths: {'text': 2, 'label': 1}"),
+        ((["a", "b", "c"], [1, "1", 2]), r"The column 'label' has values of several types \(int, str\)"),
         (Items(lambda row: tensor(row).float() - 50), "tensor of numbers from .*Remove the normalisation"),
         (Items(lambda row: {"x": 1}), "begin with a dict; expected an image"),
         (torch.utils.data.TensorDataset(torch.zeros(4, 3, 8, 8)), r"are of type tuple; expected \(image or text"),
