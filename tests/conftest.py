@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import os
@@ -101,6 +102,9 @@ for _name in set(os.environ) - set(_environment):
 os.environ.update(_environment)  # before any test module imports a library that reads it once
 
 
+gc.disable()  # until all is collected
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """Reset the width of tables, which a library may have set."""
@@ -154,6 +158,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return next((folder for folder in ONE_PROCESS if file.startswith(folder)), file)
 
     return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage what was imported: it stays to the end, and each search of it takes a second."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure() -> None:

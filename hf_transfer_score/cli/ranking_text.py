@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_cells, forecast_group, forecast_legend
 from hf_transfer_score.cli.output import Page, render, words
 from hf_transfer_score.cli.tables import (
@@ -20,7 +22,7 @@ from hf_transfer_score.cli.tables import (
     notes_table,
     score_notes,
 )
-from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.agreement.figures import weighted_taus
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.records.record import FACTS
 from hf_transfer_score.runs.report import RankReport
@@ -169,9 +171,8 @@ def _agreements(report: RankReport) -> Iterable[Note]:
         pool = report.pools[name]
         if len(models) < LEAST_COMPARED or pool.flags or any(model not in pool.scores for model in models):
             continue
-        agreement = weighted_kendall(
-            [-report.mean_ranks[model] for model in models], [pool.scores[model] for model in models]
-        )
+        orders = ([-report.mean_ranks[model] for model in models], [pool.scores[model] for model in models])
+        (agreement,) = weighted_taus(*map(np.array, orders), np.ones((1, len(models))))
         if agreement >= TELLING:
             yield Note("note", f"the order is similar to that of {name} (weighted Kendall {agreement:.2f})")
 

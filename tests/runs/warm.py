@@ -212,6 +212,7 @@ def serve() -> None:
 def _import(names: Sequence[str]) -> None:
     """Import libraries, with their parts that are imported late."""
     missing = [name for name in names if name not in sys.modules]
+    gc.disable()
     for name in missing:
         for module in (name, *HEAVY[name]):
             importlib.import_module(module)
@@ -221,8 +222,8 @@ def _import(names: Sequence[str]) -> None:
         from hf_transfer_score.backbones.base import all_kinds
 
         all_kinds()
-    if missing:
-        gc.freeze()
+    gc.freeze()
+    gc.enable()
 
 
 def _become(question: dict[str, Any]) -> None:

@@ -139,8 +139,19 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
         timer.tick(follower.look, trigger_mode="once", **looking)
         refresh.click(follower.refresh, trigger_mode="once", **looking)
         _keep_address(page)
+    _report_progress_on(app, tab)
     app.queue(default_concurrency_limit=AT_ONCE, max_size=QUEUE, api_open=False)
     return app
+
+
+def _report_progress_on(app: gr.Blocks, nothing: gr.State) -> None:
+    """Let events that show no progress report it on a component without a look.
+
+    Otherwise a browser copies all properties of all that ever was an output, tables and charts too, several times an event.
+    """
+    for event in app.fns.values():
+        if event.show_progress == "hidden":
+            event.show_progress_on = [nothing]
 
 
 def _keep_address(page: LeaderboardPage) -> None:
