@@ -171,8 +171,11 @@ def _agreements(report: RankReport) -> Iterable[Note]:
         pool = report.pools[name]
         if len(models) < LEAST_COMPARED or pool.flags or any(model not in pool.scores for model in models):
             continue
-        orders = ([-report.mean_ranks[model] for model in models], [pool.scores[model] for model in models])
-        (agreement,) = weighted_taus(*map(np.array, orders), np.ones((1, len(models))))
+        ranks = -np.array([report.mean_ranks[model] for model in models])
+        scores = np.array([pool.scores[model] for model in models])
+        agreement = float(
+            weighted_taus(ranks, scores, np.ones((1, len(models))))[0]
+        )  # without scipy.stats, slow to load
         if agreement >= TELLING:
             yield Note("note", f"the order is similar to that of {name} (weighted Kendall {agreement:.2f})")
 

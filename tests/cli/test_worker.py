@@ -14,13 +14,15 @@ from hf_transfer_score.records.store import load
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
 from tests.checkpoints import images
+from tests.checkpoints.statics import write_model2vec
 from tests.conftest import clean_environment
 from tests.hub.server import LocalHub
 from tests.runs.bad import add_own_code
-from tests.runs.pool import PICTURES, again, picture_shards
+from tests.runs.pool import PICTURES, REVIEWS, again, picture_shards, review_shards
 from tests.runs.warm import Warm, until
 
 TOKEN = "hf_owner"
+QUICK = ("good/words", "good/more")  # models of words, whose jobs import the least
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,9 @@ def hub(tmp_path_factory):
         local.add(PICTURES, picture_shards(), kind="dataset")
         local.add("good/resnet", images.timm_image(folder / "resnet"), license="mit")
         local.add("good/vit", images.vit(folder / "vit"))
+        local.add(REVIEWS, review_shards(), kind="dataset")
+        for name in QUICK:
+            local.add(name, write_model2vec(folder / name))
         path = again(local, "bad/truncated") / "model.safetensors"
         path.write_bytes(path.read_bytes()[:2000])
         again(local, "bad/gated", gated=True)
@@ -58,7 +63,7 @@ def worker(queue, tmp_path):
 @pytest.fixture
 def slow(hub):
     """A dataset whose rows take as long as a test needs."""
-    fault = hub.fault(f"{PICTURES}/resolve/.*parquet$", "latency", method="GET", seconds=60, times=None)
+    fault = hub.fault(f"{REVIEWS}/resolve/.*parquet$", "latency", method="GET", seconds=60, times=None)
     yield fault
     hub.faults.remove(fault)
 
@@ -123,8 +128,8 @@ for number, (request, commit) in enumerate(json.loads(sys.argv[1])):
 
 REFUSED = {
     "Python code from its own repository": ("remote_code", 1, Request("bad/remote", PICTURES)),
-    "has no split 'nowhere'": ("dataset", 0, Request("good/vit", PICTURES, split="nowhere")),
-    "There is no metric 'no_such_metric'": ("bad_input", 0, Request("good/vit", PICTURES, metrics=("no_such_metric",))),
+    "has no split 'nowhere'": ("dataset", 0, Request("good/words", REVIEWS, split="nowhere")),
+    "There is no metric 'no_such'": ("bad_input", 0, Request("good/words", REVIEWS, metrics=("no_such",))),
 }
 
 
@@ -150,7 +155,7 @@ def test_the_log_tells_what_was_done_and_no_token(done, hub):
 
 
 def test_a_killed_worker_s_request_is_run_by_another(queue, worker, slow, warm, tmp_path):
-    queue.submit(Request("good/vit", PICTURES))
+    queue.submit(Request("good/words", REVIEWS))
     dying = warm.start(*worker, "--lease", "2", "--name", "first")
     until(lambda: slow.hits)
     dying.send(signal.SIGKILL)
@@ -165,7 +170,7 @@ def test_a_killed_worker_s_request_is_run_by_another(queue, worker, slow, warm, 
 
 
 def test_a_worker_that_is_ended_gives_its_request_back_at_once(queue, worker, slow, warm, tmp_path):
-    queue.submit(Request("good/vit", PICTURES))
+    queue.submit(Request("good/words", REVIEWS))
     running = warm.start(*worker)
     until(lambda: slow.hits)
     running.send(signal.SIGTERM)
@@ -176,7 +181,7 @@ def test_a_worker_that_is_ended_gives_its_request_back_at_once(queue, worker, sl
 
 
 def test_records_count_although_the_claim_was_lost(queue, worker, slow, warm, tmp_path):
-    queue.submit(Request("good/vit", PICTURES))
+    queue.submit(Request("good/words", REVIEWS))
     slow.seconds, slow.times = 2, 1
     running = warm.start(*worker, "--limit", "1")
     until(lambda: slow.hits)
@@ -191,8 +196,8 @@ def test_records_count_although_the_claim_was_lost(queue, worker, slow, warm, tm
 @pytest.mark.parametrize(("name", "package", "local"), [("slurm", "submitit", "cluster=local"), ("ray", "ray", None)])
 def test_an_engine_runs_several_requests_at_a_time(name, package, local, queue, worker, warm):
     pytest.importorskip(package, reason=f"{package} is not installed: pip install 'hf-transfer-score[{name}]'")
-    for model in ("good/resnet", "good/vit"):
-        queue.submit(Request(model, PICTURES, metrics=("ncti",)))
+    for model in QUICK:
+        queue.submit(Request(model, REVIEWS, metrics=("ncti",)))
     engine = ("--engine", name, "--workers", "2", *(("--engine-option", local) if local else ()))
     ended = warm.run(*worker, "--once", *engine)
     assert ended.status == 0, ended.err
@@ -201,7 +206,7 @@ def test_an_engine_runs_several_requests_at_a_time(name, package, local, queue, 
     assert lines.index("done") > [place for place, one in enumerate(lines) if one == "claimed"][1]
     assert {one.state for one in queue.requests()} == {"done"}
     records = load(FolderPlace(Path(worker[-1]))).table.records()
-    assert {one.model.id for one in records if one.status == "ok"} == {"good/resnet", "good/vit"}
+    assert {one.model.id for one in records if one.status == "ok"} == set(QUICK)
 
 
 def test_wrong_usage_is_told(run, tmp_path):

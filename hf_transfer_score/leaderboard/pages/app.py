@@ -145,9 +145,9 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
 
 
 def _report_progress_on(app: gr.Blocks, nothing: gr.State) -> None:
-    """Let events that show no progress report it on a component without a look.
+    """Let events that show no progress report it on a component that is not shown.
 
-    Otherwise a browser copies all properties of all that ever was an output, tables and charts too, several times an event.
+    Otherwise the browser copies every component that was ever an output, tables and charts too, at each event.
     """
     for event in app.fns.values():
         if event.show_progress == "hidden":
