@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -55,12 +53,11 @@ NUMBER = re.compile(r"\d+\.\d+|\d+")
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory):
+def user(parent, tmp_path_factory):
     """A new user's folder, off line, and what the first command gives them."""
     home = tmp_path_factory.mktemp("user")
-    command = [sys.executable, "-m", "hf_transfer_score", "rank", "example", "--save", "results"]
     environment = clean_environment(home / "home") | {"HF_HUB_OFFLINE": "1"}
-    return home, subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=300)
+    return home, parent.run("rank", "example", "--save", "results", environment=environment, folder=home)
 
 
 @pytest.fixture(scope="module")
@@ -103,16 +100,16 @@ class TestRanking:
 
     def test_the_first_command_answers_and_says_how_to_go_on(self, user):
         _, done = user
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("Fine-tune ") and "dataset: example (train)\n" in done.stderr
-        assert EXAMPLE_CAUTION in done.stdout.replace("This is a toy", "this is a toy")
-        assert "10 of 10 models ranked" in done.stdout
-        assert done.stdout.splitlines()[-3].split()[:3] == ["hf-transfer-score", "verify", "example"]
+        assert done.status == 0, done.err
+        assert done.out.startswith("Fine-tune ") and "dataset: example (train)\n" in done.err
+        assert EXAMPLE_CAUTION in done.out.replace("This is a toy", "this is a toy")
+        assert "10 of 10 models ranked" in done.out
+        assert done.out.splitlines()[-3].split()[:3] == ["hf-transfer-score", "verify", "example"]
 
     def test_python_gives_the_same_order(self, user, report):
-        printed = [line.split()[0] for line in user[1].stdout.splitlines() if line.startswith((*WELL, *WORSE))]
+        printed = [line.split()[0] for line in user[1].out.splitlines() if line.startswith((*WELL, *WORSE))]
         assert printed == list(report.ranks)
-        assert " ".join(user[1].stdout.split()).startswith(report.answer)
+        assert " ".join(user[1].out.split()).startswith(report.answer)
         assert sorted(printed) == sorted([*WELL, *WORSE])
         assert all(one.from_cache for one in report.models.values())
 
@@ -226,7 +223,7 @@ class TestFiles:
 
 def test_the_table_of_the_readme_is_what_is_printed(user):
     """Up to the last digits of scores, which may differ between machines."""
-    printed = {line.split()[0]: line.split() for line in user[1].stdout.splitlines() if line.split()}
+    printed = {line.split()[0]: line.split() for line in user[1].out.splitlines() if line.split()}
     readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
     table = re.search(r"answer: start -->\n```\n(.*?)```", readme, re.DOTALL).group(1).splitlines()
     table = table[next(place for place, line in enumerate(table) if line.startswith("model")) + 1 :]
