@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import json
 import time
@@ -167,6 +168,7 @@ class Trainer:
 
     def _attempt(self, arm: Arm, passes: int) -> dict[str, Any]:
         """Return the result of training; whatever a library raises for one model is that model's failure."""
+        gc.freeze()  # existing objects stay: collecting the cycles of this training afterwards need not visit them
         try:
             return self._leg(arm, passes)
         except (LabelsError, MemoryError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -231,6 +232,7 @@ class _Verifying:
         """Measure a candidate with every seed, and put each result into `found` at once."""
         measured: dict[int, FineTuningResult] = {}
         free: Callable[[], Any] = lambda: None  # noqa: E731
+        gc.freeze()  # existing objects stay: collecting the cycles of this training afterwards need not visit them
         try:
             load: Callable[[], Backbone] | None = None
             for seed in self.metrics:
