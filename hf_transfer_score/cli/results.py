@@ -20,7 +20,7 @@ from hf_transfer_score.records.publishing import publish
 from hf_transfer_score.records.store import Problem
 from hf_transfer_score.text import joined, shown
 
-LONGEST_REASON = 300
+LONGEST_REASON, MOST_PROBLEMS = 300, 20
 
 
 def results_import(
@@ -47,7 +47,7 @@ def results_import(
     ```
 
     Args:
-        files: tables with a header line; .tsv files are separated by tabs, all others by commas.
+        files: tables with a header line, separated by commas or semicolons; .tsv files by tabs.
         to: a folder, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
         task: the task of the datasets, such as image-classification.
         source: who published the tables.
@@ -58,10 +58,8 @@ def results_import(
     renamed = dict(_renamed(one) for one in column or ())
     found = Imported()
     for file in files:
-        part = import_table(file, task=task, source=source, facts=facts, columns=renamed)
-        found.records += part.records
-        found.problems += [one for one in part.problems if one not in found.problems]
-        found.ignored |= part.ignored
+        import_table(file, task=task, source=source, facts=facts, columns=renamed, into=found)
+    found.problems = list(dict.fromkeys(found.problems))  # those of the facts only once
     if not found.records:
         write(_problem_lines(found.problems))
         raise StoreError(f"No row of {joined([str(file) for file in files])} can be used.")
@@ -70,7 +68,13 @@ def results_import(
         published = publish(place, found.records, dry_run=dry_run)
     done, counts = Merged(published, 0, tuple(found.problems)), summary(found.records)
     text = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
+    methods = {
+        str(one.metric.parameters["method"]) for one in found.records if one.metric and one.metric.kind == "truth"
+    }
+    text += f" by {joined(sorted(methods))}" if methods else ""
     ignored = f"Columns not used: {', '.join(sorted(found.ignored))}.\n" if found.ignored else ""
+    if found.unknown:
+        ignored += f"Metrics not known here, of which higher is taken as better: {', '.join(sorted(found.unknown))}.\n"
     facts_found = {"to": place.name, "dry_run": dry_run, **counts, **_facts(done, place, found.problems)}
     verb = "To be imported into" if dry_run else "Imported into"
     output.show(lambda: facts_found, lambda _: f"{_done_text(done, place, verb)}{text}.\n{ignored}")
@@ -243,8 +247,10 @@ def _plain(problems: Sequence[Problem]) -> list[dict[str, str]]:
 
 
 def _problem_lines(problems: Sequence[Problem], word: str = "bad") -> str:
-    """Return one line per bad file."""
-    return "".join(f"{word}: {shown(f'{one.path}: {one.reason}', LONGEST_REASON)}\n" for one in problems)
+    """Return one line per bad file or row, of very many the first ones."""
+    lines = [f"{word}: {shown(f'{one.path}: {one.reason}', LONGEST_REASON)}\n" for one in problems[:MOST_PROBLEMS]]
+    more = len(problems) - len(lines)
+    return "".join([*lines, f"{word}: {more:,} more like these\n" if more else ""])
 
 
 def _count(number: int, thing: str) -> str:

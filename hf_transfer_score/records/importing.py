@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
-from hf_transfer_score.errors import InputError, RecordError
+from hf_transfer_score.errors import InputError, RecordError, did_you_mean
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.record import (
@@ -36,6 +37,8 @@ SCORES, ACCURACIES = ("metric", "value"), ("method", "accuracy")
 """The columns beside model and dataset; a table has one pair or both."""
 
 SEED = "seed"
+USUAL = ("model", "dataset", *SCORES, *ACCURACIES, SEED)
+DECIMAL_COMMA = re.compile(r"^\s*([+-]?\d+),(\d+\s*%?)\s*$")
 FACTS = ("family", "architecture", "base_model", "parameters", "license", "pretrained_on")
 """The columns of a table of facts beside model."""
 
@@ -51,11 +54,14 @@ class Imported:
         records: one for each usable row.
         problems: unusable rows, with their lines.
         ignored: columns that records have no field for.
+        unknown: metrics that this package does not have; higher values are taken as better.
     """
 
     records: list[Record] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    _seen: dict[tuple[str, ...], int] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ def import_table(
     source: str,
     facts: Path | None = None,
     columns: Mapping[str, str] | None = None,
+    into: Imported | None = None,
 ) -> Imported:
     r"""Return the records of a long table: columns model and dataset, and metric and value or method and accuracy.
 
@@ -80,11 +87,13 @@ def import_table(
     metric with several terms, such as NCTI, is stored as a score of that name.
 
     Args:
-        file: a table with a line of names; .tsv is split at tabs, all others at commas.
+        file: a table with a line of names; .tsv is split at tabs, all others at commas, or at semicolons if the first
+            line has these instead; then numbers may have a decimal comma.
         task: of the datasets.
         source: who published it.
         facts: a table of models with some of the columns of `FACTS`.
         columns: names of columns in the table, by their usual name.
+        into: what was found in other tables, to which this is added; repetitions in another table count on.
 
     Raises:
         InputError: the table cannot be read, or lacks columns.
@@ -97,7 +106,11 @@ def import_table(
         >>> [(record.model.id, record.terms) for record in found.records]
         [('owner/model', {'accuracy': 0.91})]
     """
-    known, found = get_task(task), Imported()
+    known, found = get_task(task), into or Imported()
+    for name in columns or ():
+        if name not in USUAL:
+            hint = did_you_mean(name, USUAL)
+            raise InputError(f"There is no column {name!r} to be named.{hint} Usual names: {', '.join(USUAL)}.")
     if not source.strip():
         raise InputError("Say who published the table: `source` is empty.")
     about = {} if facts is None else read_facts(facts, found)
@@ -108,16 +121,17 @@ def import_table(
     if not names.keys() >= {"model", "dataset"} or not pairs:
         raise InputError(
             f"{file} has the columns {', '.join(map(shown, names)) or 'of no name'}. It needs model and dataset, and "
-            "metric and value or method and accuracy; if they have other names, give these with `columns`."
+            "metric and value or method and accuracy; if they have other names, give these as in model=checkpoint."
         )
     found.ignored |= names.keys() - {"model", "dataset", SEED, *SCORES, *ACCURACIES}
-    seen: dict[tuple[str, ...], int] = {}
     for line, row in rows:
         for pair in pairs:
             if not any(row.get(name, "").strip() for name in pair):
                 continue  # a row of the other kind
             try:
-                metric, terms = _measurement(row, pair, source, seen)
+                metric, terms = _measurement(row, pair, source, found._seen)
+                if metric.kind != "truth" and metric.name not in all_metrics():
+                    found.unknown.add(metric.name)
                 model, dataset = (_filled(row, name) for name in ("model", "dataset"))
                 one = about.get(model, TableFacts())
                 mark = hashlib.blake2b(f"{source}\0{known.name}\0{dataset}".encode(), digest_size=16).hexdigest()
@@ -144,7 +158,8 @@ def _measurement(
     key = (pair[0], row["model"].strip(), row["dataset"].strip(), name)
     if pair == ACCURACIES:
         if not 0 <= value <= 1:
-            raise RecordError(f"accuracy: expected a share from 0 to 1, got {value:g}; divide percents by 100.")
+            advice = "; divide percents by 100" if 1 < value <= 100 else ""
+            raise RecordError(f"accuracy: expected a share from 0 to 1, got {value:g}{advice}.")
         given = row.get(SEED, "").strip()
         seen[key] = seen.get(key, -1) + 1
         seed = _whole(given, SEED) if given else seen[key]
@@ -189,20 +204,28 @@ def _rows(file: Path, columns: Mapping[str, str], found: Imported) -> Iterator[t
             raise InputError(f"{file} has more than {TABLE_BYTES // 10**6} MB; divide it.")
         with file.open(encoding="utf-8-sig", newline="") as text:
             csv.field_size_limit(LINE_BYTES)
-            reader = csv.reader(text, delimiter="\t" if file.suffix == ".tsv" else ",", strict=True)
+            first = text.readline()
+            text.seek(0)
+            spread = ";" in first and "," not in first
+            reader = csv.reader(text, delimiter="\t" if file.suffix == ".tsv" else ";" if spread else ",", strict=True)
             header = [name.strip() for name in next(reader, [])]
+            header = [name.lower() if name.lower() in USUAL and name.lower() not in header else name for name in header]
             if missing := [name for name in columns.values() if name not in header]:
                 raise InputError(f"{file} has no column {missing[0]!r}. Its columns: {', '.join(map(shown, header))}.")
             usual = {name: usual for usual, name in columns.items()}
             names = [usual.get(name, name) for name in header]
             yield reader.line_num, dict.fromkeys(names, "")
             for values in reader:
+                if spread:
+                    values = [DECIMAL_COMMA.sub(r"\1.\2", value) for value in values]
                 if len(values) == len(names):
                     yield reader.line_num, dict(zip(names, values, strict=True))
                 elif values:
                     reason = f"has {len(values)} values, but the table has {len(names)} columns"
                     found.problems.append(Problem(f"{file.name}:{reader.line_num}", reason))
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is not text in UTF-8: save it as UTF-8 (in Excel as CSV UTF-8).") from None
+    except (OSError, csv.Error) as error:
         raise InputError(f"{file} cannot be read as a table: {reason_of(error)}") from error
 
 
@@ -215,7 +238,8 @@ def _filled(row: Mapping[str, str], column: str) -> str:
 
 def _number(row: Mapping[str, str], column: str) -> float:
     try:
-        value = float(row[column])
+        text = row[column].strip()
+        value = float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

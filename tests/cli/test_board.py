@@ -45,7 +45,7 @@ def results(imported, tmp_path, monkeypatch):
 def test_the_import_says_what_it_brought(imported):
     folder, text = imported
     assert f"Imported into {folder / 'results'}: 920 written, 0 unchanged.\n" in text
-    assert "40 models, 8 datasets, 640 scores, 280 accuracies." in text
+    assert "40 models, 8 datasets, 640 scores, 280 accuracies by full." in text and "better: theirs." in text
 
 
 def test_the_answer_is_right_and_says_by_how_much(run, results, community):

@@ -101,7 +101,7 @@ def test_bad_rows_are_reported_and_left_out(table, row):
 UNUSABLE = {
     b"": "It needs model and dataset",
     b"model,dataset\na/a,d/d\n": "It needs model and dataset, and metric and value or method and accuracy",
-    b"model,dataset,method,accuracy\n\xff\xfe,d/d,full,1\n": "cannot be read as a table",
+    b"model,dataset,method,accuracy\n\xff\xfe,d/d,full,1\n": "is not text in UTF-8",
     b'model,dataset,method,accuracy\n"a/a,d/d,full,1\n': "cannot be read as a table",
 }
 
@@ -134,3 +134,20 @@ def test_the_same_table_gives_the_same_records(table):
 def test_the_summary_counts(table):
     text = "model,dataset,method,accuracy,metric,value\na/a,d/d,full,0.5,logme,1\nb/b,d/e,,,logme,2\n"
     assert summary(table(text).records) == {"models": 2, "datasets": 2, "scores": 2, "accuracies": 1}
+
+
+def test_tables_of_spreadsheets(table):
+    text = "Model;Dataset;Method;Accuracy\na/a;d/d;full;0,75\na/a;d/e;full;62,5 %\n"
+    assert [one.terms["accuracy"] for one in table(text).records] == [0.75, 0.625]
+    found = table("model,dataset,metric,value\na/a,d/d,loss,0.5\na/a,d/d,logme,0.5\n")
+    assert found.unknown == {"loss"} and not found.problems
+    with pytest.raises(InputError, match="no column 'modle' to be named. Did you mean 'model'"):
+        table("m,dataset,method,accuracy\n", columns={"modle": "m"})
+
+
+def test_repetitions_in_several_tables_count_on(table):
+    head = "model,dataset,method,accuracy\n"
+    found = table(f"{head}a/a,d/d,full,0.5\n")
+    assert table(f"{head}a/a,d/d,full,0.6\n", name="second.csv", into=found) is found
+    assert [one.metric.parameters["seed"] for one in found.records] == [0, 1]
+    assert len({identity(one) for one in found.records}) == 2
