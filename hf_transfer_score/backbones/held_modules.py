@@ -43,7 +43,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     if task.unit != "example" or options.pooling != "auto" or options.layer != LAST or options.image_size is not None:
         raise CheckpointError(
             "unsupported",
-            "is a module with a transform, which gives one row per example: leave out pooling, layer and image_size",
+            "is a module with a transform: there is no layer, pooling or image_size to choose",
         )
     return ModuleBackbone(held, task)
 

@@ -110,6 +110,8 @@ def listed(models: Any) -> list[Any]:
         >>> listed("owner/name"), listed(("owner/name", "owner/other"))
         (['owner/name'], ['owner/name', 'owner/other'])
     """
+    if models is None:
+        return []
     if isinstance(models, Mapping) or hasattr(models, "columns") or hasattr(models, "column_names"):
         raise OptionError(
             f"A {type(models).__name__} was passed as the models: the dataset comes first, then the models, as ids, "

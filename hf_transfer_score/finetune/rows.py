@@ -190,8 +190,8 @@ def _apart(found: LabelledSample, train: LabelledSample, count: int) -> Labelled
     if not len(keep):
         raise NoTestRowsError(
             f"No row is left to test on: all {len(found)} rows of the split {found.source.split or '(only one)'} of "
-            f"{found.source.dataset} are in the sample or of classes that it lacks. Draw fewer rows with `per_class` "
-            "or `max_samples`, or name another split with `test_split`."
+            f"{found.source.dataset} are in the sample, equal to rows of it, or of classes that it lacks. Draw fewer "
+            "rows with `per_class` or `max_samples`, or name another split with `test_split`."
         )
     notes, unknown = [], int((new & ~known).sum())
     if not new.all() and found.source.split != train.source.split:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from hf_transfer_score.errors import InputError, OptionError
+from hf_transfer_score.errors import InputError, OptionError, did_you_mean
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.ranking.models import RankedModel
@@ -23,10 +23,10 @@ from hf_transfer_score.text import joined
 
 AnyRanking = TypeVar("AnyRanking", bound=Ranking)
 
-SHOWN_DATASETS = 5
+SHOWN_DATASETS, NEAR_NAME = 5, 0.85
 
 
-def board(dataset: str, *, results: str | Sequence[str], task: str | None = None, method: str | None = None) -> Ranking:
+def board(dataset: str, results: str | Sequence[str], *, task: str | None = None, method: str | None = None) -> Ranking:
     """Rank the models that are known on a dataset in the order in which they are expected to come out.
 
     Args:
@@ -154,8 +154,10 @@ def _ranking(mine: Sequence[Record], history: History) -> Ranking:
 
 def _notes(forecaster: Forecaster, records: int, dataset: str) -> list[str]:
     """Return what to know about a forecast."""
-    found = [] if records else [f"Nothing is stored about {dataset}: the order comes from other datasets alone."]
     datasets = sorted({one.dataset for one in forecaster.columns})
+    known = {one.dataset for one in (*forecaster.history.accuracies, *forecaster.history.scores)}
+    hint = "" if records else did_you_mean(dataset, sorted(known), NEAR_NAME)
+    found = [] if records else [f"Nothing is stored about {dataset}: the order comes from other datasets alone.{hint}"]
     if datasets:
         count = f"{len(datasets)} other dataset{'s' * (len(datasets) > 1)}"
         found.append(

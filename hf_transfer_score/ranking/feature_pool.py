@@ -55,6 +55,8 @@ def rank_features(
         >>> rank_features({"near": near, "far": far}, labels, metrics=["ncti"]).ranks
         {'far': 1, 'near': 2}
     """
+    if not isinstance(features, Mapping):
+        raise InputError(f"Features have to be a dictionary, (N, D) by model name; got {type(features).__name__}.")
     if not features:
         raise InputError("The pool is empty: pass features by model name.")
     chosen = choose_metrics(metrics)

@@ -214,7 +214,7 @@ class Ranking(Shown):
 
     def __repr__(self) -> str:
         """Return one line, however large the pool is."""
-        return f"<{type(self).__name__} of {len(self.models)} models. {self.answer}>"
+        return f"<{type(self).__name__} of {len(self.models)} model{'s' * (len(self.models) != 1)}. {self.answer}>"
 
     @property
     def shown_ranking(self) -> Ranking:

@@ -128,3 +128,8 @@ def test_wrong_usage_says_what_to_do(run, results, tmp_path):
     write_table(tmp_path / "bad.csv", [{"model": "a/a", "dataset": "d/d", "method": "full", "accuracy": 87}])
     status, text, errors = run("results", "import", "bad.csv", "--to", results, *TASK)
     assert status == 1 and "No row of bad.csv can be used" in errors and "bad: bad.csv:2: accuracy: expected" in text
+
+
+def test_a_misspelt_dataset_is_answered_with_the_nearest(run, results):
+    found = json.loads(run("board", TARGET + "s", "--results", results, "--json")[1])
+    assert found["notes"][0].endswith(f"Did you mean '{TARGET}'?")

@@ -12,7 +12,7 @@ import torch
 import hf_transfer_score as public
 from hf_transfer_score.backbones import base
 from hf_transfer_score.backbones.base import BackboneKind, MemoryBackbone, register_backbone
-from hf_transfer_score.errors import CheckpointError, OptionError, StoreError
+from hf_transfer_score.errors import CheckpointError, InputError, OptionError, StoreError
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.report import Interrupted
@@ -174,3 +174,12 @@ def test_a_dataset_and_models_that_were_swapped_are_told_apart(function):
     if function is not public.layers:
         with pytest.raises(OptionError, match="A dict was passed as the models: the dataset comes first"):
             function("example", {"train": [1]}, progress=False)
+
+
+def test_arguments_of_a_wrong_type_are_refused_in_words():
+    with pytest.raises(OptionError, match="max_samples='5': expected a number, at least 4"):
+        public.rank("example", max_samples="5", progress=False)
+    with pytest.raises(OptionError, match="No model was named"):
+        public.rank((["a", "b"] * 5, [0, 1] * 5), None, progress=False)
+    with pytest.raises(InputError, match=r"have to be a dictionary, \(N, D\) by model name; got list"):
+        public.rank_features([np.zeros((4, 2))], [0, 0, 1, 1])
