@@ -36,6 +36,7 @@ from hf_transfer_score.choosing.evidence import chance_within, dispensable, know
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.choosing.race import Arm, Leg, Race, Terms
+from hf_transfer_score.choosing.trainer import counted
 from hf_transfer_score.finetune.loop import kept_pass
 from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.forecast import Forecaster
@@ -91,7 +92,9 @@ class Replayed:
         place, rate = curves.names.index(arm.name), curves.rates.index(arm.rate)
         right = curves.right[place, rate][:, self.drawn.chosen_by]
         seen = right[:passes].mean(1)
-        return Leg(tuple(seen.tolist()), right[int(seen.argmax())], passes >= curves.passes)
+        ended = passes >= curves.passes
+        states = counted(seen.tolist(), len(self.drawn.chosen_by), ended)
+        return Leg(tuple(seen.tolist()), right[states].mean(0), ended)
 
     def price(self, arm: Arm, budget: Budget) -> float:
         """Return the cost of a pass, in fine-tunings."""
@@ -144,7 +147,8 @@ def raced(drawn: Drawn, tunings: float, within: float, confidence: float) -> Out
     among = [place for place, name in enumerate(pool.names) if name not in gone]
     out, lost = dispensable(pool.outcomes({}), among, within, (1 - confidence) / 2)
     gone |= {pool.names[place] for place in out}
-    spent.tunings = len(drawn.names) / STEP_COST / drawn.curves.steps
+    read = len(drawn.names) * len(labels) / len(drawn.curves.labels)
+    spent.tunings = read / STEP_COST / drawn.curves.steps
     left = Looked(rank_features({name: one for name, one in features.items() if name not in gone}, labels))
     means = left.outcomes({}).mean(1)
     names = [left.names[place] for place in np.argsort(-means)]
@@ -157,7 +161,7 @@ def raced(drawn: Drawn, tunings: float, within: float, confidence: float) -> Out
     best = max(truths.values())
     all_arms = [Arm(name, rate) for name in drawn.names for rate in drawn.curves.rates]
     track = Replayed(drawn)
-    everything = max(all_arms, key=lambda arm: track.run(arm, drawn.curves.passes).best)
+    everything = max(all_arms, key=lambda arm: track.run(arm, drawn.curves.passes).level)
     return Outcome(
         100 * (best - drawn.got(*winner)), spent.tunings / len(drawn.names), sure, 100 * (best - drawn.got(*everything))
     )

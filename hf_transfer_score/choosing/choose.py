@@ -282,7 +282,7 @@ class _Choosing:
         """Test the winner, the runner-up and all whose training is complete; complete ones become records."""
         race, trainer, found = self.race, self.trainer, list[Tested]()
         assert race is not None and trainer is not None
-        seen = {arm.name: arm for arm in sorted(race.legs, key=lambda arm: race.legs[arm].best)}
+        seen = {arm.name: arm for arm in sorted(race.legs, key=lambda arm: race.legs[arm].level)}
         means = dict(zip(race.forecast.names, race.outcomes.mean(1).tolist(), strict=True))
         others = sorted((name for name in seen if name != winner.name), key=lambda name: -means[name])
         whole = [name for name in others if race.legs[seen[name]].ended]

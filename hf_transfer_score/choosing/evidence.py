@@ -7,12 +7,11 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hf_transfer_score.ranking.intervals import Interval
 
 Floats = NDArray[np.float64]
-Rights = NDArray[np.bool_]
 
 BETS = np.linspace(0.02, 0.98, 25)
 """Stakes over which a bet is spread, as shares of the largest one that cannot lose everything."""
@@ -23,7 +22,7 @@ ENDS, POWERS = np.linspace(0, 1, 26), np.array([0.25, 0.5, 1.0, 1.5, 2.5])
 UNSTEADY = 0.01
 """How far the accuracies of epochs lie from a smooth curve, in addition to the sampling error of the rows."""
 
-LATE, DOUBTED, LEAST_DOUBT, ERRORS_DOUBT = 0.5, 0.7, 0.015, 0.1
+LATE, DOUBTED, LEAST_DOUBT, ERRORS_DOUBT = 0.5, 0.7, 0.015, 0.2
 """The share that a falling learning rate adds to the gain of a curve at its start; the extra uncertainty of a gain, as
 a share of it; and the least uncertainty of any gain at the start, also as a share of the errors
 (`python -m benchmarks.choosing`)."""
@@ -74,7 +73,7 @@ def expected_gain(accuracies: Sequence[float], passes: int, rows: int) -> Gain:
     return Gain(min((1 + LATE * ahead) * mean, now), float(spread))
 
 
-def bet(first: Rights, second: Rights, margin: float) -> float:
+def bet(first: ArrayLike, second: ArrayLike, margin: float) -> float:
     """Return the value of a bet that the first model is right more often than the second by more than a margin.
 
     Both predict the same rows. If the first is not ahead by more than the margin, the expected value of the bet is at
@@ -82,8 +81,8 @@ def bet(first: Rights, second: Rights, margin: float) -> float:
     in several rounds share the allowed error.
 
     Args:
-        first: which rows the first model is right on (N,).
-        second: which rows the second model is right on (N,).
+        first: how right the first model is on each row, from 0 to 1 (N,).
+        second: how right the second model is (N,).
         margin: from -1 to 1.
 
     Example:
@@ -93,11 +92,9 @@ def bet(first: Rights, second: Rights, margin: float) -> float:
     """
     if margin >= 1:
         return 0.0
-    ahead, behind = int((first & ~second).sum()), int((second & ~first).sum())
-    alike = len(first) - ahead - behind
     stakes = BETS / (1 + margin) if margin > -1 else BETS * 50
-    worth = ahead * np.log1p(stakes * (1 - margin)) + alike * np.log1p(-stakes * margin)
-    worth += behind * np.log1p(-stakes * (1 + margin)) if behind else 0.0
+    gaps, counts = np.unique(np.asarray(first, np.float64) - np.asarray(second, np.float64), return_counts=True)
+    worth = np.log1p(stakes[:, None] * (gaps - margin)) @ counts
     top = float(worth.max())
     return float(np.exp(min(top, 700.0)) * np.exp(worth - top).mean())
 

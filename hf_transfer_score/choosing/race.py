@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from hf_transfer_score.choosing.evidence import (
     Floats,
     Gain,
-    Rights,
     bet,
     by_chance,
     chance_within,
@@ -26,12 +25,10 @@ from hf_transfer_score.choosing.evidence import (
 )
 from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
 from hf_transfer_score.choosing.options import Budget
+from hf_transfer_score.choosing.spending import worth_training
 from hf_transfer_score.errors import CheckpointError
 
 DRAWS = 1000
-SHARE = 0.5
-"""Share of the remaining budget that the next round may take; the last round may take all."""
-
 SHOWN = 0.25
 """Share of all epochs before which no candidate is clearly behind and no answer is sure: slow starters need time."""
 
@@ -61,20 +58,20 @@ class Leg:
 
     Attributes:
         accuracies: on the validation rows, after each epoch so far.
-        right: the rows that its most accurate state is right on (N,).
+        right: the share of the states that count which are right on each row (N,), as `counted` says.
         ended: whether the training is complete.
         seconds: spent on the epochs since the last round.
     """
 
     accuracies: tuple[float, ...]
-    right: Rights
+    right: Floats
     ended: bool
     seconds: float = 0.0
 
     @property
-    def best(self) -> float:
-        """The accuracy of the best state."""
-        return max(self.accuracies)
+    def level(self) -> float:
+        """The accuracy of the states that count."""
+        return float(self.right.mean())
 
 
 class Track(Protocol):
@@ -187,9 +184,9 @@ class Race:
             self.arms = [Arm(first, rate) for rate in self.rates[:2]]
             self._train(passes, gone)
         if self.legs:
-            large, small = self.arms[0], self.arms[-1]
-            best = small if FAILED * self.legs[small].best > self.legs[large].best else large
-            self.arms += [Arm(name, best.rate) for name in names]
+            best = self._best_arm(first)
+            others = [arm for arm in self.arms if arm != best]
+            self.arms = [best, *(Arm(name, best.rate) for name in names), *others]
         return gone
 
     @property
@@ -215,17 +212,13 @@ class Race:
             all_arms = [Arm(name, rate) for name in before for rate in self.rates]
             self.arms += [arm for arm in all_arms if arm not in self.legs]
         order = self._promising() if number else self.arms
-        last = number == len(terms.rounds) - 1
+        rounds = terms.rounds[number:]
+        steps = np.array([[self._cost(arm, end) for end in rounds] for arm in order])
+        costs = np.diff(steps, prepend=0.0)
+        outcomes = np.array([self._arm_draws(arm) for arm in order])
         left = terms.budget.amount - self.spent.of(terms.budget)
-        left -= self._cost(order[0], terms.passes) - self._cost(order[0], passes)
-        allowed, cost = left if last else SHARE * left, 0.0
-        kept: list[Arm] = []
-        for arm in order:
-            cost += self._cost(arm, passes)
-            if kept and cost > allowed:
-                break
-            kept.append(arm)
-        self.arms = [arm for arm in self.arms if arm in kept]
+        kept = worth_training(outcomes, costs, left, [end / terms.passes for end in rounds])
+        self.arms = [arm for arm in self.arms if arm in order[:kept]]
         why = f"the budget of {terms.budget} goes to more promising candidates"
         return {name: why for name in before if name not in self.names}
 
@@ -267,7 +260,7 @@ class Race:
         alive = self.outcomes[[places[name] for name in inside]]
         gain = 100 * float(alive.max(0).mean() - means[places[first]])
         words = f"{passes} epoch{'' if passes == 1 else 's'}"
-        best = {name: max(leg.best for arm, leg in self.legs.items() if arm.name == name) for name in inside}
+        best = {name: max(leg.level for arm, leg in self.legs.items() if arm.name == name) for name in inside}
         found = Round("race", words, tuple(inside), gone, first, chance, gain, str(self.spent), best)
         self.history.append(found)
         self.heard.ended(found)
@@ -290,7 +283,10 @@ class Race:
         """Return draws of the final accuracy of an arm (draws,): its curve, shrunk towards the forecast before."""
         if arm not in self.legs:  # as far from the best rate of its candidate as for other candidates
             noise = np.random.default_rng([2, *f"{arm}".encode()]).standard_normal(DRAWS)
-            rested: Floats = self.drawn[arm.name] + self._other_rate(arm.rate) + OTHER_RATE * noise
+            known = self.drawn.get(arm.name)
+            if known is None:
+                return np.resize(self.before[arm.name], DRAWS)
+            rested: Floats = known + self._other_rate(arm.rate) + OTHER_RATE * noise
             return rested
         leg = self.legs[arm]
         gain = self.gain(arm)
@@ -316,7 +312,7 @@ class Race:
 
     def end(self, arm: Arm) -> float:
         """Return the accuracy that an arm is expected to have at its end."""
-        return self.legs[arm].best + self.gain(arm).mean
+        return self.legs[arm].level + self.gain(arm).mean
 
     def gain(self, arm: Arm) -> Gain:
         """Return how much more accurate an arm is expected to be at its end."""
@@ -325,9 +321,9 @@ class Race:
             return Gain(0.0, 0.0)
         found = expected_gain(leg.accuracies, self.terms.passes, len(leg.right))
         ahead, place = 1 - len(leg.accuracies) / self.terms.passes, self.rates.index(arm.rate)
-        larger = LARGER * (1 - place / max(1, len(self.rates) - 1)) * ahead * (1 - leg.best)
-        mean = min(found.mean + larger, 1 - leg.best)
-        below = float(self.before[arm.name].mean()) - leg.best - mean if self.forecast.absolute else 0.0
+        larger = LARGER * (1 - place / max(1, len(self.rates) - 1)) * ahead * (1 - leg.level)
+        mean = min(found.mean + larger, 1 - leg.level)
+        below = float(self.before[arm.name].mean()) - leg.level - mean if self.forecast.absolute else 0.0
         return Gain(mean, float(np.hypot(found.spread, ahead * max(0.0, below))))
 
     def _behind(self, first: str) -> dict[str, str]:
@@ -347,7 +343,7 @@ class Race:
             margin = largest_gain(self.gain(ahead), self.gain(arm), doubt) - points / 100
             if bet(self.legs[ahead].right, self.legs[arm].right, max(margin, -0.99)) >= 1 / doubt:
                 self.arms.remove(arm)
-        shares = {name: f"{self.legs[arm].best:.1%}" for name, arm in best.items()}
+        shares = {name: f"{self.legs[arm].level:.1%}" for name, arm in best.items()}
         behind = [name for name in before if name not in self.names]
         return {
             name: f"clearly behind: {shares[name]} of the validation rows right, {first} has {shares[first]}"
@@ -356,15 +352,24 @@ class Race:
 
     def _leader(self) -> Arm:
         """Return the arm that is expected to end best."""
-        return max((arm for arm in self.arms if arm in self.legs), key=lambda arm: float(self._arm_draws(arm).mean()))
+        best = [self._best_arm(name) for name in self.names if self._trained(name)]
+        return max(best, key=lambda arm: float(self._arm_draws(arm).mean()))
+
+    def _trained(self, name: str) -> list[Arm]:
+        return [arm for arm in self.arms if arm.name == name and arm in self.legs]
 
     def _best_arm(self, name: str) -> Arm:
-        return max((arm for arm in self.arms if arm.name == name and arm in self.legs), key=self.end)
+        """Return a candidate's best learning rate: before half time the largest that has not failed."""
+        arms = self._trained(name)
+        if min(len(self.legs[arm].accuracies) for arm in arms) >= self.terms.passes / 2:
+            return max(arms, key=self.end)
+        best = max(self.legs[arm].level for arm in arms)
+        return max(arms, key=lambda arm: (self.legs[arm].level >= FAILED * best, arm.rate))
 
     def _finish(self) -> Arm | None:
-        """Train the most promising arm to its end."""
+        """Train the most promising candidate to its end, at the learning rate that now looks best."""
         while self.arms:
-            arm, gone = self._leader(), dict[str, str]()
+            arm, gone = max(self._trained(self._leader().name), key=self.end), dict[str, str]()
             if self.legs[arm].ended:
                 return arm
             self.heard.stage(f"{arm.name}, learning rate {arm.rate:g}, to the last epoch")

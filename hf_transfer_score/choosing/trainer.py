@@ -7,15 +7,15 @@ import gc
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone
-from hf_transfer_score.choosing.evidence import Rights
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.choosing.race import Arm, Leg
 from hf_transfer_score.errors import CheckpointError, LabelsError
@@ -29,8 +29,12 @@ from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
     from hf_transfer_score.finetune.built import Builder, BuiltNetwork
-    from hf_transfer_score.finetune.loop import Score, Training
+    from hf_transfer_score.finetune.loop import Training
     from hf_transfer_score.finetune.states import KeptTraining
+
+
+COUNTED = 3
+"""States of a complete training that count (`python -m benchmarks.choosing`)."""
 
 
 class Journal:
@@ -73,6 +77,29 @@ def pass_cost(recipe: Recipe, rows: int) -> int:
     return STEP_COST * (rows - held) + held
 
 
+def counted(accuracies: Sequence[float], rows: int, ended: bool) -> range:
+    """Return which states of a training count in a race: of a complete one the last `COUNTED` up to the one kept.
+
+    One state alone is a matter of luck. Of a training in progress it is the most accurate, since accuracy still rises.
+
+    Args:
+        accuracies: after each epoch.
+        rows: that they were measured on.
+        ended: whether the training is complete.
+
+    Example:
+        >>> counted([0.5, 0.7, 0.8, 0.8, 0.6], 40, True), counted([0.5, 0.7, 0.6], 40, False)
+        (range(1, 4), range(1, 2))
+    """
+    from hf_transfer_score.finetune.loop import kept_pass
+
+    if not ended:
+        best = max(range(len(accuracies)), key=accuracies.__getitem__)
+        return range(best, best + 1)
+    last = kept_pass(accuracies, rows) + 1
+    return range(max(0, last - COUNTED), last)
+
+
 @dataclass(frozen=True)
 class Finalist:
     """A candidate that can be trained: its commit, what loads it and finds its files, and the seconds per example."""
@@ -102,11 +129,10 @@ class Trainer:
 
     def run(self, arm: Arm, passes: int) -> Leg:
         """Train up to this number of epochs in total, or read the result of an earlier run."""
-        gave = self._once(f"{self._key(arm)}, pass {passes}", lambda: self._attempt(arm, passes))
+        gave = self._once(f"{self._key(arm)}, epoch {passes}", lambda: self._attempt(arm, passes))
         if gave["passes"]:
             self.pace[arm.name] = gave["seconds"] / gave["passes"]
-        packed_rows = np.frombuffer(base64.b64decode(gave["right"]), np.uint8)
-        right = np.unpackbits(packed_rows, count=gave["rows"]).astype(bool)
+        right = np.mean([_unpacked(one, gave["rows"]) for one in gave["rights"]], axis=0)
         return Leg(tuple(gave["accuracies"]), right, gave["ended"], gave["seconds"])
 
     def _once(self, step: str, run: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
@@ -195,16 +221,14 @@ class Trainer:
             training.finish()
             kept = kept_training(path)
             assert kept is not None
-        scores, right = kept.scores[:passes], kept.rights[0]
-        best: Score | None = None
-        for score, rows in zip(scores, kept.rights, strict=False):
-            best, right = (score, rows) if score.better_than(best) else (best, right)
+        accuracies = [one.accuracy for one in kept.scores[:passes]]
+        ended, rows = bool(kept.about["ended"]) and len(kept.scores) <= passes, len(kept.rights[0])
         return {
-            "accuracies": [one.accuracy for one in scores],
-            "right": _packed(right),
-            "rows": len(right),
-            "ended": bool(kept.about["ended"]) and len(kept.scores) <= passes,
-            "passes": max(len(scores) - before, 0),
+            "accuracies": accuracies,
+            "rights": [_packed(kept.rights[place]) for place in counted(accuracies, rows, ended)],
+            "rows": rows,
+            "ended": ended,
+            "passes": max(len(accuracies) - before, 0),
             "seconds": time.perf_counter() - begin,
         }
 
@@ -263,7 +287,7 @@ class Prober(Trainer):
             save_file(tensors, aside, metadata={KEY: json.dumps(about)})
         return {
             "accuracies": [found.validation],
-            "right": _packed(found.right),
+            "rights": [_packed(found.right)],
             "rows": len(found.right),
             "ended": True,
             "passes": 1,
@@ -295,6 +319,10 @@ class Prober(Trainer):
         return {**super()._tested(arm), **about}
 
 
-def _packed(rows: Rights) -> str:
+def _packed(rows: NDArray[np.bool_]) -> str:
     """Return as text which rows are right."""
     return base64.b64encode(np.packbits(rows).tobytes()).decode()
+
+
+def _unpacked(text: str, rows: int) -> NDArray[np.uint8]:
+    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=rows)

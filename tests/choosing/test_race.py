@@ -108,6 +108,22 @@ def test_the_first_candidate_tells_the_others_whether_the_largest_learning_rate_
     assert {arm.rate for arm, passes in track.ran if passes == 1 and arm.name != "model 0"} == {begin}
 
 
+class Steps(Known):
+    """A track on which the larger learning rate looks worse until half time."""
+
+    def run(self, arm, passes):
+        curve = [0.25 + 0.7 * (step / 15) for step in range(16)] if arm.rate else rising(0.4, 0.55)
+        seen = [np.mean(curve[number] > LUCK) for number in range(passes)]
+        return Leg(tuple(map(float, seen)), curve[passes - 1] > LUCK, passes >= 16)
+
+
+def test_a_smaller_learning_rate_that_looks_better_at_first_does_not_win():
+    terms = Terms(16, (0.0, 0.3), 2.0, 0.9, Budget(0.75, "fine-tunings"))
+    assert Steps({}).run(Arm("one", 0.0), 1).level > Steps({}).run(Arm("one", 0.3), 1).level
+    run = Race(["one", "two"], Steps({"one": [0] * 16, "two": [0] * 16}), Nothing(["one", "two"]), terms, Spent())
+    assert run.run().rate == 0.3
+
+
 class Promising(Nothing):
     """A forecast that expects 70% of the first candidate, and 69% of the others."""
 
