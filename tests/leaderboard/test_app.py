@@ -52,18 +52,21 @@ own = [
     for block, event in fn.targets
     if event != "tick" and block in {output._id for output in fn.outputs}
 ]
+quiet = [fn for fn in app.fns.values() if fn.show_progress == "hidden"]
+copied = sorted({type(one).__name__ for fn in quiet for one in fn.show_progress_on or fn.outputs})
 loaded = [name for name in sys.argv[1:] if name in sys.modules]
-print(json.dumps([library.status.records, len(app.fns), loaded, own]))
+print(json.dumps([library.status.records, len(app.fns), loaded, own, copied]))
 """
 
 
 def test_it_loads_neither_models_nor_pictures_and_answers_no_control_with_itself():
     heavy = ["torch", "transformers", "timm", "datasets", "evaluate", "altair", "accelerate"]
     done = subprocess.run([sys.executable, "-c", STARTED, *heavy], capture_output=True, text=True, check=True)
-    records, events, loaded, own = json.loads(done.stdout.splitlines()[-1])
+    records, events, loaded, own, copied = json.loads(done.stdout.splitlines()[-1])
     assert records > 1000 and events > 20
     assert loaded == []
     assert own == []
+    assert copied == ["State"], "the browser copies what an event reports its progress on"
 
 
 @pytest.fixture(scope="module")
