@@ -29,7 +29,7 @@ ALLOWED = {
         "ranking/ranking": """
             errors metrics records ranking drawing.files drawing.rank_chart drawing.words
         """,
-        "ranking/feature_pool": "errors metrics records runs.records ranking",
+        "ranking/feature_pool": "errors metrics records runs.records ranking tasks",
         "ranking/showing": """
             errors ranking.ranking records runs.records drawing leaderboard.boards.catalogue
             leaderboard.pages.model_page

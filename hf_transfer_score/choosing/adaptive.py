@@ -25,7 +25,7 @@ from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.records.place import places_of
+from hf_transfer_score.records.place import listed_places, places_of
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.records import dataset_id
 from hf_transfer_score.runs.report import Interrupted, RankReport
@@ -113,7 +113,7 @@ def rank_adaptively(
     search: Search | None = None,
     heard: ChooseListener | None = None,
     folder: Path | None = None,
-    results: Sequence[str] = (),
+    results: str | Path | Sequence[str | Path] = (),
 ) -> RankReport:
     """Rank checkpoints with as many rows of a sample as it takes; a note says how many, and why.
 
@@ -152,7 +152,7 @@ def rank_adaptively(
         sample = nested(drawn, folder / "choices" / f"{drawn.fingerprint}.arrow")
     plan = plan_rank(sample, models, options=options, search=search, folder=folder)
     relations = {model.name: relations_of(model) for model in plan.models}
-    history = known_elsewhere(tuple(results), sample, dataset_id(sample))
+    history = known_elsewhere(listed_places(results), sample, dataset_id(sample))
     looking = Looking(sample, options, folder, heard or ChooseListener(), Spent(), 1.0)
     run = _AdaptiveRun(sample, typed_names(models, plan), looking, Forecaster(history, relations), plan.notes)
     try:

@@ -30,7 +30,8 @@ from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import Ranking, ranked
-from hf_transfer_score.records.place import places_of
+from hf_transfer_score.records.place import FOLDER as RECORDS
+from hf_transfer_score.records.place import listed_places, places_of
 from hf_transfer_score.runs.facts import facts_of
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel
@@ -54,7 +55,7 @@ def choose(
     search: Search | None = None,
     heard: ChooseListener | None = None,
     folder: str | Path | None = None,
-    results: str | Sequence[str] = (),
+    results: str | Path | Sequence[str | Path] = (),
     save: str | Path | None = None,
 ) -> Choice:
     """Choose one of many checkpoints for a labelled dataset, and fine-tune it, within a budget.
@@ -90,7 +91,7 @@ def choose(
     places_of(results)
     start = prepare(dataset, models, options=options, how=how, search=search, heard=heard, folder=folder)
     with alone(start.journal.folder / "lock", start.heard.stage):
-        places = (results,) if isinstance(results, str) else tuple(results)
+        places = listed_places(results)
         return _Choosing(start, places, None if save is None else Path(save)).run()
 
 
@@ -99,7 +100,7 @@ class _Choosing:
     """A choice in progress."""
 
     start: Start
-    results: tuple[str, ...]
+    results: tuple[str | Path, ...]
     save: Path | None
     history: list[Round] = field(default_factory=list)
     spent: Spent = field(default_factory=Spent)
@@ -113,7 +114,7 @@ class _Choosing:
         start = self.start
         self.planned = {model.name: model for model in start.plan.models}
         self.folder = self.save or start.folder / RESULTS
-        own = (str(self.folder),) if self.folder.is_dir() else ()
+        own = (str(self.folder),) if (self.folder / RECORDS).is_dir() else ()
         history = known_elsewhere((*own, *self.results), start.sample, dataset_id(start.sample))
         relations = {model.name: relations_of(model) for model in start.plan.models}
         self.forecaster = Forecaster(history, relations, method=start.recipe.method if history.accuracies else None)

@@ -38,7 +38,7 @@ CHEAPEST = "parameter_count"
 """The metric for a part of the rows whose ranking nobody reads."""
 
 
-def known_elsewhere(places: Sequence[str], sample: LabelledSample, dataset: str) -> History:
+def known_elsewhere(places: Sequence[str | Path], sample: LabelledSample, dataset: str) -> History:
     """Return stored results of the same task on other datasets."""
     parts = [History.of(load(place, cache=cache_file(place)).table) for place in places_of(places)]
     models = {name: one for found in reversed(parts) for name, one in found.models.items()}

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hf_transfer_score.leaderboard.library import POLL_SECONDS, Library
-from hf_transfer_score.records.place import FolderPlace, open_place, places_of
+from hf_transfer_score.records.place import FolderPlace, existing, open_place
 from hf_transfer_score.records.shipped import shipped_place
 from hf_transfer_score.records.store import cache_file
 
@@ -30,8 +30,8 @@ def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Li
     if results is None:
         return Library(shipped_place(), poll_seconds=poll_seconds, changed=_settle, name=SHIPPED)
     place = open_place(results)
-    if isinstance(place, FolderPlace):  # a repository may be created later
-        places_of(results)
+    if isinstance(place, FolderPlace) and not place.folder.is_dir():  # a repository may be created later
+        existing(place)
     return Library(place, cache=cache_file(place), poll_seconds=poll_seconds, changed=_settle)
 
 

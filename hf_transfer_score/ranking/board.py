@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -26,7 +27,9 @@ AnyRanking = TypeVar("AnyRanking", bound=Ranking)
 SHOWN_DATASETS, NEAR_NAME = 5, 0.85
 
 
-def board(dataset: str, results: str | Sequence[str], *, task: str | None = None, method: str | None = None) -> Ranking:
+def board(
+    dataset: str, results: str | Path | Sequence[str | Path], *, task: str | None = None, method: str | None = None
+) -> Ranking:
     """Rank the models that are known on a dataset in the order in which they are expected to come out.
 
     Args:
@@ -71,7 +74,7 @@ def board_of(
 
 def informed(
     ranking: AnyRanking,
-    results: str | Sequence[str],
+    results: str | Path | Sequence[str | Path],
     task: str | None,
     relations: Mapping[str, Relations] | None = None,
 ) -> AnyRanking:
@@ -97,7 +100,7 @@ def informed(
     return replace(found, notes=(*found.notes, *notes))
 
 
-def _tables(results: str | Sequence[str]) -> list[RecordTable]:
+def _tables(results: str | Path | Sequence[str | Path]) -> list[RecordTable]:
     return [load(place, cache=cache_file(place)).table for place in places_of(results)]
 
 
@@ -156,7 +159,8 @@ def _notes(forecaster: Forecaster, records: int, dataset: str) -> list[str]:
     """Return what to know about a forecast."""
     datasets = sorted({one.dataset for one in forecaster.columns})
     known = {one.dataset for one in (*forecaster.history.accuracies, *forecaster.history.scores)}
-    hint = "" if records else did_you_mean(dataset, sorted(known), NEAR_NAME)
+    last = Path(dataset).name  # what records call a folder
+    hint = f" Did you mean {last!r}?" if last in known else did_you_mean(dataset, sorted(known), NEAR_NAME)
     found = [] if records else [f"Nothing is stored about {dataset}: the order comes from other datasets alone.{hint}"]
     if datasets:
         count = f"{len(datasets)} other dataset{'s' * (len(datasets) > 1)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_transfer_score.errors import InputError
+from hf_transfer_score.errors import InputError, OptionError, did_you_mean
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.scores import MetricChoice, choose_metrics, score_features
 from hf_transfer_score.ranking.forecast import Forecaster
@@ -17,6 +17,7 @@ from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.records.record import Record, RecordedDataset
+from hf_transfer_score.tasks import get_task
 
 
 def rank_features(
@@ -60,6 +61,8 @@ def rank_features(
     if not features:
         raise InputError("The pool is empty: pass features by model name.")
     chosen = choose_metrics(metrics)
+    headline = [headline] if isinstance(headline, str) else headline
+    _check_names(headline, [metric.name for metric in chosen], task)
     models: dict[str, RankedModel] = {}
     errors: list[InputError] = []
     for name, matrix in features.items():
@@ -86,6 +89,14 @@ def rank_features(
         return ranking
     sizes = {name: Relations.of(one, one.parameters) for name, one in models.items()}
     return ranking.with_forecast(Forecaster(History(), sizes))
+
+
+def _check_names(headline: Sequence[str] | None, metrics: Sequence[str], task: str) -> None:
+    for one in headline or ():
+        if one not in metrics:
+            raise OptionError(f"headline={one!r}: expected one of {', '.join(metrics)}.{did_you_mean(one, metrics)}")
+    if task:
+        get_task(task)
 
 
 def _records(ranking: Ranking, task: str, truth: Any) -> tuple[Record, ...]:

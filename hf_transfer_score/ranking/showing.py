@@ -45,7 +45,7 @@ class Shown(ABC):
 
         return save_records(self.records(), self.as_dict(), Path(folder))
 
-    def publish(self, to: str, *, create_pr: bool = False) -> Published:
+    def publish(self, to: str | Path, *, create_pr: bool = False) -> Published:
         """Add the records to a store of results, and return what became of them.
 
         Args:

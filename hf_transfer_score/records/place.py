@@ -24,6 +24,7 @@ from hf_transfer_score.untrusted import RESULT_BYTES, TABLE_BYTES
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 HUB_PREFIX = "hf://datasets/"
 FORMS = f"a folder (./results), OWNER/NAME on the Hub, or {HUB_PREFIX}OWNER/NAME"
+WRITES = "`hf-transfer-score rank DATASET --models MODEL ... --save FOLDER` writes results to a folder."
 LOCK = ".lock"
 FOLDER = "records/"
 LOCK_SECONDS = 60.0
@@ -305,7 +306,9 @@ class HubPlace(HubRepository):
         return most_bytes(path)
 
 
-def open_place(text: str, *, token: str | bool | None = None, private: bool = False, create_pr: bool = False) -> Place:
+def open_place(
+    text: str | Path, *, token: str | bool | None = None, private: bool = False, create_pr: bool = False
+) -> Place:
     """Return the place that a text names: a folder, or a dataset repository on the Hub.
 
     OWNER/NAME is a repository unless there is such a folder; write ./OWNER/NAME for a folder that does not exist yet.
@@ -320,6 +323,7 @@ def open_place(text: str, *, token: str | bool | None = None, private: bool = Fa
         >>> open_place("hf://datasets/owner/results").name, open_place("./results").name
         ('owner/results', 'results')
     """
+    text = f"{text}{os.sep}" if isinstance(text, Path) else text  # a path is a folder, also one that looks like an id
     if is_hub_name(text):
         name = text.removeprefix(HUB_PREFIX).strip("/")
         if HUB_NAME.fullmatch(name) is None:
@@ -349,12 +353,21 @@ def existing(place: Place) -> PlaceView:
     return view
 
 
-def places_of(results: str | Sequence[str]) -> list[Place]:
-    """Return the places of stored results that a run reads at its end, and refuse at once what does not exist."""
-    places = [open_place(one) for one in ([results] if isinstance(results, str) else results)]
+def listed_places(results: str | Path | Sequence[str | Path] | None) -> tuple[str | Path, ...]:
+    """Return places as they were named, one or several or none."""
+    return (results,) if isinstance(results, (str, Path)) else tuple(results or ())
+
+
+def places_of(results: str | Path | Sequence[str | Path] | None) -> list[Place]:
+    """Return the places of stored results that a run reads at its end, and refuse at once those that have none."""
+    places = [open_place(one) for one in listed_places(results)]
     for place in places:
         if not (place.folder.is_dir() if isinstance(place, FolderPlace) else place.version()):
             raise _missing(place)
+        if isinstance(place, FolderPlace) and not (place.folder / FOLDER).is_dir():
+            raise StoreError(
+                f"There are no results in {place.name}: they would be below {place.name}/{FOLDER}. {WRITES}"
+            )
     return places
 
 
@@ -362,6 +375,5 @@ def _missing(place: Place) -> TransferScoreError:
     if isinstance(place, HubPlace):
         return place.missing()
     return StoreError(
-        f"There is no folder {place.name}; a dataset on the Hub is written OWNER/NAME.{near_name(place.name)} "
-        "`hf-transfer-score rank DATASET --models MODEL ... --save FOLDER` writes results to a folder."
+        f"There is no folder {place.name}; a dataset on the Hub is written OWNER/NAME.{near_name(place.name)} {WRITES}"
     )

@@ -76,7 +76,7 @@ class Tabled(Protocol):
         ...
 
 
-def read_records(results: str) -> list[Record]:
+def read_records(results: str | Path) -> list[Record]:
     """Return the records of a store of results, without files that hold no valid record.
 
     Args:

@@ -73,7 +73,7 @@ def rank(
     search: Search | None = None,
     listener: Listener | None = None,
     folder: str | Path | None = None,
-    results: str | Sequence[str] = (),
+    results: str | Path | Sequence[str | Path] = (),
     engine: str | Engine = HERE,
 ) -> RankReport:
     """Rank checkpoints for a labelled dataset, by one forward pass of each over a sample.
@@ -178,7 +178,7 @@ class _RankRun:
         options: RankOptions,
         listener: Listener,
         folder: Path,
-        results: str | Sequence[str],
+        results: str | Path | Sequence[str | Path],
         engine: Engine,
     ) -> None:
         self.options, self.listener, self.folder, self.results = options, listener, folder, results

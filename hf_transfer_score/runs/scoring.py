@@ -53,6 +53,7 @@ def choose_scoring(
         headline: the metrics whose mean rank decides; None for the forecast, or for regression the first metric.
     """
     truth = sample.task.truth
+    headline = [headline] if isinstance(headline, str) else headline
     chosen = choose_metrics(USUAL[truth] if metrics is None else metrics)
     if metrics == "all":
         absent = "targets" if truth == "labels" else "labels"

@@ -162,7 +162,9 @@ def test_results_that_are_not_there_are_refused_before_anything_is_read(function
 
 def test_records_of_a_place_that_is_not_there(tmp_path):
     with pytest.raises(StoreError, match="There is no folder"):
-        public.read_records(str(tmp_path / "none"))
+        public.read_records(tmp_path / "none")
+    with pytest.raises(StoreError, match="There are no results in .*: they would be below .*/records/"):
+        public.board("o/d", tmp_path)
 
 
 @pytest.mark.parametrize("function", [public.rank, public.plan_rank, public.choose, public.verify, public.layers])
@@ -183,3 +185,8 @@ def test_arguments_of_a_wrong_type_are_refused_in_words():
         public.rank((["a", "b"] * 5, [0, 1] * 5), None, progress=False)
     with pytest.raises(InputError, match=r"have to be a dictionary, \(N, D\) by model name; got list"):
         public.rank_features([np.zeros((4, 2))], [0, 0, 1, 1])
+    features = {"a": np.eye(8)}, [0, 1] * 4
+    with pytest.raises(OptionError, match="headline='nct': expected one of face, .* Did you mean 'ncti'"):
+        public.rank_features(*features, headline="nct")
+    with pytest.raises(OptionError, match="There is no task 'classification'"):
+        public.rank_features(*features, dataset="o/d", task="classification")
