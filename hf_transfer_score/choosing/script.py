@@ -17,9 +17,16 @@ HEAD = """\
 # The recipe is the same; rows are drawn and shuffled differently, so the accuracy will differ a little.
 """
 
+NORMS = """\
+for one in model.modules():  # batch norms keep the checkpoint's statistics
+    if isinstance(one, torch.nn.modules.batchnorm._BatchNorm):
+        one.eval().train = lambda mode=True, one=one: one
+"""
+
 TRAINER = (
     HEAD
     + """\
+import torch
 from datasets import load_dataset
 from transformers import Auto{what}, AutoModelFor{task}Classification, Trainer, TrainingArguments
 
@@ -30,6 +37,9 @@ prepare = Auto{what}.from_pretrained({source!r})
 model = AutoModelFor{task}Classification.from_pretrained(
     {source!r}, num_labels=len(names), ignore_mismatched_sizes=True
 )
+"""
+    + NORMS
+    + """\
 data.set_transform(lambda rows: {{**prepare({inputs}), "labels": rows[{label!r}]}})
 head = [value for name, value in model.named_parameters() if model.base_model_prefix not in name.split(".")]
 body = [value for name, value in model.named_parameters() if model.base_model_prefix in name.split(".")]
@@ -38,8 +48,6 @@ how = TrainingArguments(
     "trained", num_train_epochs={epochs}, per_device_train_batch_size={batch}, warmup_steps={warmup:g}, seed={seed},
     lr_scheduler_type="cosine", max_grad_norm=1.0, eval_strategy="epoch", remove_unused_columns=False,
 )
-import torch
-
 trainer = Trainer(
     model, how, train_dataset=data["train"], eval_dataset=data["test"],
     optimizers=(torch.optim.AdamW(groups, weight_decay={decay:g}), None),
@@ -60,6 +68,9 @@ data = data.train_test_split(0.2, seed={seed}, stratify_by_column={label!r})
 device = "cuda" if torch.cuda.is_available() else "cpu"
 classes = data["train"].features[{label!r}].num_classes
 model = timm.create_model({source!r}, pretrained=True, num_classes=classes).to(device)
+"""
+    + NORMS
+    + """\
 about = timm.data.resolve_model_data_config(model)
 prepare, mode = timm.data.create_transform(**about), {{1: "L", 3: "RGB"}}[about["input_size"][0]]
 
@@ -107,7 +118,7 @@ WORDS = {
 
 
 def training_script(choice: Choice) -> str:
-    """Return a script of about thirty lines with `transformers.Trainer` or timm; "" without a winner.
+    """Return a script of about thirty-five lines with `transformers.Trainer` or timm; "" without a winner.
 
     Methods that train one block, adapters, and checkpoints that these libraries cannot load use `verify`.
     """

@@ -17,8 +17,6 @@ CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList)
 LEAST_SHARE = 0.5
 """A module's own sequences contain its blocks if they have this share of all parameters in sequences inside it."""
 
-MOMENTUM = 0.1  # the default of torch's batch norms: the weight of a batch in the moving statistics
-
 
 def blocks_of(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
     """Return the blocks of a network by name, from the input to the output.
@@ -254,12 +252,15 @@ class Trained:
         return sum(one.numel() for one in (*self.weights, *self.classifier.head.parameters()))
 
     def train(self) -> None:
-        """Set the trained part to training mode, but not its batch norms beside adapters."""
+        """Set the trained part to training mode, but for its batch norms, which keep the checkpoint's statistics.
+
+        Those of a batch of few images differ so much that a network learns less by them than a probe on its features.
+        """
         self.classifier.backbone.module.eval()
         if self.part is not None:
             self.part.train()
             for module in self.part.modules():
-                if self.adapters is not None and isinstance(module, _BatchNorm):
+                if isinstance(module, _BatchNorm):
                     module.eval()
         for module in self.silent:
             module.eval()
@@ -290,16 +291,12 @@ def leave_own_training(module: torch.nn.Module) -> None:
     """Turn off settings of a checkpoint's own training that do not suit fine-tuning.
 
     Speech models mask parts of their input by NumPy's global generator, so that a seed would not repeat a measurement,
-    and refuse sounds shorter than a mask (0.2 seconds). Some networks have batch norms with the momentum of another
-    library, where it means the opposite (0.9997 in MobileNetV1), so that torch would only keep the last batch; others
-    average over all batches they ever had, and hardly change. All get torch's default.
+    and refuse sounds shorter than a mask (0.2 seconds).
     """
     for one in module.modules():
         config: Any = getattr(one, "config", None)
         if getattr(config, "apply_spec_augment", False):
             config.apply_spec_augment = False
-        if isinstance(one, _BatchNorm):
-            one.momentum = MOMENTUM
 
 
 def source_dropouts(module: torch.nn.Module, run: Callable[[], object], reached: set[int]) -> list[torch.nn.Module]:

@@ -35,13 +35,13 @@ LEAST_GAIN = 0.1
 
 ACCURACY = "accuracy"
 
-VERSIONS: Mapping[str, int] = {"probe": 1, "full": 3, "layer": 3, "scl": 3, "lora": 2}
+VERSIONS: Mapping[str, int] = {"probe": 1, "full": 4, "layer": 4, "scl": 4, "lora": 2}
 """By method; increased when the default recipe, the effect of a seed, or the part that is trained changes.
 
-Since version 3 (of adapters 2) the last state within one standard error of the best validation accuracy counts, before
-that it was the best one. Since version 2 features are read before the dropout of the checkpoint's own head, batch norms
-have torch's momentum, the block is chosen on the whole sample as `layers` does, and that of "scl" comes before the last
-one.
+Since version 4 batch norms keep the checkpoint's statistics, as they always did beside adapters. Since version 3 (of
+adapters 2) the last state within one standard error of the best validation accuracy counts, before that it was the best
+one. Since version 2 features are read before the dropout of the checkpoint's own head, the block is chosen on the whole
+sample as `layers` does, and that of "scl" comes before the last one.
 """
 
 NOT_OF_THE_RESULT = ("method", "device")

@@ -50,8 +50,8 @@ def test_features_in_training_are_those_in_front_of_the_dropout(tmp_path):
     rows = classifier.features(classifier.batch(classifier.backbone.encode(TRAIN.examples(range(12)))))
     assert (rows == 0).double().mean() < 0.9, "dropout of 0.999 leaves next to nothing"
     norms = [one for one in classifier.backbone.module.modules() if isinstance(one, torch.nn.BatchNorm2d)]
-    assert {one.momentum for one in load().module.modules() if isinstance(one, torch.nn.BatchNorm2d)} == {0.9997}
-    assert {one.momentum for one in norms} == {0.1}
+    assert norms and not any(one.training for one in norms), "their statistics are the checkpoint's"
+    assert all(one.weight.requires_grad for one in norms)
 
 
 @pytest.mark.parametrize("architecture", ["test_resnet", "test_vit", "test_convnext3", "test_efficientnet"])
@@ -66,9 +66,6 @@ def test_networks_of_timm_have_their_dropout_in_a_module_or_in_none(tmp_path, ar
     classifier, trained = built(lambda: backbone)
     trained.train()
     batch = classifier.batch(backbone.encode(TRAIN.examples(range(4))))
-    for one in backbone.module.modules():  # so that nothing but dropout is drawn by lot or follows the batch
-        if isinstance(one, torch.nn.BatchNorm2d):
-            one.eval()
     with torch.no_grad():
         first, again = classifier.features(batch), classifier.features(batch)
     assert torch.equal(first, again)
