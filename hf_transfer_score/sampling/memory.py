@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.sampling.columns import NO_CONTENT
+from hf_transfer_score.sampling.columns import IMAGES, NO_CONTENT
 from hf_transfer_score.sampling.media import encode_input
 
 INPUT, LABEL = "input", "label"
+LONGEST_PATH = 256
 ACCEPTED = (
     "an id on the Hub, a folder, a file, a Dataset or IterableDataset of `datasets`, a dictionary of splits or of "
     "columns, a pandas DataFrame, a map-style Dataset of torch or a list with items (image or text, label), a list of "
@@ -85,7 +86,10 @@ def _made(columns: Mapping[str, list[Any]]) -> Any:
 
     found, images = dict[str, list[Any]](), list[str]()
     for given, values in columns.items():
-        reader = reader_of(next((one for one in values if one is not None), None))
+        first = next((one for one in values if one is not None), None)
+        reader = reader_of(first)
+        if reader is None and given.lower() in IMAGES and isinstance(first, str) and ends_as_image(first):
+            raise DatasetError(no_image(given, first, Path.cwd()))
         # a column of paths to images is called "path" or the like, which is never chosen as input
         name = "image" if reader is not None and given in NO_CONTENT and "image" not in columns else given
         found[name] = values if reader is None else [None if one is None else reader(one) for one in values]
@@ -164,20 +168,25 @@ def reader_of(first: Any) -> Callable[[Any], dict[str, Any]] | None:
         return lambda image: {"bytes": encode_input(image), "path": None}
     if isinstance(first, (bytes, bytearray)):
         return lambda content: {"bytes": bytes(content), "path": None}
-    if isinstance(first, Path) or (isinstance(first, str) and _names_image(first)):
+    if isinstance(first, Path) or (isinstance(first, str) and ends_as_image(first) and Path(first).is_file()):
         return lambda path: {"bytes": _content(Path(path)), "path": None}
     if hasattr(first, "ndim") and hasattr(first, "shape") and first.ndim in (2, 3):
         return lambda values: {"bytes": encode_input(_image_of(values)), "path": None}
     return None
 
 
-def _names_image(text: str) -> bool:
-    """Whether a text is the path of an existing file with the suffix of an image."""
+def ends_as_image(text: str) -> bool:
+    """Return whether a text may be the path of an image, by its suffix."""
     from PIL import Image
 
-    if len(text) > 1000 or Path(text).suffix.lower() not in Image.registered_extensions():
-        return False
-    return Path(text).is_file()
+    return len(text) < LONGEST_PATH and Path(text).suffix.lower() in Image.registered_extensions()
+
+
+def no_image(column: str, path: str, folder: Path) -> str:
+    """Return the message for a column of paths of images that lead nowhere."""
+    return (
+        f"The column {column!r} holds paths of images, and there is no file {path}; relative paths start at {folder}."
+    )
 
 
 def _content(path: Path) -> bytes:

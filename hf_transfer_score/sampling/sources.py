@@ -15,8 +15,9 @@ import fsspec
 
 from hf_transfer_score.errors import DatasetError, did_you_mean
 from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset, near_name
+from hf_transfer_score.sampling.columns import IMAGES
 from hf_transfer_score.sampling.guarded import commit_of, explained, guard
-from hf_transfer_score.sampling.memory import known_form
+from hf_transfer_score.sampling.memory import ends_as_image, known_form, no_image
 from hf_transfer_score.sampling.reach import (
     Reach,
     check_builder,
@@ -39,7 +40,7 @@ READERS = {
 }
 TEXTUAL = ("csv", "json")  # readers of files that cannot hold the content of an image, only its path
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-MOST_HEADER, LONGEST_NAME = 2**16, 256
+MOST_HEADER = 2**16
 PEEKED = 16  # rows of another split that are searched for labels
 
 Shard = Callable[[], Iterable[Chunk]]
@@ -171,14 +172,15 @@ def separator_of(path: Path) -> str:
 def _named_images(opened: OpenSplit) -> dict[str, Any]:
     """Return the columns of text whose first value is the path of an image, which may be relative to the file."""
     import datasets
-    from PIL import Image
 
-    found, known = {}, Image.registered_extensions()
+    found = {}
     for name, feature in opened.features.items():
         is_text = str(getattr(feature, "dtype", "")).endswith("string")
         first = str(next(iter(opened.peek(opened.split or "", name)), "")) if is_text else ""
-        if len(first) < LONGEST_NAME and Path(first).suffix.lower() in known and opened.reach.file(first) is not None:
+        if ends_as_image(first) and opened.reach.file(first) is not None:
             found[name] = datasets.Image()
+        elif ends_as_image(first) and name.lower() in IMAGES:
+            raise DatasetError(no_image(name, first, (opened.reach.base or Path()).resolve()))
     return found
 
 

@@ -32,6 +32,12 @@ def test_labels_of_all_kinds(kind):
     assert len(left_out) == (kind == "some missing")
 
 
+def test_classes_that_differ_only_in_blanks_are_pointed_out():
+    sample = load_sample(texts(["a", "a ", "b", "A"] * 3))
+    assert sample.label_names == ("A", "a", "a ", "b")
+    assert "classes that differ only in case or blanks: 'A', 'a', 'a '; make them one if they are" in sample.notes
+
+
 def test_class_labels_of_minus_one_are_missing():
     rows = pictures([0, -1, 1, -1, 0, 1], ["a", "b"])
     assert len(load_sample(rows)) == 4

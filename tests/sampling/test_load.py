@@ -358,3 +358,6 @@ def test_a_csv_may_name_images_beside_it(tmp_path):
     (tmp_path / "sub" / "labels.csv").write_text("file,label\n" + "../red.png,a\n../red.png,b\n" * 4)
     with pytest.raises(DatasetError, match="leads out of the dataset's folder .* HF_TRANSFER_SCORE_FOLDERS"):
         load_sample(tmp_path / "sub" / "labels.csv")
+    (tmp_path / "gone.csv").write_text("image,label\n" + "blue.png,a\nblue.png,b\n" * 4)
+    with pytest.raises(DatasetError, match="'image' holds paths of images, and there is no file blue.png; relative"):
+        load_sample(tmp_path / "gone.csv")

@@ -125,6 +125,7 @@ def test_a_stored_sample_is_found_again(tmp_path):
         ([1, 2, 3], "got list"),
         ((["a"], ["x", "y"]), "There are 1 inputs and 2 labels"),
         (([], []), "The dataset is empty"),
+        ({"image": ["a.png"] * 4, "label": [0, 1] * 2}, "'image' holds paths of images, and there is no file a.png"),
         ({"text": ["a", "b"], "label": [1]}, r"have different lengths: {'text': 2, 'label': 1}"),
         ((["a", "b", "c"], [1, "1", 2]), r"The column 'label' has values of several types \(int, str\)"),
         (Items(lambda row: tensor(row).float() - 50), "tensor of numbers from .*Remove the normalisation"),
