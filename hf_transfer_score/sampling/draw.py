@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -322,12 +323,10 @@ def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:
         alone = [rows.classes.name(code) for code, count in enumerate(drawing.draw.counts) if count == 1]
         if alone and rows.stratified:
             notes.append(f"{len(alone)} classes have a single row: {', '.join(alone[:5])}")
-        plain = [name.strip().casefold() for name in names or ()]
-        alike = [repr(name) for name, text in zip(names or (), plain, strict=True) if plain.count(text) > 1]
+        plain = Counter(name.strip().casefold() for name in names or ())
+        alike = [repr(name) for name in names or () if plain[name.strip().casefold()] > 1]
         if alike:
-            notes.append(
-                f"classes that differ only in case or blanks: {', '.join(alike[:6])}; make them one if they are"
-            )
+            notes.append(f"some classes differ only in case or blanks, and may be meant as one: {', '.join(alike[:6])}")
     elif len(set(values)) <= 20 and all(float(value).is_integer() for value in values):
         task = rows.columns.task.name.replace("regression", "classification")
         notes.append(f"all targets are whole numbers; if they are classes, ask for the task {task}")

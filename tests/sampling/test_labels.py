@@ -35,7 +35,7 @@ def test_labels_of_all_kinds(kind):
 def test_classes_that_differ_only_in_blanks_are_pointed_out():
     sample = load_sample(texts(["a", "a ", "b", "A"] * 3))
     assert sample.label_names == ("A", "a", "a ", "b")
-    assert "classes that differ only in case or blanks: 'A', 'a', 'a '; make them one if they are" in sample.notes
+    assert "some classes differ only in case or blanks, and may be meant as one: 'A', 'a', 'a '" in sample.notes
 
 
 def test_class_labels_of_minus_one_are_missing():
