@@ -46,7 +46,15 @@ class Option:
     about: str
 
     def converted(self, value: Any) -> Any:
-        """Return a value with the type of the field: single values and lists become tuples if it holds tuples."""
+        """Return a value with the type of the field: single values and lists become tuples if it holds tuples.
+
+        Raises:
+            OptionError: it is a text where the field holds none.
+        """
+        words = set(re.findall(r"\w+", self.annotation)) - {"None"}
+        if isinstance(value, str) and words <= {"int", "float", "bool"}:
+            expected = "True or False" if words == {"bool"} else "a number"
+            raise OptionError(f"{self.name}={value!r}: expected {expected}.")
         if not self.annotation.startswith("tuple["):
             return value
         return tuple(value) if isinstance(value, (list, tuple, set)) else (value,)

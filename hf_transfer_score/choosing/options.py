@@ -39,7 +39,7 @@ class Budget:
         """
         if isinstance(text, Budget):
             return text
-        bare = text.strip().lower()
+        bare = str(text).strip().lower()
         time, tunings = TIME.fullmatch(bare), TUNINGS.fullmatch(bare)
         if time and float(time[1]) > 0:
             return cls(float(time[1]) * SECONDS[time[2]], "seconds")

@@ -182,7 +182,10 @@ class _Search:
         lists = [name for name in self._of(*TAG_KINDS) if name.lower() in LABELS]
         if lists and not named:
             self._refuse_multi_label(lists[0])
-        candidates = named or self._of("class") or self._leftovers()
+        candidates = named or self._of("class")
+        for name in () if candidates else [one for one in self._of("other") if one.lower() in LABELS]:
+            self._refuse(f"has a label column {name!r} of a type that cannot be used ({self._type(name)})")
+        candidates = candidates or self._leftovers()
         if not candidates:
             self._refuse("has no column that could hold labels", "Name one with `label_column` if there is.")
         return self._pick(candidates, LABELS)

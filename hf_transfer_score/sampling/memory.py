@@ -83,6 +83,7 @@ def _whole(values: list[Any]) -> list[Any]:
 def _made(columns: Mapping[str, list[Any]]) -> Any:
     """Return columns as a Dataset; images in any form, also as paths, become encoded files."""
     import datasets
+    import pyarrow as pa
 
     found, images = dict[str, list[Any]](), list[str]()
     for given, values in columns.items():
@@ -105,7 +106,10 @@ def _made(columns: Mapping[str, list[Any]]) -> Any:
             raise DatasetError(
                 f"The column {name!r} has values of several types ({', '.join(types)}); expected one type."
             )
-    made = datasets.Dataset.from_dict(found)
+    try:
+        made = datasets.Dataset.from_dict(found)
+    except (pa.ArrowException, OverflowError, UnicodeError) as error:
+        raise DatasetError(f"A column has values that cannot be stored: {error}.") from error
     for name in images:
         made = made.cast_column(name, datasets.Image())
     return made
