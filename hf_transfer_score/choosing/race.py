@@ -213,8 +213,7 @@ class Race:
             self.arms += [arm for arm in all_arms if arm not in self.legs]
         order = self._promising() if number else self.arms
         rounds = terms.rounds[number:]
-        steps = np.array([[self._cost(arm, end) for end in rounds] for arm in order])
-        costs = np.diff(steps, prepend=0.0)
+        costs = np.diff([[self._cost(arm, end) for end in rounds] for arm in order], prepend=0.0)
         outcomes = np.array([self._arm_draws(arm) for arm in order])
         left = terms.budget.amount - self.spent.of(terms.budget)
         kept = worth_training(outcomes, costs, left, [end / terms.passes for end in rounds])
@@ -315,15 +314,27 @@ class Race:
         return self.legs[arm].level + self.gain(arm).mean
 
     def gain(self, arm: Arm) -> Gain:
-        """Return how much more accurate an arm is expected to be at its end."""
+        """Return how much more accurate an arm is expected to be at its end: by its curve, and by complete ones."""
         leg = self.legs[arm]
         if leg.ended:
             return Gain(0.0, 0.0)
-        found = expected_gain(leg.accuracies, self.terms.passes, len(leg.right))
-        ahead, place = 1 - len(leg.accuracies) / self.terms.passes, self.rates.index(arm.rate)
-        larger = LARGER * (1 - place / max(1, len(self.rates) - 1)) * ahead * (1 - leg.level)
-        mean = min(found.mean + larger, 1 - leg.level)
-        below = float(self.before[arm.name].mean()) - leg.level - mean if self.forecast.absolute else 0.0
+        found, epochs = self._curve_gain(arm, leg.accuracies), len(leg.accuracies)
+        more = [self._surprise(one, epochs) for one, other in self.legs.items() if other.ended]
+        shift = sum(more) / (len(more) + 1)
+        return Gain(min(found.mean + shift, 1 - leg.level), float(np.hypot(found.spread, shift)))
+
+    def _surprise(self, arm: Arm, epochs: int) -> float:
+        """Return how much more a complete training gained than its curve said after some epochs."""
+        leg, seen = self.legs[arm], self.legs[arm].accuracies[:epochs]
+        return leg.level - max(seen) - self._curve_gain(arm, seen).mean
+
+    def _curve_gain(self, arm: Arm, accuracies: Sequence[float]) -> Gain:
+        best = max(accuracies)
+        found = expected_gain(accuracies, self.terms.passes, len(self.legs[arm].right))
+        ahead, place = 1 - len(accuracies) / self.terms.passes, self.rates.index(arm.rate)
+        larger = LARGER * (1 - place / max(1, len(self.rates) - 1)) * ahead * (1 - best)
+        mean = min(found.mean + larger, 1 - best)
+        below = float(self.before[arm.name].mean()) - best - mean if self.forecast.absolute else 0.0
         return Gain(mean, float(np.hypot(found.spread, ahead * max(0.0, below))))
 
     def _behind(self, first: str) -> dict[str, str]:

@@ -147,6 +147,17 @@ def test_a_curve_far_below_what_features_promise_is_not_behind():
     assert winners == ["early", "late"]
 
 
+def test_complete_trainings_tell_how_much_others_may_still_gain():
+    late, gains = [0.2] * 8 + [0.8] * 8, []
+    one, two = Arm("one", 0.0), Arm("two", 0.0)
+    for complete in (late, [0.2] * 16):
+        track = Known({"one": complete, "two": late})
+        run = Race(["one", "two"], track, Nothing(["one", "two"]), Terms(16, (0.0,), 2.0, 0.9, Budget(1, "h")), Spent())
+        run.legs = {one: track.run(one, 16), two: track.run(two, 8)}
+        gains.append(run.gain(two))
+    assert gains[0].mean > gains[1].mean + 0.2 and gains[0].spread > gains[1].spread
+
+
 def test_one_that_cannot_be_trained_goes_with_the_reason():
     winner, run, _ = race({"large": None, "small": rising(0.3, 0.6)})
     assert winner.name == "small"
