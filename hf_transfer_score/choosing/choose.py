@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -134,6 +135,8 @@ class _Choosing:
                 models = [_unread(one, "not reached") for one in self.planned.values()]
                 raise Interrupted(RankReport.on(self.start.sample, _unranked(models))) from None
             return replace(self._choice(None, ()), interrupted=True)
+        finally:
+            gc.unfreeze()  # trainings freeze what exists when they begin
 
     def _facts(self) -> list[str]:
         """Drop the candidates that the facts rule out; return those to read, the most likely to be the best first."""

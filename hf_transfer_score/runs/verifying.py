@@ -201,6 +201,8 @@ class _Verifying:
                 self._elsewhere({name: like[name] for name in away}, found)
         except KeyboardInterrupt:
             interrupted = True
+        finally:
+            gc.unfreeze()
         for name, outcome in self.report.models.items():
             if outcome.status == "failed":
                 found[name] = Verified(name, "failed", kind=outcome.kind, reason=outcome.reason)
