@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,7 @@ from hf_transfer_score.records.record import (
     RecordedModel,
     RecordedRun,
     checked,
+    plain_values,
 )
 from hf_transfer_score.records.store import Problem
 from hf_transfer_score.tasks import get_task
@@ -144,7 +145,7 @@ def import_table(
                     facts=one.facts,
                     source=source,
                 )
-                found.records.append(checked(asdict(record)))
+                found.records.append(checked(plain_values(record)))
             except RecordError as error:
                 found.problems.append(Problem(f"{file.name}:{line}", str(error)))
     return found

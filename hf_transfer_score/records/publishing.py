@@ -15,13 +15,13 @@ from hf_transfer_score.records.place import HubPlace, Place, PlaceView, is_recor
 from hf_transfer_score.records.possible import time_of
 from hf_transfer_score.records.record import Record, checked, record_path
 from hf_transfer_score.records.snapshot import renewed
-from hf_transfer_score.records.store import SNAPSHOT
+from hf_transfer_score.records.store import CHUNK, SNAPSHOT, cache_file, load
 from hf_transfer_score.records.table import Stored
 from hf_transfer_score.text import markdown
 
 CARD = "README.md"
-BATCH = 2000
-"""Records that are written at a time."""
+BATCH, BATCH_HERE = 2000, 20_000
+"""Records that are written at a time, on the Hub and in a folder, whose files are listed each time."""
 
 ALWAYS, TURNS = 20_000, 500
 """Beside up to 20,000 records the table is always updated; beside more, not by everyone who adds a few."""
@@ -72,7 +72,8 @@ def publish(place: Place, records: Iterable[Record], *, title: str | None = None
         dry_run: return what would be done without doing it.
     """
     total = Published()
-    for batch, last in _batches(records, None if _proposes(place) else BATCH):
+    size = BATCH if place.shared else BATCH_HERE
+    for batch, last in _batches(records, None if _proposes(place) else size):
         files = _latest(batch)
         decision = Decision()
 
@@ -91,6 +92,8 @@ def publish(place: Place, records: Iterable[Record], *, title: str | None = None
             total.older + decision.count("older"),
             version,
         )
+    if total.written > CHUNK and not place.shared:
+        load(place, cache=cache_file(place))  # so that the next reader need not read them all
     return total
 
 

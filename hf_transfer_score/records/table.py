@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path, PurePosixPath
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
@@ -20,7 +20,14 @@ from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.records.checks import encodable
 from hf_transfer_score.records.migrations import SCHEMA_VERSION, migrated
 from hf_transfer_score.records.place import is_record_path
-from hf_transfer_score.records.record import Record, checked, only_record_errors, plain_identity, plain_record
+from hf_transfer_score.records.record import (
+    Record,
+    checked,
+    only_record_errors,
+    plain_identity,
+    plain_record,
+    plain_values,
+)
 from hf_transfer_score.untrusted import readable, reason_of, too_large
 
 if TYPE_CHECKING:
@@ -102,7 +109,7 @@ class Stored(NamedTuple):
     @classmethod
     def of(cls, path: str, stamp: str, record: Record) -> Stored:
         """Return a record and its file."""
-        plain = asdict(record)
+        plain = plain_values(record)
         return cls(path, stamp, plain, plain_identity(plain))
 
     @classmethod
@@ -117,10 +124,10 @@ class Stored(NamedTuple):
             plain = plain_record(text)
             migrated_plain = migrated(plain)
             checked(migrated_plain)
-            name = PurePosixPath(path).stem
-            if name != plain_identity(plain):
-                raise RecordError(f"A record is named {name}, but its identity is {plain_identity(plain)}.")
-            return cls(path, stamp, migrated_plain, plain_identity(migrated_plain))
+            name, own = PurePosixPath(path).stem, plain_identity(plain)
+            if name != own:
+                raise RecordError(f"A record is named {name}, but its identity is {own}.")
+            return cls(path, stamp, migrated_plain, own if migrated_plain is plain else plain_identity(migrated_plain))
 
 
 @dataclass(frozen=True)

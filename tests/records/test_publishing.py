@@ -15,7 +15,7 @@ from hf_transfer_score.records.exchange import merge, validate
 from hf_transfer_score.records.place import FolderPlace, MemoryPlace
 from hf_transfer_score.records.publishing import Published, publish, results_card
 from hf_transfer_score.records.record import Record, identity, record_path
-from hf_transfer_score.records.store import SNAPSHOT, load
+from hf_transfer_score.records.store import CHUNK, SNAPSHOT, cache_file, load
 from tests.hub.server import LocalHub
 from tests.records.test_hub import NAME, commits, place
 from tests.records.test_hub import held as files
@@ -258,6 +258,13 @@ class TestTable:
         merge([], place(shared))
         assert validate(place(shared)).problems == ()
         assert parquet.read_table(io.BytesIO(files(shared)[SNAPSHOT])).equals(parquet.read_table(io.BytesIO(honest)))
+
+
+def test_after_many_records_a_folder_is_read_without_opening_their_files(tmp_path):
+    place = FolderPlace(tmp_path)
+    publish(place, [replace(OK, dataset=replace(OK.dataset, id=f"owner/{number}")) for number in range(CHUNK + 1)])
+    found = load(place, cache=cache_file(place))
+    assert (found.read, len(found.table)) == (0, CHUNK + 1)
 
 
 def test_the_card_leads_the_dataset_library_to_the_table(shared, run_client, hub_environment):
