@@ -145,20 +145,26 @@ class Effects:
         self.variances = self._fit() if variances is None else variances
 
     def _sums(self) -> None:
-        """Add up what the likelihood needs: over all, by model and protocol, and by model."""
+        """Add up what the likelihood needs: over all, by model and protocol, and by model.
+
+        A value's design has a 1 for its column, then its model's properties. It is never written out for all values.
+        """
         seen, weights = self.seen, self.seen.weights
         protocols = int(seen.protocols.max(initial=0)) + 1
-        self.design = design = np.zeros((len(seen.values), self.columns + seen.properties.shape[1]))
-        design[np.arange(len(design)), seen.columns] = 1
-        design[:, self.columns :] = seen.properties[seen.models]
         cells, inverse = np.unique(seen.models * protocols + seen.protocols, return_inverse=True)
         self.cell_model, self.foreign = cells // protocols, (cells % protocols > 0).astype(float)
         self.counts = np.bincount(inverse, weights=weights, minlength=len(cells))
-        order = np.argsort(inverse, kind="stable")
-        starts = np.flatnonzero(np.diff(inverse[order], prepend=-1))
-        self.cell_design = np.add.reduceat((design * weights[:, None])[order], starts)
+        shape, places = (len(cells), self.columns), inverse * self.columns + seen.columns
+        by_column = np.bincount(places, weights=weights, minlength=len(cells) * self.columns).reshape(shape)
+        properties = seen.properties[self.cell_model]
+        self.cell_design = np.hstack([by_column, self.counts[:, None] * properties])
         self.cell_values = np.bincount(inverse, weights=seen.values * weights, minlength=len(cells))
-        self.gram, self.cross = (design.T * weights) @ design, design.T @ (weights * seen.values)
+        self.gram = np.zeros((self.columns + seen.properties.shape[1],) * 2)
+        self.gram[self.columns :] = properties.T @ self.cell_design
+        self.gram[: self.columns, self.columns :] = self.gram[self.columns :, : self.columns].T
+        np.fill_diagonal(self.gram[: self.columns, : self.columns], by_column.sum(0))
+        own = np.bincount(seen.columns, weights=weights * seen.values, minlength=self.columns)
+        self.cross = np.concatenate([own, properties.T @ self.cell_values])
         self.square = float(seen.values @ (weights * seen.values))
 
     def _fit(self) -> Floats:
@@ -200,7 +206,7 @@ class Effects:
         root = np.linalg.cholesky(precision)
         effects = np.linalg.solve(precision, target)
         quadratic = self.square / noise - (taken * self.cell_values**2).sum() - (left * sums**2).sum()
-        logdet = len(self.design) * np.log(noise) - np.log(inner * noise).sum() + np.log1p(own * total).sum()
+        logdet = len(self.seen.values) * np.log(noise) - np.log(inner * noise).sum() + np.log1p(own * total).sum()
         logdet += 2 * np.log(np.diag(root)).sum() - np.log(prior).sum()
         return _Solution(effects, precision, weighted, sums, left, 0.5 * float(quadratic - target @ effects + logdet))
 
@@ -228,7 +234,8 @@ class Effects:
         """Return what the fit does not explain of each value (n,)."""
         fit = self._solution
         own = fit.left * (fit.sums - fit.weighted @ fit.effects)
-        return np.asarray(self.seen.values - self.design @ fit.effects - own[self.seen.models])
+        of_model = own + self.seen.properties @ fit.effects[self.columns :]
+        return np.asarray(self.seen.values - fit.effects[self.seen.columns] - of_model[self.seen.models])
 
     def known(self, properties: Floats, models: Places) -> Known:
         """Return what is known about models on a new dataset.
