@@ -272,7 +272,7 @@ def plain_values(value: Any) -> Any:
     """Return a record as plain values, as `asdict` does, without a copy of each.
 
     Example:
-        >>> plain_values(RecordedRun("0.1.0", "2025-01-01T00:00:00+00:00"))["package_version"]
+        >>> plain_values(RecordedRun("0.1.0", "2025-01-01T00:00:00+00:00"))["version"]
         '0.1.0'
     """
     kind = type(value)

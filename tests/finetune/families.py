@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from tests.checkpoints import images, sounds, texts
 
 Writer = Callable[[Path], Path]
@@ -26,11 +28,17 @@ def regnet(folder: Path) -> Path:
 
 
 def mobilenet(folder: Path) -> Path:
-    """Write a MobileNetV1 as its authors trained it: dropout of 0.999 before the head, momentum of 0.9997."""
+    """Write a MobileNetV1 as its authors trained it: dropout of 0.999 before the head, momentum of 0.9997.
+
+    Its batch norms have seen a batch; with the statistics they begin with, nothing would reach the last layer.
+    """
     from transformers import MobileNetV1Config, MobileNetV1ForImageClassification, MobileNetV1ImageProcessor
 
     config = MobileNetV1Config(image_size=32, depth_multiplier=0.25, min_depth=8, num_labels=5)
-    model = images.built(MobileNetV1ForImageClassification, config, 0)
+    model = images.built(MobileNetV1ForImageClassification, config, 0).train()
+    with torch.no_grad():
+        model(torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    model.eval()
     processor = MobileNetV1ImageProcessor(size={"shortest_edge": 32}, crop_size=images.SIZE)
     return images.transformers_image(folder, model, processor)
 

@@ -35,7 +35,7 @@ def built(load):
 def test_a_mobilenet_with_a_dropout_of_0_999_learns(tmp_path):
     load = Loads(mobilenet(tmp_path / "mobilenet"), "hub_vision")
     assert load().module.config.classifier_dropout_prob == 0.999
-    recipe = Recipe("full", **{**QUICK, "learning_rates": (1e-2,), "batch_size": 8, "epochs": 12, "patience": None})
+    recipe = Recipe("full", **{**QUICK, "learning_rates": (3e-4,), "batch_size": 8, "epochs": 12, "patience": None})
     one = fine_tune(load, TRAIN, TEST, recipe, 0)
     assert one.accuracy > 0.6 > 1.5 / CLASSES
     assert not one.notes
