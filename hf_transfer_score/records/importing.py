@@ -17,6 +17,7 @@ from typing import Literal
 
 from hf_transfer_score.errors import InputError, RecordError, did_you_mean
 from hf_transfer_score.metrics.registry import all_metrics
+from hf_transfer_score.records.checks import plain_fields
 from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.record import (
     Record,
@@ -26,7 +27,6 @@ from hf_transfer_score.records.record import (
     RecordedModel,
     RecordedRun,
     checked,
-    plain_values,
 )
 from hf_transfer_score.records.store import Problem
 from hf_transfer_score.tasks import get_task
@@ -145,7 +145,7 @@ def import_table(
                     facts=one.facts,
                     source=source,
                 )
-                found.records.append(checked(plain_values(record)))
+                found.records.append(checked(plain_fields(record)))
             except RecordError as error:
                 found.problems.append(Problem(f"{file.name}:{line}", str(error)))
     return found

@@ -1,4 +1,4 @@
-"""What fine-tuning gives, the times that a record may have, and the rules by which records are read."""
+"""What values and times a record may have, what fine-tuning gives, and the rules by which records are read."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ AHEAD = timedelta(days=1)
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[zZ]|[+-]\d\d:?\d\d)?)?", re.ASCII)
 LONGEST_TIME = 40
+
+ROUNDING = 1e-6
+"""How far a value may lie beyond the range of its metric, as a share of its end or of 1."""
+
 TRUTH = Term("accuracy", "share of held-out examples that are classified rightly", bounded=True)
 """The result of fine-tuning, which is not a metric of the registry."""
 
@@ -50,3 +54,17 @@ def time_of(text: str) -> datetime | None:
         return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
     except (ValueError, OverflowError):
         return None
+
+
+def is_possible(value: float, term: Term) -> bool:
+    """Return whether a metric can give a value."""
+    low, high = term.range
+    return low - ROUNDING * max(1.0, abs(low)) <= value <= high + ROUNDING * max(1.0, abs(high))
+
+
+def range_of(term: Term) -> str:
+    """Return the range of a term in words."""
+    low, high = term.range
+    if low == float("-inf"):
+        return f"up to {high:g}"
+    return f"from {low:g} on" if high == float("inf") else f"from {low:g} to {high:g}"

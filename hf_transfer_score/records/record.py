@@ -12,10 +12,20 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from hf_transfer_score.errors import RecordError, UnreadableError
-from hf_transfer_score.metrics.registry import Term, all_metrics
-from hf_transfer_score.records.checks import LONGEST, Count, Name, Seconds, SmallCount, block, within, wrong
+from hf_transfer_score.metrics.registry import all_metrics
+from hf_transfer_score.records.checks import (
+    LONGEST,
+    Count,
+    Name,
+    Seconds,
+    SmallCount,
+    block,
+    plain_fields,
+    within,
+    wrong,
+)
 from hf_transfer_score.records.migrations import SCHEMA_VERSION, migrated
-from hf_transfer_score.records.possible import TRUTH, check_time
+from hf_transfer_score.records.possible import TRUTH, check_time, is_possible, range_of
 from hf_transfer_score.untrusted import Limits, parse_json, reason_of
 
 LONGEST_PART = 80
@@ -25,11 +35,6 @@ CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=Fa
 
 LIMIT = Limits(size=1_000_000, depth=30, values=50_000, letters=LONGEST)
 """How large a record may be; those of this package take a few thousand bytes."""
-
-ROUNDING = 1e-6
-"""How far a value may lie beyond the range of its metric, as a share of its end or of 1."""
-
-SCALARS = (str, float, int, bool, type(None))
 
 Kind = Literal["score", "baseline", "truth"]
 """What a metric is: a score of transferability, a trivial baseline, or a measured accuracy."""
@@ -242,7 +247,7 @@ class Record:
     def to_json(self) -> str:
         """Return the record as JSON; RecordError if `from_json` would refuse it."""
         try:
-            plain = plain_values(self)
+            plain = plain_fields(self)
             checked(plain)
             text = json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
         except RecursionError:
@@ -268,24 +273,6 @@ def only_record_errors(what: str) -> Iterator[None]:
         raise RecordError(f"{what}: {reason_of(error)}") from error
 
 
-def plain_values(value: Any) -> Any:
-    """Return a record as plain values, as `asdict` does, without a copy of each.
-
-    Example:
-        >>> plain_values(RecordedRun("0.1.0", "2025-01-01T00:00:00+00:00"))["version"]
-        '0.1.0'
-    """
-    kind = type(value)
-    if kind in SCALARS:
-        return value
-    if kind is dict:
-        return {name: plain_values(one) for name, one in value.items()}
-    if kind in (list, tuple):
-        return kind(map(plain_values, value))
-    names = getattr(kind, "__dataclass_fields__", None)
-    return value if names is None else {name: plain_values(getattr(value, name)) for name in names}
-
-
 def plain_record(text: str | bytes) -> Any:
     """Return the values in a record's text, unchecked."""
     try:
@@ -296,7 +283,7 @@ def plain_record(text: str | bytes) -> Any:
 
 def identity(record: Record) -> str:
     """Return 32 hexadecimal digits that change with the model, the dataset and the metric, not with the outcome."""
-    return plain_identity(plain_values(record))
+    return plain_identity(plain_fields(record))
 
 
 def plain_identity(plain: Any) -> str:
@@ -392,20 +379,8 @@ def _check_metric(
         if name in known and direction != known[name].direction:
             raise wrong(f"metric.directions.{name}", f"{known[name].direction}, as {metric.name} has it", direction)
     for name, value in terms.items():
-        if name in known and not _is_possible(value, known[name]):
-            raise wrong(f"terms.{name}", f"a number {_range(known[name])}, as {metric.name} gives it", value)
+        if name in known and not is_possible(value, known[name]):
+            raise wrong(f"terms.{name}", f"a number {range_of(known[name])}, as {metric.name} gives it", value)
     for name, ends in interval.items():
-        if name in known and known[name].bounded and not all(_is_possible(end, known[name]) for end in ends):
-            raise wrong(f"interval.{name}", f"numbers {_range(known[name])}", list(ends))
-
-
-def _is_possible(value: float, term: Term) -> bool:
-    low, high = term.range
-    return low - ROUNDING * max(1.0, abs(low)) <= value <= high + ROUNDING * max(1.0, abs(high))
-
-
-def _range(term: Term) -> str:
-    low, high = term.range
-    if low == float("-inf"):
-        return f"up to {high:g}"
-    return f"from {low:g} on" if high == float("inf") else f"from {low:g} to {high:g}"
+        if name in known and known[name].bounded and not all(is_possible(end, known[name]) for end in ends):
+            raise wrong(f"interval.{name}", f"numbers {range_of(known[name])}", list(ends))

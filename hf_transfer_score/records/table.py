@@ -17,7 +17,7 @@ from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.file_heads import Chunk, chunks_of, expanded_bytes
 from hf_transfer_score.home import whole
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.records.checks import encodable
+from hf_transfer_score.records.checks import encodable, plain_fields
 from hf_transfer_score.records.migrations import SCHEMA_VERSION, migrated
 from hf_transfer_score.records.place import is_record_path
 from hf_transfer_score.records.record import (
@@ -26,7 +26,6 @@ from hf_transfer_score.records.record import (
     only_record_errors,
     plain_identity,
     plain_record,
-    plain_values,
 )
 from hf_transfer_score.untrusted import readable, reason_of, too_large
 
@@ -109,7 +108,7 @@ class Stored(NamedTuple):
     @classmethod
     def of(cls, path: str, stamp: str, record: Record) -> Stored:
         """Return a record and its file."""
-        plain = plain_values(record)
+        plain = plain_fields(record)
         return cls(path, stamp, plain, plain_identity(plain))
 
     @classmethod
