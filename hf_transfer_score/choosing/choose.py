@@ -148,9 +148,15 @@ class _Choosing:
             elif how.licenses and license_name not in how.licenses:
                 gone[name] = f"its licence is {license_name or 'not known'}"
         inside = [name for name in self.planned if name not in gone]
-        if not inside:
-            self._tell(Round("facts", "facts", (), gone))
-            return []
+        found = self._most_promising(inside, gone) if inside else []
+        self._tell(Round("facts", "facts", tuple(found), gone, next(iter(found), None)))
+        for name, why in gone.items():
+            self.gone[name] = _unread(self.planned[name], why)
+        return found
+
+    def _most_promising(self, inside: list[str], gone: dict[str, str]) -> list[str]:
+        """Return the candidates to read, in order; the others are put into `gone`."""
+        how = self.start.how
         outcomes = self.forecaster.outcomes(Looks(tuple(inside)))
         order = by_chance(outcomes)
         looked, out = order[: how.looks], order[how.looks :]
@@ -159,11 +165,7 @@ class _Choosing:
             self.lost = float((best > kept + how.within / 100).mean())
             said = f"{self.lost:.0%} chance that the best is one of the {len(out)} left out"
             gone |= dict.fromkeys((inside[place] for place in out), f"only {how.looks} are read; {said}")
-        found = [inside[place] for place in looked]
-        self._tell(Round("facts", "facts", tuple(found), gone, found[0]))
-        for name, why in gone.items():
-            self.gone[name] = _unread(self.planned[name], why)
-        return found
+        return [inside[place] for place in looked]
 
     def _rows(self, names: list[str]) -> None:
         """Read more and more rows with the candidates, and drop those that are clearly worse."""

@@ -35,9 +35,9 @@ from hf_transfer_score.cli.flags import (
 )
 from hf_transfer_score.cli.forecast import forecast_group, forecast_legend
 from hf_transfer_score.cli.naming import with_flags
-from hf_transfer_score.cli.output import Output, Page, render, say, words, write
+from hf_transfer_score.cli.output import Output, Page, Rendered, render, say, words, write
 from hf_transfer_score.cli.rank import check_folder
-from hf_transfer_score.cli.tables import Note, groups_text, notes_table, pairs, table_of
+from hf_transfer_score.cli.tables import Note, groups_text, notes_table, table_of
 from hf_transfer_score.cli.tuning import TUNING, RaceFlags
 from hf_transfer_score.drawing.files import check_plot_path
 from hf_transfer_score.hub.downloads import at_work
@@ -188,15 +188,17 @@ def choice_text(choice: Choice, page: Page) -> str:
         if name not in ranking.ranks
     }
     groups = [forecast_group(ranking)] if ranking.forecasts else []
-    table = groups_text(list(ranking.models), groups, page, failed=without)
-    notes = [Note("failed", f"{name}: {one.reason}") for name, one in ranking.models.items() if one.status == "failed"]
+    table = groups_text(list(ranking.models), groups, page, failed=without) if groups else Rendered("")
+    told = {name for one in choice.history for name in one.gone}  # with the reason, in the table of rounds
+    failed = [(name, one) for name, one in ranking.models.items() if one.status == "failed" and name not in told]
+    notes = [Note("failed", f"{name}: {one.reason}") for name, one in failed]
     notes += [Note("warning", f"{one.name}: {text}") for one in choice.tested for text in one.result.notes]
     notes += [Note("note", text) for text in choice.notes]
     points = f"{choice.options.within:g} point{'' if choice.options.within == 1 else 's'}"
     sure = ("sure", f"chance that no candidate is better than the most promising one by more than {points}")
-    legend = forecast_legend(ranking, sure) if ranking.forecasts else pairs([sure])
+    legend = [forecast_legend(ranking, sure)] if ranking.forecasts else []
     head += [*rounds_table(choice.history), ""]
-    return render(head, page) + table + render([legend, *notes_table(notes)], page)
+    return render(head, page) + table + render([*legend, *notes_table(notes)], page)
 
 
 def rounds_table(history: Sequence[Round]) -> list[RenderableType]:

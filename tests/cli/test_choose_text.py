@@ -1,6 +1,7 @@
 """The rounds of a choice as they are printed at its end."""
 
 from hf_transfer_score.choosing.history import Round
+from hf_transfer_score.cli import main
 from hf_transfer_score.cli.choose import rounds_table
 from hf_transfer_score.cli.output import Page, render
 
@@ -26,3 +27,10 @@ def test_rounds_that_change_nothing_are_one_line():
         ["8 epochs", "1", "90%", "4 s, 0.40 fine-tunings"],
         ["90 test rows", "5 s, 0.50 fine-tunings"],
     ]
+
+
+def test_without_any_candidate_each_reason_is_said_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path))
+    assert main(["choose", "example", "--models", str(tmp_path / "no-such-model"), "--quiet"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith("No candidate could be chosen.") and said.count("is not a folder") == 1
