@@ -262,7 +262,9 @@ class Trial:
             if self._agrees(tried):
                 return self._race(tried, make)
             self.refused = f"{_named(way)} gives other features than torch in float32"
-        except Exception as error:  # noqa: BLE001  # whatever a library raises, float32 works
+        except Exception as error:  # whatever a library raises, float32 works
+            if interrupted(error):
+                raise KeyboardInterrupt from error
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             self.refused = f"{_named(way)} cannot run it ({reason})"
         if tried is not None:
@@ -362,3 +364,17 @@ def _half_pays(dtype: str) -> bool:
                 torch.nn.functional.linear(rows, weights)
                 best[way] = min(best[way], time.perf_counter() - start)
     return best[1] < HALF_PAYS * best[0]
+
+
+def interrupted(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C is behind an error: a library that it finds in the middle of its import raises its own.
+
+    Example:
+        >>> error = ImportError("initialization failed")
+        >>> error.__cause__ = KeyboardInterrupt()
+        >>> interrupted(error), interrupted(ImportError())
+        (True, False)
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
