@@ -67,6 +67,7 @@ class Ray:
         address = self.address or os.environ.get("RAY_ADDRESS")
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address is None:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             slots = max(cores(), self.workers or 1)
             quiet |= {"num_cpus": slots, "include_dashboard": False, "object_store_memory": STORE_BYTES}
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,19 @@ def is_installed() -> bool:
     return find_spec("openvino") is not None
 
 
+def silent_openvino() -> Any:
+    """Import OpenVINO without its telemetry, a package of its own, which would report each import to its makers."""
+    without = "openvino_telemetry" not in sys.modules
+    if without:
+        sys.modules["openvino_telemetry"] = cast("Any", None)  # an import of it fails, and OpenVINO goes without
+    try:
+        import openvino
+    finally:
+        if without:
+            sys.modules.pop("openvino_telemetry", None)
+    return openvino
+
+
 @dataclass(frozen=True)
 class ConvertedModels:
     """The cache for the converted model of one checkpoint, the parts of its key, and its metadata in listings."""
@@ -56,7 +70,7 @@ class ConvertedModels:
 
     def keep(self, model: Any) -> None:
         """Store a model."""
-        import openvino
+        openvino = silent_openvino()
 
         def write(folder: Path) -> None:
             openvino.save_model(model, folder / FILE, compress_to_fp16=False)
@@ -89,9 +103,9 @@ def openvino_forward(
 
     The module is in float32 on the CPU. The `layers` are those of its output, in order.
     """
-    import openvino
     import torch
 
+    openvino = silent_openvino()
     names = _tensors(inputs)
     file = converted.find() if converted is not None else None
     core = openvino.Core()
@@ -150,8 +164,9 @@ def _converted(backbone: Backbone, names: list[str], inputs: Mapping[str, Any]) 
 
     This is what `openvino.convert_model` does, except that it also sends telemetry.
     """
-    import openvino
     import torch
+
+    openvino = silent_openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 

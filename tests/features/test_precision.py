@@ -1,6 +1,7 @@
 """The precision of forward passes: exact if asked for or if there is little work, and half only if nothing is lost."""
 
 import json
+import sys
 import time
 from functools import partial
 
@@ -220,6 +221,7 @@ def test_openvino_gives_the_same_features_and_its_model_is_kept(texts, tmp_path,
         if run == "converts":
             written = kept.find().stat().st_mtime_ns
     assert kept.find().stat().st_mtime_ns == written and kept.cache.entries()[0].size > 1000
+    assert "openvino_telemetry" not in sys.modules, "nobody is told of it"
 
 
 @needs_openvino
