@@ -18,8 +18,7 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 
 from hf_transfer_score.leaderboard.library import Library
-from hf_transfer_score.leaderboard.pages.app import TABS, build_app, serve
-from hf_transfer_score.leaderboard.pages.sharing import PICTURE
+from hf_transfer_score.leaderboard.pages.app import PICTURE, TABS, build_app, serve
 from hf_transfer_score.leaderboard.starting import SHIPPED
 from hf_transfer_score.records.place import FolderPlace
 from hf_transfer_score.records.shipped import shipped_place

@@ -9,7 +9,7 @@ import textwrap
 from typing import Any
 
 from hf_transfer_score import calls
-from hf_transfer_score.keywords import Option
+from hf_transfer_score.calls import Option
 
 NOTICE = '"""The signatures of calls.py; written by docs/generate.py from the dataclasses of options."""'
 RUNS = ("rank", "plan_rank", "rank_adaptively", "verify", "choose", "layers")

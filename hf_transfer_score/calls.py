@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import wraps
 from typing import Any
 
@@ -17,8 +20,8 @@ from hf_transfer_score.choosing.adaptive import rank_adaptively as _rank_adaptiv
 from hf_transfer_score.choosing.choose import choose as _choose
 from hf_transfer_score.choosing.history import ChooseListener
 from hf_transfer_score.choosing.options import ChooseOptions
+from hf_transfer_score.errors import OptionError
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.keywords import Keywords
 from hf_transfer_score.runs.layers import layer_profile
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
@@ -27,6 +30,186 @@ from hf_transfer_score.runs.run import rank as _rank
 from hf_transfer_score.runs.verified import VerifyOptions
 from hf_transfer_score.runs.verifying import VerifyListener
 from hf_transfer_score.runs.verifying import verify as _verify
+
+SHARED = ("seed", "device")  # fields with the same meaning in several dataclasses: one keyword sets them all
+
+COVERED = {
+    ("BackboneOptions", "trust_remote_code"): "the keyword names the trusted models",
+    ("BackboneOptions", "allow_pickle"): "the keyword names the trusted models",
+    ("BackboneOptions", "half"): "the precision of forward passes decides it",
+    ("Recipe", "method"): "the options that hold the recipe have it",
+}
+"""Fields without a keyword, since another option decides them."""
+
+RENAMED = {("Recipe", "batch_size"): "train_batch_size", ("Recipe", "layer"): "train_layer"}
+"""Keywords of fields whose own name is taken by another option."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """A field of an option dataclass, as a keyword.
+
+    Attributes:
+        name: the keyword.
+        owner: the dataclass.
+        path: the argument of the function, and the names of the fields from there on.
+        annotation: its type, as written in its dataclass.
+        default: its default value; `...` if that depends on the dataset.
+        about: its description in the docstring of its dataclass.
+    """
+
+    name: str
+    owner: type
+    path: tuple[str, ...]
+    annotation: str
+    default: Any
+    about: str
+
+    def converted(self, value: Any) -> Any:
+        """Return a value with the type of the field: single values and lists become tuples if it holds tuples.
+
+        Raises:
+            OptionError: it is a text where the field holds none.
+        """
+        words = set(re.findall(r"\w+", self.annotation)) - {"None"}
+        if isinstance(value, str) and words <= {"int", "float", "bool"}:
+            expected = "True or False" if words == {"bool"} else "a number"
+            raise OptionError(f"{self.name}={value!r}: expected {expected}.")
+        if not self.annotation.startswith("tuple["):
+            return value
+        return tuple(value) if isinstance(value, (list, tuple, set)) else (value,)
+
+
+def attributes_of(kind: type) -> dict[str, str]:
+    """Return the descriptions of fields in the docstring of a dataclass.
+
+    Example:
+        >>> attributes_of(Option)["owner"]
+        'the dataclass.'
+    """
+    told = (inspect.getdoc(kind) or "").partition("Attributes:\n")[2]
+    found = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", told, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
+
+
+def options_of(kind: type, path: tuple[str, ...], *, unsaid: bool = False) -> list[Option]:
+    """Return the keywords of a dataclass, including those of nested option dataclasses."""
+    told, found = attributes_of(kind), []
+    for one in fields(kind):
+        inner = one.default_factory
+        if isinstance(inner, type) and is_dataclass(inner):
+            found += options_of(inner, (*path, one.name))
+        elif (kind.__name__, one.name) not in COVERED:
+            default = ... if unsaid else one.default if inner is MISSING else inner()
+            name = RENAMED.get((kind.__name__, one.name), one.name)
+            found.append(Option(name, kind, (*path, one.name), str(one.type), default, told[one.name]))
+    return found
+
+
+class Keywords:
+    """The options of a function as its keywords.
+
+    Attributes:
+        name: the public name of the function.
+        options: the fields that each keyword sets, in the order of the dataclasses.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        groups: Mapping[str, type],
+        *,
+        changes: Mapping[str, type] | None = None,
+        left_out: tuple[str, ...] = (),
+    ) -> None:
+        """Collect the keywords.
+
+        Args:
+            function: a function that takes option dataclasses.
+            name: its public name.
+            groups: the dataclass of each such argument.
+            changes: by argument, the dataclass whose fields its mapping `changes` holds by name.
+            left_out: fields that the function decides itself.
+
+        Raises:
+            TypeError: two fields claim one keyword.
+        """
+        self.name, self._groups = name, dict(groups)
+        self.own = tuple(inspect.signature(function).parameters)
+        self.options: dict[str, list[Option]] = {}
+        every = [one for argument, kind in groups.items() for one in options_of(kind, (argument,))]
+        for argument, kind in (changes or {}).items():
+            every += options_of(kind, (argument, "changes"), unsaid=True)
+        for one in every:
+            if one.name in left_out:
+                continue
+            if one.name in self.own or (one.name in self.options and one.name not in SHARED):
+                before = self.options.get(one.name, [])
+                raise TypeError(f"{name}: {[*before, one]} claim one keyword; one of them needs another name.")
+            self.options.setdefault(one.name, []).append(one)
+
+    def arguments(self, named: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the function for some keywords.
+
+        Raises:
+            OptionError: a keyword is unknown, or an argument has the wrong type.
+        """
+        found = {name: value for name, value in named.items() if name not in self.options}
+        for name in found:
+            if name not in self.own:
+                known = [*self.own, "progress", *self.options]
+                if near := difflib.get_close_matches(name, known, 1):
+                    raise OptionError(f"There is no option `{name}`: did you mean {near[0]}?")
+                raise OptionError(f"There is no option `{name}`. {self.name} takes {', '.join(known)}.")
+        for argument, kind in self._groups.items():
+            given = found.get(argument)
+            if given is not None and not isinstance(given, kind):
+                raise OptionError(
+                    f"{argument} takes {kind.__name__}, and got {type(given).__name__}: its fields are keywords of "
+                    f"{self.name}, such as {next(name for name in self.options if self._fields(name, argument))}=..."
+                )
+            # all fields of one dataclass at once: some are only valid together
+            mine = {name: value for name, value in named.items() if self._fields(name, argument)}
+            if mine:
+                found[argument] = self._changed(kind() if given is None else given, (argument,), mine)
+        return found
+
+    def _fields(self, name: str, argument: str) -> list[Option]:
+        return [one for one in self.options.get(name, ()) if one.path[0] == argument]
+
+    def _changed(self, value: Any, path: tuple[str, ...], named: Mapping[str, Any]) -> Any:
+        """Return options, or a mapping of changes, with the named fields replaced."""
+        depth, changes = len(path), dict[str, Any]()
+        for name, new in named.items():
+            for one in self.options[name]:
+                if one.path[:depth] != path:
+                    continue
+                if len(one.path) == depth + 1:
+                    changes[one.path[depth]] = one.converted(new)
+                else:
+                    inner = one.path[depth]
+                    changes[inner] = self._changed(getattr(value, inner), (*path, inner), named)
+        return {**value, **changes} if isinstance(value, Mapping) else replace(value, **changes)
+
+    def described(self) -> list[tuple[Option, str]]:
+        """Return the first field of each keyword, and its description for the docstring of the function."""
+        found = []
+        for several in self.options.values():
+            words = "; ".join(dict.fromkeys(one.about.rstrip(".") for one in several))
+            found.append((several[0], f"{words}."))
+        return found
+
+    def signature(self, function: Callable[..., Any], more: tuple[inspect.Parameter, ...]) -> inspect.Signature:
+        """Return the signature of the function with its options as keywords."""
+        plain = inspect.signature(function)
+        only = inspect.Parameter.KEYWORD_ONLY
+        options = [
+            inspect.Parameter(name, only, default=several[0].default, annotation=several[0].annotation)
+            for name, several in self.options.items()
+        ]
+        return plain.replace(parameters=[*plain.parameters.values(), *more, *options])
+
 
 PROGRESS = inspect.Parameter("progress", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="bool | None")
 WIDTH = 112

@@ -89,10 +89,9 @@ ALLOWED = {
             leaderboard.boards.catalogue leaderboard.pages.model_page
         """,
         "drawing": "home errors ranking text drawing",
-        "keywords": "errors",
         "logs": "errors",
         "bars": "choosing.history finetune.fine_tune logs ranking.models runs sampling.sample text",
-        "calls": "bars choosing finetune.recipe keywords runs",
+        "calls": "bars choosing errors finetune.recipe runs",
         "cli": """
             hub untrusted errors home tasks version metrics ranking evaluate_modules.install sampling
             drawing backbones.base checkpoints choosing features engines runs records requests finetune cards

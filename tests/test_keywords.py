@@ -7,9 +7,9 @@ import pytest
 
 import hf_transfer_score
 from hf_transfer_score import BackboneOptions, ExtractOptions, OptionError, RankOptions, SampleOptions, VerifyOptions
+from hf_transfer_score.calls import COVERED, Keywords
 from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.keywords import COVERED, Keywords
 
 RUNS = {name: getattr(hf_transfer_score, name) for name in ("rank", "plan_rank", "verify", "choose", "layers")}
 KINDS = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
+from cyclopts.help import DefaultFormatter
 
 from hf_transfer_score.cli import naming
 from hf_transfer_score.cli.ending import (
@@ -21,11 +22,59 @@ from hf_transfer_score.cli.ending import (
     tell_output,
     waiting_threads,
 )
-from hf_transfer_score.cli.helping import LONG, MORE, UsualFlags
 from hf_transfer_score.cli.output import output_console, say, standard_streams, write
 from hf_transfer_score.cli.shared import TRACEBACK, FlagsOfFile, FlagsToFile, SharedFlags
 from hf_transfer_score.text import LONGEST, shown
 from hf_transfer_score.version import VERSION
+
+if TYPE_CHECKING:
+    from cyclopts.help import HelpPanel
+    from rich.console import Console, ConsoleOptions
+
+
+LONG = frozenset({"rank", "choose", "verify", "layers"})
+"""Commands whose full help does not fit a screen."""
+
+RARE = frozenset(
+    {
+        *("--library", "--author", "--license", "--sort", "--trust-remote-code", "--allow-pickle"),
+        *("--subset", "--revision", "--rows-per-example", "--ignore-value", "--seed", "--full-pass", "--max-rows"),
+        *("--pooling", "--max-length", "--subword", "--image-size", "--runtime", "--threads", "--batch-size"),
+        *("--headline", "--option", "--replicates", "--level", "--free-disk", "--refresh", "--engine-option"),
+        *("--test-split", "--test-samples", "--steps", "--patience", "--train-batch-size", "--skip", "--precision"),
+        *("--layer", "--dtype", "--device", "--engine", "--workers", "--min-throughput", "--licenses"),
+        *("--first-rows", "--looks", "--confidence", "--lora-rank", "--lora-alpha", "--push"),
+        *("--quantize", "--device-map"),
+    }
+)
+"""Flags that few need."""
+
+MORE = """
+--help-all shows every flag; --config FILE reads flags from a YAML file, --save-config writes it.
+"""
+
+
+class UsualFlags(DefaultFormatter):
+    """Leaves out the rare flags, and the frames around the others."""
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        """Print a group of flags, unless all of them are rare."""
+        from cyclopts.help.specs import DescriptionRenderer, NameRenderer
+        from rich.console import Group
+        from rich.padding import Padding
+        from rich.table import Table
+        from rich.text import Text
+
+        entries = [one for one in panel.entries if not RARE & set(one.positive_names)]
+        if not entries:
+            return
+        table = Table.grid(padding=(0, 2, 0, 0))
+        name, description = NameRenderer(max_width=None), DescriptionRenderer()
+        for one in entries:
+            table.add_row(name(one), description(one))
+        title = Text.assemble((str(panel.title), "bold"), ":")
+        console.print(Group(title, Padding(table, (0, 0, 0, 2))))
+
 
 PROGRAM = "hf-transfer-score"
 

@@ -19,13 +19,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.ranking.belief import Belief
 from hf_transfer_score.ranking.effects import Effects, Known, Observations, normal_scores
 from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.looks import (
     PROBE_SPREAD,
     PROBED,
+    Belief,
     Looks,
     accuracies_of,
     anchored,

@@ -13,9 +13,8 @@ from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.ranking.intervals import LEVEL
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
-from hf_transfer_score.ranking.naming import row_labels
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
-from hf_transfer_score.ranking.settings import Setting, canonical, labels, rules
+from hf_transfer_score.ranking.settings import Setting, canonical, labels, row_labels, rules
 from hf_transfer_score.records.record import Record, RecordedDataset
 from hf_transfer_score.text import joined
 

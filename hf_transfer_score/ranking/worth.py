@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.ranking.effects import normal_scores
+from hf_transfer_score.ranking.effects import normal_scores, not_negative
 from hf_transfer_score.ranking.history import MeasuredColumn
 from hf_transfer_score.ranking.looks import failed
-from hf_transfer_score.ranking.solving import not_negative
 
 Floats = NDArray[np.float64]
 

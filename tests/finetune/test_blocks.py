@@ -9,8 +9,8 @@ import torch
 
 from hf_transfer_score import score_features
 from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.finetune.built import choose_block, nc1_profile, usable_blocks
 from hf_transfer_score.finetune.classifier import Classifier, blocks_of
-from hf_transfer_score.finetune.layers import choose_block, nc1_profile, usable_blocks
 from hf_transfer_score.finetune.loop import LabelledRows, Machine
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import Encoded

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.finetune.built import before_last, usable_blocks
 from hf_transfer_score.finetune.classifier import Classifier, Tap
 from hf_transfer_score.finetune.fine_tune import fine_tune
-from hf_transfer_score.finetune.layers import before_last, usable_blocks
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.sampling.sample import memory_sample
 from hf_transfer_score.tasks import Waveform

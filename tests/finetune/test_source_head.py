@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from hf_transfer_score.finetune.built import nc1_profile, usable_blocks
 from hf_transfer_score.finetune.classifier import Classifier, Trained
 from hf_transfer_score.finetune.fine_tune import fine_tune, nothing_learned, truth_metric, truth_record
-from hf_transfer_score.finetune.layers import nc1_profile, usable_blocks
 from hf_transfer_score.finetune.loop import LabelledRows, Machine
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import Encoded

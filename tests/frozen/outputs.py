@@ -20,7 +20,7 @@ from typing import Any
 from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
 from hf_transfer_score.cli import main
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.pages.board_file import board_csv
+from hf_transfer_score.leaderboard.pages.board_tab import board_csv
 from hf_transfer_score.records.record import identity
 from hf_transfer_score.records.shipped import shipped_place
 from hf_transfer_score.records.table import RecordTable, Stored

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.leaderboard.library import Library
-from hf_transfer_score.leaderboard.pages.board_file import board_csv
+from hf_transfer_score.leaderboard.pages.board_tab import board_csv
 from hf_transfer_score.records import store
 from hf_transfer_score.records.place import MemoryPlace
 from hf_transfer_score.records.record import Record, RecordedOverlap, record_path

@@ -13,7 +13,7 @@ import pytest
 from hf_transfer_score import Ranking
 from hf_transfer_score.leaderboard.boards import outlook
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.pages.board_file import board_csv
+from hf_transfer_score.leaderboard.pages.board_tab import board_csv
 from hf_transfer_score.leaderboard.pages.board_table import card_html, columns_of, head_html, notes_html
 from hf_transfer_score.leaderboard.pages.model_page import card_of, model_page
 from hf_transfer_score.leaderboard.pages.trust_tab import deciding, trust, trust_page, with_forecast

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.leaderboard.pages.board_file import board_csv
+from hf_transfer_score.leaderboard.pages.board_tab import board_csv
 from hf_transfer_score.leaderboard.pages.compare_tab import compared, verdict
 from hf_transfer_score.leaderboard.pages.view import View, choices, select
 from hf_transfer_score.records.record import RecordedMetric

@@ -11,12 +11,11 @@ import pytest
 from pyarrow import compute
 
 from hf_transfer_score.ranking.agreement import weighted_kendall
-from hf_transfer_score.ranking.belief import Belief
 from hf_transfer_score.ranking.board import board_of
 from hf_transfer_score.ranking.effects import Known
 from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
 from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations
-from hf_transfer_score.ranking.looks import Looks, expected_places, failed
+from hf_transfer_score.ranking.looks import Belief, Looks, expected_places, failed
 from hf_transfer_score.ranking.worth import worth_of
 from hf_transfer_score.records.shipped import shipped_place
 from hf_transfer_score.records.table import RecordTable

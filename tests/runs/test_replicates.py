@@ -9,7 +9,7 @@ from hf_transfer_score import RankOptions, SampleOptions, rank
 from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.runs import scoring
-from hf_transfer_score.runs.replicates import Bootstrap, keep_replicates, recall_replicates
+from hf_transfer_score.runs.scoring import Bootstrap, keep_replicates, recall_replicates
 from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
 
 

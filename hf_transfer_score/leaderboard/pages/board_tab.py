@@ -11,11 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from hf_transfer_score.leaderboard.boards.board import Board, BoardSummary
+from hf_transfer_score.leaderboard.boards.board import Board, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages import board_table as tables
 from hf_transfer_score.leaderboard.pages import view as views
-from hf_transfer_score.leaderboard.pages.board_file import board_csv
 from hf_transfer_score.leaderboard.pages.page import (
     BOARD,
     MODEL,
@@ -29,6 +28,8 @@ from hf_transfer_score.leaderboard.pages.page import (
 )
 from hf_transfer_score.leaderboard.pages.plots_tab import board_size_figure
 from hf_transfer_score.leaderboard.pages.texts import hub_url, plain
+from hf_transfer_score.records.record import FACTS
+from hf_transfer_score.text import csv_text
 
 MOST_ROWS = 500
 """Rows sent to a browser at most; the others can be found by search and filters, and are in the CSV."""
@@ -348,3 +349,37 @@ def _titles(catalogue: Catalogue) -> list[tuple[str, str]]:
 
 def _named(names: Iterable[str]) -> list[tuple[str, str]]:
     return [(plain(name, 80), name) for name in names]
+
+
+BEFORE = ("rank", "low", "high", "group", "mean_rank", "model", "label", "commit", "library", "layer", "pooling")
+EXPECTED = (
+    *("best_probability", "points_below_best", "points_below_low", "points_below_high"),
+    *("expected_accuracy", "expected_low", "expected_high"),
+)
+"""The columns of a forecast."""
+AFTER = ("accuracy", "parameters", "width", *FACTS, "throughput", "device", "source", "time")
+"""Fields of a row before and after its scores."""
+
+
+def board_csv(board: Board, rows: Iterable[BoardRow]) -> str:
+    """Return some rows of a board as CSV: facts, pool scores, raw terms and their intervals."""
+    columns = list(board.columns.values())
+    terms = [(column.label, term) for column in columns for term in column.directions]
+    header = [*BEFORE, *EXPECTED, *(column.label for column in columns), *AFTER]
+    header += [f"{label}.{term}{end}" for label, term in terms for end in ("", ".low", ".high")]
+
+    def line(row: BoardRow) -> list[Any]:
+        scores, values, intervals = row.scores, row.terms, row.intervals
+        one = row.forecast
+        cells = [getattr(row, name) for name in BEFORE]
+        if one is None:
+            cells += [None] * len(EXPECTED)
+        else:
+            cells += [one.best_probability, *one.points_below_best, *(one.expected_accuracy or (None,) * 3)]
+        cells += [scores.get(column.label) for column in columns]
+        cells += [getattr(row, name) for name in AFTER]
+        for label, term in terms:
+            cells += [values.get(label, {}).get(term), *intervals.get(label, {}).get(term, (None, None))]
+        return cells
+
+    return csv_text(header, map(line, rows))
