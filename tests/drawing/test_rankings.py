@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -267,13 +265,6 @@ def test_the_front_of_equal_sizes_is_the_best_alone(cases):
     assert min(gaps) > 0.5 * STEP, "bars of one size stand apart"
 
 
-def test_a_larger_model_of_the_same_rank_is_not_on_the_front(twelve):
-    ranks = dict.fromkeys(twelve.ranks, 1)
-    smallest = min(ranks, key=lambda name: twelve.models[name].parameters)
-    cloud = picture_of(replace(twelve, ranks=ranks)).cloud
-    assert [x for x, _ in cloud.path] == [mark.x for mark in cloud.marks if mark.name == smallest]
-
-
 def test_tie_groups_have_the_letters_of_the_table(twelve):
     groups = {"m1": 1, "m2": 2, "m3": 2, "m4": 3, "m5": 4, "m6": 4}
     names = list(twelve.ranks)[:6]
@@ -329,21 +320,3 @@ def test_places_that_cannot_be_written_are_refused_before_the_run(tmp_path):
         check_plot_path(tmp_path / "file" / "a.png")
     check_plot_path(tmp_path / "new" / "deeper" / "a.PNG")
     check_plot_path(Path("a.html"))
-
-
-def test_what_draws_is_loaded_when_it_is_needed(tmp_path):
-    code = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from hf_transfer_score.drawing.files import save_plot\n"
-        "from tests.runs.reports import Made, report_of\n"
-        "report = report_of([Made('a/b')], replicates=0)\n"
-        "assert not {'altair', 'vl_convert'} & set(sys.modules), 'loaded too early'\n"
-        "save_plot(report, Path(sys.argv[1]))\n"
-        "assert 'matplotlib' not in sys.modules\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, str(tmp_path / "a.png")], capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "a.png").exists()

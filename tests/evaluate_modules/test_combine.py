@@ -49,14 +49,6 @@ def add_rows(combined, features, labels):
         combined.add(prediction=row, reference=label)
 
 
-@pytest.mark.parametrize("add", [add_batches, add_lists, add_rows])
-def test_both_by_everything_that_adds(add):
-    features, labels = sample()
-    both = evaluate.combine([load("face"), load("ncti")])
-    add(both, features, labels)
-    assert both.compute() == wanted(features, labels)
-
-
 def test_both_in_one_call():
     features, labels = sample()
     both = evaluate.combine([load("face"), load("ncti")])

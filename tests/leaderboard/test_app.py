@@ -14,9 +14,7 @@ from hf_transfer_score.leaderboard.pages.board_table import (
     card_html,
     columns_of,
     head_html,
-    letters,
     notes_html,
-    range_text,
     shown_labels,
     status_html,
     table_value,
@@ -28,12 +26,9 @@ from hf_transfer_score.leaderboard.pages.view import (
     fitting,
     groups_text,
     list_text,
-    listed,
     plain_query,
-    positive,
     read_view,
     remarks_on,
-    select,
 )
 from tests.leaderboard.browser.records import NAMES, hostile, pool
 from tests.leaderboard.made import board, catalogue, metric, score
@@ -101,11 +96,6 @@ def test_other_settings_of_a_metric_are_shown_on_request_alone():
     assert [one for one in whole if one not in usual] == ["logme (pca=none)", "logme (pca=none) rank"]
 
 
-def test_accuracies_stand_beside_the_order(pets):
-    headers = [column.header for column in columns_of(pets, ["scores"])]
-    assert headers.index("Measured") == headers.index("Expected accuracy") + 1 < headers.index("face")
-
-
 def test_a_column_without_values_has_dashes_and_no_numbers(pets):
     columns = columns_of(pets, ["run"])
     value = table_value(columns, pets.rows, shown_labels(pets.rows))
@@ -118,13 +108,6 @@ def test_names_that_read_the_same_are_told_apart():
     rows = [BoardRow("a/b", "a/b"), BoardRow("a/\u200bb", "a/\u200bb"), BoardRow("x" * 400 + "1", ""), BoardRow("", "")]
     labels = shown_labels([*rows, BoardRow("x" * 400 + "2", "")])
     assert labels[:2] == ["a/b", "a/b #2"] and len(set(labels)) == 5 and labels[3] == "–"
-
-
-def test_letters_and_ranges():
-    assert [letters(n) for n in (1, 26, 27, 52, 53, 702, 703)] == ["A", "Z", "AA", "AZ", "BA", "ZZ", "AAA"]
-    assert range_text(BoardRow("a", "a", low=2, high=5)) == "2–5"
-    assert range_text(BoardRow("a", "a", low=2, high=2)) == "2"
-    assert range_text(BoardRow("a", "a")) == "–"
 
 
 def test_a_view_comes_back_from_its_address(pets):
@@ -160,29 +143,11 @@ def test_a_view_comes_back_from_its_address(pets):
     assert fitting(replace(view, licenses=("gpl",), sort="score:gone"), pets) == replace(view, licenses=(), sort="rank")
 
 
-def test_names_with_commas_survive_an_address():
-    names = ["a,b", "c%2Cd", "e f", ""]
-    assert listed(list_text(names), names) == names[:3]
-
-
-@pytest.mark.parametrize("sort", ["rank", "accuracy", "parameters", "time", "score:face"])
-def test_the_usual_order_starts_with_the_best_or_the_newest(pets, sort):
-    usual = [row.model for row in select(pets, View(sort=sort))]
-    turned = [row.model for row in select(pets, View(sort=sort, turned=True))]
-    assert turned == usual[::-1]
-    assert usual == (list(NAMES)[::-1] if sort == "time" else list(NAMES))
-
-
 def test_filters_that_make_no_sense_are_said():
     assert remarks_on(View(since="soon", smallest=5, largest=2)) == [
         "“soon” is not a day such as 2025-01-31, so it is ignored.",
         "No model has at least 5 and at most 2 million parameters.",
     ]
-
-
-@pytest.mark.parametrize("text", ["1e999", "nan", "-1", "0", "", "1.5.2", "9" * 30, None, "²"])
-def test_no_odd_number_comes_out_of_an_address(text):
-    assert positive(text) is None
 
 
 def test_a_query_is_kept_short():

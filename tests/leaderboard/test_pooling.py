@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from hf_transfer_score import MetricResult, get_metric, rank_pool
-from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.pools import headline_ranks
 from hf_transfer_score.records.record import RecordedMetric
-from tests.leaderboard.made import accuracy, catalogue, face, failed, metric, model, ncti, published, score
+from tests.leaderboard.made import accuracy, face, failed, metric, model, ncti, published, score
 
 FACE, NCTI = get_metric("face"), get_metric("ncti")
 
@@ -76,22 +74,6 @@ def test_pools_are_those_of_the_ranking():
         assert (row.rank, row.mean_rank) == (order.ranks[row.label], order.mean_ranks[row.label])
 
 
-def test_a_board_of_features_is_the_report_of_rank_features():
-    generator = np.random.default_rng(3)
-    labels = np.repeat(np.arange(4), 20)
-    pool = {f"o/m{i}": generator.normal(size=(80, 12)) + (i + 1) * 0.4 * np.eye(12)[labels] for i in range(5)}
-    report = rank_features(pool, labels, metrics=["face", "ncti", "nc1", "knn"])
-    records = [
-        score(name, result.metric, result.terms)
-        for name, found in report.models.items()
-        for result in found.results.values()
-    ]
-    made = published(records)
-    for name, ranking in report.pools.items():
-        assert {row.label: row.scores[name] for row in made.rows} == pytest.approx(ranking.scores)
-    assert {row.label: row.rank for row in made.rows} == headline_ranks(report.pools).ranks
-
-
 def test_the_order_of_the_records_changes_nothing():
     records, _ = drawn()
     records += [replace(records[0], terms=face(-0.5, 0.5), run=replace(records[0].run, libraries={"numpy": "9"}))]
@@ -100,14 +82,6 @@ def test_the_order_of_the_records_changes_nothing():
     for seed in range(3):
         shuffled = [records[i] for i in np.random.default_rng(seed).permutation(len(records))]
         assert published(shuffled) == first
-
-
-def test_ranges_hold_the_rank_and_groups_follow_it():
-    made = published(drawn(12, spread=0.1)[0])
-    groups = [row.group for row in made.rows]
-    assert all(row.low <= row.rank <= row.high for row in made.rows)
-    assert groups[0] == 1
-    assert all(after - before in (0, 1) for before, after in pairwise(groups))
 
 
 def test_exact_intervals_leave_one_place_and_wide_ones_all():
@@ -129,16 +103,6 @@ def test_models_without_intervals_have_no_range_but_a_rank():
     assert (rows["o/z"].low, rows["o/z"].high, rows["o/z"].group) == (None, None, None)
     assert all(row.group is not None for row in made.rows if row.label != "o/z")
     assert "1 of 5 models have no intervals" in made.notes[0]
-
-
-def test_models_of_a_group_share_a_rank():
-    two = [score(f"o/{name}", "nc1", {"nc1": value}, spread=0.5) for name, value in (("a", 1.0), ("b", 1.1))]
-    assert [(row.label, row.rank, row.low, row.high, row.group) for row in published(two).rows] == [
-        ("o/a", 1, 1, 2, 1),
-        ("o/b", 1, 1, 2, 1),
-    ]
-    exact = [score(f"o/{name}", "nc1", {"nc1": value}, spread=0.001) for name, value in (("a", 1.0), ("b", 1.1))]
-    assert [row.rank for row in published(exact).rows] == [1, 2]
 
 
 def test_a_model_without_both_metrics_comes_last_without_a_rank():
@@ -209,14 +173,3 @@ def test_the_newest_of_two_records_of_one_identity_counts():
         (row,) = published(records).rows
         assert row.terms == {"knn": {"knn": 0.2}}
         assert row.time == "2025-02-01"
-
-
-def test_a_board_of_many_models():
-    count = 1_000
-    values = np.random.default_rng(0).permutation(count)
-    made = catalogue(score(f"o/m{i}", "knn", i / count) for i in values.tolist())
-    (summary,) = made.boards()
-    rows = made.board(summary.key).rows
-    assert summary.models == len(rows) == count
-    assert [row.label for row in rows[:2]] == ["o/m999", "o/m998"]
-    assert [row.rank for row in rows] == list(range(1, count + 1))

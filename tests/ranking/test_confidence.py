@@ -68,27 +68,6 @@ def test_models_that_cannot_be_told_apart_share_a_rank():
     assert several.groups == {"m0": 1, "m1": 1, "m2": 2, "m3": 2, "m4": 3}
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_rank_lies_in_its_range_and_never_gets_better_down_the_order(seed):
-    found = rank_confidence(*drawn_pool(8, seed=seed), [FACE, NCTI])
-    assert list(found.ranks.values()) == sorted(found.ranks.values())
-    assert all(low <= found.ranks[model] <= high for model, (low, high) in found.ranges.items())
-    models = list(found.ranks)
-    for place, model in enumerate(models, 1):
-        group = [one for one in models if found.groups[one] == found.groups[model]]
-        assert found.ranks[model] == models.index(group[0]) + 1 <= place
-
-
-def test_identical_models_share_a_group_and_both_places():
-    noise = np.random.default_rng(0).normal(size=(1, 200)).repeat(2, axis=0)
-    terms, results = one_term([1.0, 1.0], 0.1, noise=noise)
-    found = rank_confidence(terms, results, [NC1])
-    assert found.ranges == {"m0": (1, 2), "m1": (1, 2)}
-    assert found.groups == {"m0": 1, "m1": 1}
-    assert found.first == {"m0": 0.5, "m1": 0.5}
-    assert found.separated == ()
-
-
 def test_a_common_movement_does_not_make_models_equal():
     noise = np.random.default_rng(0).normal(size=(1, 200)).repeat(3, axis=0)
     together = rank_confidence(*one_term([1.0, 1.1, 1.2], 0.5, noise=noise), [NC1])
@@ -115,26 +94,6 @@ def test_a_bias_of_the_replicates_counts_nothing():
     assert rank_confidence(terms, results, [FACE, NCTI]) == plain
 
 
-def test_the_order_of_the_pool_does_not_matter():
-    terms, results = drawn_pool()
-    found = rank_confidence(terms, results, [FACE, NCTI])
-    turned = rank_confidence(terms, dict(reversed(results.items())), [NCTI, FACE])
-    assert turned.ranges == found.ranges
-    assert turned.first == pytest.approx(found.first)
-
-
-def test_ranges_widen_with_the_level_and_hold_the_rank_itself():
-    terms, results = drawn_pool(seed=2)
-    narrow, wide = (rank_confidence(terms, results, [FACE, NCTI], level=level) for level in (0.5, 0.99))
-    point = headline(results).ranks
-    assert list(narrow.ranges) == list(point)
-    for model, rank in point.items():
-        assert wide.ranges[model][0] <= narrow.ranges[model][0] <= rank
-        assert rank <= narrow.ranges[model][1] <= wide.ranges[model][1]
-    assert len(wide.separated) < len(narrow.separated)
-    assert sorted(narrow.groups.values()) == list(narrow.groups.values())
-
-
 def test_small_pools_and_models_without_every_result():
     terms, results = drawn_pool(3)
     alone = rank_confidence({"m0": terms["m0"]}, {"m0": results["m0"]}, [FACE, NCTI])
@@ -157,16 +116,6 @@ def test_what_has_no_replicates_has_no_spread():
     assert unknown.groups == {"m0": 1, "m1": 1}
     assert unknown.ranks == {"m0": 1, "m1": 1}
     assert unknown.replicates == 0
-
-
-def test_replicates_without_a_value_do_not_count():
-    terms, results = one_term([1.0, 1.1, 1.2], 0.1)
-    fewer = {model: {"nc1": {"nc1": values["nc1"]["nc1"][5:].copy()}} for model, values in terms.items()}
-    for values in terms.values():
-        values["nc1"]["nc1"][:5] = np.nan
-    found = rank_confidence(terms, results, [NC1])
-    assert found == rank_confidence(fewer, results, [NC1])
-    assert found.replicates == 195
 
 
 def test_wrong_input_is_named():

@@ -102,17 +102,6 @@ def test_the_headline_is_the_mean_rank_over_both():
     assert list(headline.ranks) == ["c", "a", "b"]
 
 
-def test_equal_mean_ranks_share_the_better_rank_in_the_order_of_the_pool():
-    headline = headline_ranks({"face": ranked("face", a=2, b=1, c=3), "ncti": ranked("ncti", a=1, b=2, c=3)})
-    assert list(headline.ranks.items()) == [("a", 1), ("b", 1), ("c", 3)]
-
-
-def test_a_model_without_both_is_not_in_the_headline():
-    headline = headline_ranks({"face": ranked("face", a=1, b=2), "ncti": ranked("ncti", b=1)})
-    assert headline.mean_ranks == {"b": 1.5}
-    assert headline.ranks == {"b": 1}
-
-
 def test_without_both_the_first_metric_decides():
     pools = {"nc1": ranked("nc1", a=2, b=1), "face": ranked("face", a=1, b=2)}
     assert headline_ranks(pools).metrics == ("nc1",)
