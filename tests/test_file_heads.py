@@ -136,15 +136,6 @@ def test_parts_without_values_become_nothing(tmp_path):
     assert expanded(tmp_path / "a.parquet") == 2 * expanded(tmp_path / "b.parquet")
 
 
-def test_a_file_is_read_as_before(tmp_path):
-    parquet.write_table(TABLE, tmp_path / "a.parquet")
-    found = read_features(tmp_path / "a.parquet")
-    assert found.label_names == ("cat", "dog")
-    assert np.array_equal(found.labels, [0, 1] * (ROWS // 2))
-    features = TABLE.column("features").combine_chunks().flatten().to_numpy().reshape(ROWS, WIDTH)
-    assert np.array_equal(found.features, features)
-
-
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
 def test_labels_of_any_kind_of_text_in_many_parts(tmp_path, kind):
     labels = pa.chunked_array([pa.array(part).cast(kind) for part in (["b", "a"], ["c", "a"], ["b", "d"])])
@@ -299,15 +290,6 @@ def test_parts_of_columns_without_content_are_refused_before_a_reader_makes_them
         read_features(path)
 
 
-@pytest.mark.parametrize("cut", [0, 1, 11, 12, 40, -1, -5, -9])
-def test_invalid_parquet_files_are_one_kind_of_error(tmp_path, cut):
-    parquet.write_table(TABLE, tmp_path / "a.parquet")
-    content = (tmp_path / "a.parquet").read_bytes()
-    (tmp_path / "a.parquet").write_bytes(content[:cut] + (content[-12:] if cut > 12 else b""))
-    with pytest.raises(UnreadableError):
-        expanded(tmp_path / "a.parquet")
-
-
 def test_pages_outside_the_file_are_refused(tmp_path):
     parquet.write_table(TABLE, tmp_path / "a.parquet")
     place = parquet.read_metadata(tmp_path / "a.parquet").row_group(0).column(3).data_page_offset
@@ -315,17 +297,3 @@ def test_pages_outside_the_file_are_refused(tmp_path):
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(UnreadableError, match="pages outside the file"):
         expanded(tmp_path / "a.parquet")
-
-
-def test_any_damage_is_one_kind_of_error(tmp_path):
-    parquet.write_table(TABLE.slice(0, 100), tmp_path / "a.parquet")
-    content, random = (tmp_path / "a.parquet").read_bytes(), np.random.default_rng(0)
-    for _ in range(300):
-        damaged = bytearray(content)
-        for place in random.integers(0, len(content), 3):
-            damaged[place] = random.integers(0, 256)
-        (tmp_path / "a.parquet").write_bytes(damaged)
-        try:
-            expanded(tmp_path / "a.parquet")
-        except UnreadableError:
-            continue

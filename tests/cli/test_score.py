@@ -242,15 +242,6 @@ class TestLabels:
             np.savez(f"{name}.npz", features=POOL["far"], labels=np.array(names)[LABELS])
         assert "labels differ in 25 of 100 rows, the first in row 75: d and e" in run("score", "one.npz", "two.npz")[2]
 
-    def test_keys_of_your_own(self, folder, run):
-        np.savez("mine.npz", pooled=POOL["far"], category=LABELS)
-        status, _, err = run("score", "mine.npz")
-        assert status == 1
-        assert "error: mine.npz: no labels." in err
-        status, out, _ = run("score", "mine.npz", "--features-key", "pooled", "--labels-key", "category")
-        assert status == 0
-        assert "mine: 100 rows, 16 features, 4 classes" in out
-
     def test_a_missing_file_of_labels_is_one_error(self, folder, run):
         status, out, err = run("score", *FILES, "--labels", "nothing.npy")
         assert (status, out, err) == (1, "", "error: nothing.npy: no such file.\n")

@@ -316,22 +316,6 @@ def test_the_revision_is_not_part_of_the_id(model, known, expected):
     assert (record.model.id, record.model.revision) == expected
 
 
-def test_layers_of_one_model_are_different_records():
-    models = [Made(f"a/b [layer {layer}]", known={"model": "a/b", "layer": layer}) for layer in "01"]
-    found = report_of(models, replicates=0).records()
-    assert {(one.model.id, one.model.layer) for one in found} == {("a/b", "0"), ("a/b", "1")}
-    assert len({identity(one) for one in found}) == len(found)
-
-
-@pytest.mark.parametrize(
-    "name", ["../../../outside", "..", "a/../../..", "<script>alert(1)</script>", "x" * 300, "\udcff/y"]
-)
-def test_hostile_names_stay_in_the_folder(name, tmp_path):
-    folder = tmp_path / "deep" / "down"
-    assert report_of([Made(name)], replicates=0).save(folder) > 0
-    assert [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(folder)] == []
-
-
 @pytest.mark.parametrize(
     ("name", "revision", "expected"),
     [
