@@ -10,10 +10,20 @@ from cyclopts import Parameter
 
 from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import OUTPUT, Table
-from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_cells, forecast_group, forecast_legend
 from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
 from hf_transfer_score.cli.ranking_text import step_text
-from hf_transfer_score.cli.tables import MISSING, Group, Note, groups_text, notes_table, pairs
+from hf_transfer_score.cli.tables import (
+    FORECAST_HEADER,
+    MISSING,
+    Group,
+    Note,
+    forecast_cells,
+    forecast_group,
+    forecast_legend,
+    groups_text,
+    notes_table,
+    pairs,
+)
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.board import board as ranked_board

@@ -33,11 +33,10 @@ from hf_transfer_score.cli.flags import (
     rank_options,
     search_of,
 )
-from hf_transfer_score.cli.forecast import forecast_group, forecast_legend
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Output, Page, Rendered, render, say, words, write
 from hf_transfer_score.cli.rank import check_folder
-from hf_transfer_score.cli.tables import Note, groups_text, notes_table, table_of
+from hf_transfer_score.cli.tables import Note, forecast_group, forecast_legend, groups_text, notes_table, table_of
 from hf_transfer_score.cli.tuning import TUNING, RaceFlags
 from hf_transfer_score.drawing.files import check_plot_path
 from hf_transfer_score.hub.downloads import at_work

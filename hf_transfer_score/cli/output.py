@@ -270,12 +270,6 @@ def output_console() -> Console:
     return _console()(file=_Trusted(stream), width=page().width)
 
 
-def error_console() -> Console:
-    """Return a console for standard error, for bars and live lines."""
-    stream = sys.stderr if isinstance(sys.stderr, Stream) else Stream(sys.stderr, "backslashreplace")
-    return _console()(file=_Trusted(stream))
-
-
 @contextmanager
 def moving(*columns: Any, above: Callable[[], Iterable[RenderableType]] = tuple) -> Iterator[Progress]:
     """Yield progress bars on standard error; messages are printed above them, without control codes.
@@ -291,7 +285,8 @@ def moving(*columns: Any, above: Callable[[], Iterable[RenderableType]] = tuple)
             yield from above()
             yield from super().get_renderables()
 
-    stream, console = sys.stderr, error_console()
+    stream = sys.stderr
+    console = _console()(file=_Trusted(stream if isinstance(stream, Stream) else Stream(stream, "backslashreplace")))
     bars = Bars(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
     before = (stream.live, stream.bars) if isinstance(stream, Stream) else (None, None)
     try:

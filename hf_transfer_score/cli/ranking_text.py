@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_cells, forecast_group, forecast_legend
 from hf_transfer_score.cli.output import Page, render, words
 from hf_transfer_score.cli.tables import (
+    FORECAST_HEADER,
     MISSING,
     Group,
     Note,
     best_of,
+    forecast_cells,
+    forecast_group,
+    forecast_legend,
     groups_text,
     metric_cells,
     metric_group,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +14,16 @@ from cyclopts import Parameter
 
 from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import ALL, OUTPUT, SCORING, Names, Table, TaskName, configured_metrics
-from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_cells, forecast_group, forecast_legend
 from hf_transfer_score.cli.output import UNLIMITED, Page, TableOutput, render, status, words
 from hf_transfer_score.cli.score_files import FileOptions, name_models, read_model_facts, score_files
 from hf_transfer_score.cli.tables import (
+    FORECAST_HEADER,
     Group,
     Note,
     best_of,
+    forecast_cells,
+    forecast_group,
+    forecast_legend,
     groups_text,
     metric_cells,
     metric_group,
@@ -141,24 +144,11 @@ def _show_pool(ranking: Ranking, output: TableOutput, *, terms: bool) -> int:
     return 0 if ranking.pools else FAILED
 
 
-def pool_text(
-    ranking: Ranking,
-    page: Page,
-    *,
-    terms: bool = False,
-    measured: Mapping[str, Mapping[str, float]] | None = None,
-) -> str:
-    """Return a pool as text: one row per model, a rank and a score per metric, and notes.
-
-    Args:
-        ranking: the pool.
-        page: what the text is laid out for.
-        terms: whether raw terms are also shown.
-        measured: other columns of numbers, by title and model.
-    """
-    groups = [_measured(title, values) for title, values in (measured or {}).items()]
+def pool_text(ranking: Ranking, page: Page, *, terms: bool = False) -> str:
+    """Return a pool as text: one row per model, a rank, a score and maybe raw terms per metric, and notes."""
+    groups = []
     if ranking.forecasts:
-        groups.insert(0, forecast_group(ranking))
+        groups.append(forecast_group(ranking))
     elif len(ranking.headline) > 1:
         means = {model: (f"{rank:.1f}",) for model, rank in ranking.mean_ranks.items()}
         groups.append(Group("mean", ("rank",), means, best_of(ranking.mean_ranks)))
@@ -178,11 +168,6 @@ def _caption(ranking: Ranking) -> str:
         return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked."
     rule = f"{'mean ' if len(ranking.headline) > 1 else ''}rank of {' and '.join(ranking.headline)}"
     return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked by the {rule}."
-
-
-def _measured(title: str, values: Mapping[str, float]) -> Group:
-    best = frozenset(model for model, value in values.items() if value == max(values.values()))
-    return Group("", (title,), {model: (number(value),) for model, value in values.items()}, best)
 
 
 def seconds(value: float) -> str:

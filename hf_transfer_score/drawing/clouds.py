@@ -246,13 +246,13 @@ def trend(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return list({median(x for x, _ in group): median(y for _, y in group) for group in groups}.items())
 
 
-def sampled(count: int, kept: Sequence[int], most: int = MOST_POINTS) -> list[int]:
+def sampled(count: int, kept: Sequence[int]) -> list[int]:
     """Return the places of the points to draw: all if they are few, else the first, those to keep, and a sample."""
-    if count <= most:
+    if count <= MOST_POINTS:
         return list(range(count))
     sure = {*range(SURELY), *kept}
     others = [place for place in range(count) if place not in sure]
-    drawn = random.Random(SEED).sample(others, max(0, min(len(others), most - len(sure))))  # noqa: S311
+    drawn = random.Random(SEED).sample(others, max(0, min(len(others), MOST_POINTS - len(sure))))  # noqa: S311
     return sorted({*sure, *drawn})
 
 

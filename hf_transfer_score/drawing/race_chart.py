@@ -117,13 +117,13 @@ class Curves:
 
 
 @unchecked
-def race_chart(race: Curves, width: int = WIDTH) -> Any:
+def race_chart(race: Curves) -> Any:
     """Return the chart of a race: passes across, accuracy on the validation rows upwards, one line per finalist."""
     import altair as alt
 
     last = max(2, *(len(one.accuracies) for one in race.curves))
     values = [value for one in race.curves for value in one.accuracies]
-    x, y, inside = Axis("", 1.0 - 0.02 * (last - 1), float(last)), linear_axis("", values), width - LEFT - ROOM
+    x, y, inside = Axis("", 1.0 - 0.02 * (last - 1), float(last)), linear_axis("", values), WIDTH - LEFT - ROOM
     curves = [*enumerate(race.curves)]
     rows = [row for place, one in reversed(curves) for row in _rows(race, place, one)]  # the winner on top
     ticks = alt.Axis(values=[one for one in race.compared if one <= x.high], format="d", labelOverlap=True)
@@ -154,7 +154,7 @@ def race_chart(race: Curves, width: int = WIDTH) -> Any:
         data={"values": rows},
         width=inside,
         height=HEIGHT,
-        title=title_of(race.title, width, race.proof, race.subtitle),
+        title=title_of(race.title, WIDTH, race.proof, race.subtitle),
         description=race.description,
     )
 

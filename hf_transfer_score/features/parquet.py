@@ -21,6 +21,7 @@ LABEL_KEYS = ("labels", "label", "y")
 TARGET_KEYS = ("targets", "target")
 SOURCE_KEYS = ("source_probs",)
 
+MOST_NAMED = 12
 CHARACTER_BYTES = 4
 """In an array of texts, where each text takes as many as the longest."""
 
@@ -33,16 +34,15 @@ def pick_features_key(path: Path, keys: Sequence[str], key: str | None, hint: st
     found = next((name for name in wanted if name in keys), None)
     if found is None:
         advice = "" if key else " Name them with `features_key`."
-        raise FeatureFileError(
-            f"{path}: no features. Expected {quoted(wanted)}{hint}, found {quoted(keys) or 'nothing'}.{advice}"
-        )
+        raise FeatureFileError(f"{path}: no features. Expected {quoted(wanted)}{hint}, found {quoted(keys)}.{advice}")
     return found
 
 
-def quoted(names: Sequence[str], most: int = 12) -> str:
+def quoted(names: Sequence[str]) -> str:
     """Return names in quotes, for messages."""
-    shown = ", ".join(repr(str(name)) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "nothing"
+    shown = ", ".join(repr(str(name)) for name in names[:MOST_NAMED])
+    more = len(names) - MOST_NAMED
+    return f"{shown} and {more} more" if more > 0 else shown or "nothing"
 
 
 def is_list(kind: Any) -> bool:

@@ -23,6 +23,7 @@ from hf_transfer_score.ranking.effects import Effects, Known, Observations, norm
 from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.looks import (
+    FEWEST,
     PROBE_SPREAD,
     PROBED,
     Belief,
@@ -33,9 +34,10 @@ from hf_transfer_score.ranking.looks import (
     drawn_places,
     expected_places,
     failed,
+    weights_of,
+    worth_of,
 )
 from hf_transfer_score.ranking.reasons import reasons_of
-from hf_transfer_score.ranking.worth import FEWEST, weights_of, worth_of
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +73,7 @@ CURVE = ((-2.0, -0.25), (-1.0, -0.05), (0.0, 0.0), (1.0, 0.015), (2.0, 0.04))
 """Accuracy relative to the median by normal score without records: rounded from public tables of fine-tuned checkpoints
 on the Hub."""
 
-DRAWS, FEWEST_DRAWS, MOST_NUMBERS = 2000, 400, 1_000_000
+DRAWS, FEWEST_DRAWS, MOST_NUMBERS, SEED = 2000, 400, 1_000_000, 0
 LEVEL = 0.8
 """The share of the outcomes that intervals cover."""
 
@@ -237,33 +239,24 @@ class Forecaster:
         accuracies = [accuracies_of(column) for column in self.columns]
         return np.concatenate([np.array(FALL), *((np.median(one) - one)[failed(one)] for one in accuracies)])
 
-    def forecast(self, looks: Looks, *, seed: int = 0) -> list[ModelForecast]:
-        """Return how the models of a pool are expected to come out; their order makes no difference.
-
-        Args:
-            looks: what is known about them on their own dataset.
-            seed: of the draws.
-        """
+    def forecast(self, looks: Looks) -> list[ModelForecast]:
+        """Return how the models of a pool are expected to come out; their order makes no difference."""
         order = sorted(range(len(looks.ids)), key=looks.ids.__getitem__)
-        found = dict(zip(order, self._forecasts(looks.chosen(order), seed), strict=True))
+        found = dict(zip(order, self._forecasts(looks.chosen(order)), strict=True))
         return [found[place] for place in range(len(order))]
 
-    def outcomes(self, looks: Looks, *, seed: int = 0) -> Floats:
+    def outcomes(self, looks: Looks) -> Floats:
         """Return the accuracies of the models of a pool in each draw (P, draws).
 
         They are relative to their median if there are no measured accuracies or probes, which tell the level.
-
-        Args:
-            looks: what is known about them on their own dataset.
-            seed: of the draws.
         """
         order = sorted(range(len(looks.ids)), key=looks.ids.__getitem__)
-        drawn = self._imagined(looks.chosen(order), seed).outcomes
+        drawn = self._imagined(looks.chosen(order)).outcomes
         found = np.empty_like(drawn)
         found[order] = drawn
         return found
 
-    def _imagined(self, looks: Looks, seed: int) -> _Imagined:
+    def _imagined(self, looks: Looks) -> _Imagined:
         known = self.expected(looks.ids)
         middle = known.shared - known.shared.mean(0)
         unit = float(np.sqrt(np.var(known.mean) + known.alone.mean() + (middle**2).sum() / len(looks.ids)))
@@ -275,15 +268,15 @@ class Forecaster:
         rates = self.failing(looks.ids)
         for place in (*looks.accuracies, *looks.drawn):
             rates[place] = 0.0  # it is known
-        generator = np.random.default_rng(seed)
+        generator = np.random.default_rng(SEED)
         outcomes = self._outcomes(belief, rates, looks, generator)
         accuracies = anchored(outcomes, looks, belief.mean, generator)
         final = outcomes if accuracies is None else accuracies
         return _Imagined(known, belief, pulls, rates, final, absolute=accuracies is not None)
 
-    def _forecasts(self, looks: Looks, seed: int) -> list[ModelForecast]:
+    def _forecasts(self, looks: Looks) -> list[ModelForecast]:
         """Return the forecasts of models that are sorted by id."""
-        known, belief, pulls, rates, final, absolute = self._imagined(looks, seed)
+        known, belief, pulls, rates, final, absolute = self._imagined(looks)
         measured = bool(looks.accuracies or looks.drawn)
         orders = (-final).argsort(0).argsort(0) + 1
         final = np.clip(final, 0, 1, out=final) if absolute else final

@@ -9,9 +9,8 @@ from pathlib import PurePosixPath
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.records.place import FOLDER, Place, PlaceView, existing, is_record_path
-from hf_transfer_score.records.publishing import Published, publish, renew
+from hf_transfer_score.records.publishing import Published, Snapshot, contents, publish, renew
 from hf_transfer_score.records.record import Record, checked, record_path
-from hf_transfer_score.records.snapshot import Snapshot, contents
 from hf_transfer_score.records.store import CHUNK, SNAPSHOT, UNREAD, Problem
 from hf_transfer_score.records.table import Stored
 

@@ -306,16 +306,13 @@ class HubPlace(HubRepository):
         return most_bytes(path)
 
 
-def open_place(
-    text: str | Path, *, token: str | bool | None = None, private: bool = False, create_pr: bool = False
-) -> Place:
+def open_place(text: str | Path, *, private: bool = False, create_pr: bool = False) -> Place:
     """Return the place that a text names: a folder, or a dataset repository on the Hub.
 
     OWNER/NAME is a repository unless there is such a folder; write ./OWNER/NAME for a folder that does not exist yet.
 
     Args:
         text: the folder, OWNER/NAME, or hf://datasets/OWNER/NAME.
-        token: for the Hub; None for the one that its client finds.
         private: if the repository has to be created, make it private.
         create_pr: propose changes to a repository as pull requests.
 
@@ -328,7 +325,7 @@ def open_place(
         name = text.removeprefix(HUB_PREFIX).strip("/")
         if HUB_NAME.fullmatch(name) is None:
             raise OptionError(f"{text!r} is not the name of a repository: expected {FORMS}.")
-        return HubPlace(name, token=token, private=private, create_pr=create_pr)
+        return HubPlace(name, private=private, create_pr=create_pr)
     if not text.strip() or "://" in text:
         raise OptionError(f"{text!r} is not a place of results: expected {FORMS}.")
     if create_pr or private:

@@ -20,8 +20,8 @@ from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.leaderboard.pages.board_tab import board_csv
 from hf_transfer_score.records import store
 from hf_transfer_score.records.place import MemoryPlace
+from hf_transfer_score.records.publishing import Snapshot, renewed
 from hf_transfer_score.records.record import Record, RecordedOverlap, record_path
-from hf_transfer_score.records.snapshot import Snapshot, renewed
 from hf_transfer_score.records.store import SNAPSHOT, load
 from hf_transfer_score.records.table import RecordTable, Stored
 from hf_transfer_score.requests.queue import RequestQueue

@@ -182,10 +182,6 @@ def _words(header: str, width: int, value: Callable[[BoardRow], str | None], hin
     return TableColumn(header, "str", _width(header, width), cell, hint)
 
 
-def _fact(name: str, title: str, hint: str, shown: bool) -> TableColumn:  # as the field has it
-    return _words(title, WORD_WIDTH, attrgetter(name), hint)
-
-
 def _width(header: str, least: int) -> int:
     return max(least, min(LETTER_PIXELS * len(header) + 36, 260))
 
@@ -238,7 +234,11 @@ PARAMETERS = _number(
     "Parameters", lambda row: row.parameters, short_count, "size of the model; smaller ones are cheaper to run"
 )
 FACTS = [
-    *(_fact(one.name, **one.metadata) for one in fields(RecordedFacts) if one.metadata["shown"]),
+    *(
+        _words(one.metadata["title"], WORD_WIDTH, attrgetter(one.name), one.metadata["hint"])
+        for one in fields(RecordedFacts)
+        if one.metadata["shown"]
+    ),
     _words("Library", WORD_WIDTH, lambda row: row.library, "the library that loads it"),
     _number("Width", lambda row: row.width, "{:,}".format, "how many features it computes for each example"),
 ]

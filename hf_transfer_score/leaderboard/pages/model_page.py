@@ -26,10 +26,10 @@ MOST_COMPARED = 20_000
 """Ids searched for a similar spelling at most."""
 
 
-def card_of(catalogue: Catalogue, model_id: str, *, source: str | None = None) -> str:
-    """Return the model card as Markdown; the source is the results repository, None for a folder."""
+def card_of(catalogue: Catalogue, model_id: str) -> str:
+    """Return the model card as Markdown."""
     records = catalogue.model_records(model_id)
-    return model_card(gather(model_id, records, standings(catalogue, model_id, records), source=source))
+    return model_card(gather(model_id, records, standings(catalogue, model_id, records)))
 
 
 def standings(catalogue: Catalogue, model_id: str, records: Sequence[Record]) -> dict[str, Standing]:
