@@ -1,4 +1,3 @@
-import concurrent.futures
 import json
 import shutil
 
@@ -179,16 +178,6 @@ def test_a_network_for_one_channel(checkpoint):
     assert found.shape == (3, 96)
     with pytest.raises(CheckpointError, match="takes images of 4 channels"):
         loaded(KIND, checkpoint("test_resnet", in_chans=4))
-
-
-def test_encode_runs_in_threads(checkpoint):
-    backbone = loaded(KIND, checkpoint("test_vit"))
-    images = [picture(20 + n, 40 - n, n) for n in range(16)]
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        threaded = list(pool.map(lambda image: backbone.encode([image])[0].inputs["pixel_values"], images))
-    for ours, item in zip(threaded, backbone.encode(images), strict=True):
-        assert torch.equal(ours, item.inputs["pixel_values"])
-    assert {backbone.length(item) for item in backbone.encode(images)} == {1}
 
 
 @pytest.mark.parametrize("architecture", FAMILIES)

@@ -156,16 +156,6 @@ class TestRank:
         assert "3 of 3 models ranked" in out
         assert "Kept although their examples per second are not known: noisy, clear, vowels" in " ".join(out.split())
 
-    def test_a_second_run_with_other_metrics_runs_no_model(self, pool, run):
-        first = ranking(run)
-        (pool / "models" / "clear" / "config.json").touch()  # the content counts, not the time
-        second = ranking(run, "--metrics", "logme,knn")
-        assert not any(one["from_cache"] for one in first["pool"].values())
-        assert all(one["from_cache"] for one in second["pool"].values())
-        assert second["headline"] == ["logme"]
-        third = ranking(run, "--max-samples", "40")
-        assert not any(one["from_cache"] for one in third["pool"].values()), "another sample"
-
     def test_the_order_of_the_models_does_not_matter(self, pool, run):
         one = ranking(run)
         other = json.loads(run("rank", "bank.jsonl", "--models", *reversed(MODELS), "--json")[1])
@@ -178,14 +168,6 @@ class TestRank:
         for metric, pool in one["pools"].items():
             assert other["pools"][metric]["scores"] == pytest.approx(pool["scores"], rel=1e-12)
 
-    @pytest.mark.parametrize("width", [60, 100])
-    def test_tables_fit_the_terminal(self, pool, run, monkeypatch, width):
-        monkeypatch.setenv("COLUMNS", str(width))
-        _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--terms")
-        *lines, step = out.splitlines()  # the command is whole, to be copied
-        assert max(map(len, lines)) <= width and step.startswith("  hf-transfer-score verify ")
-        assert "collapse" in out and "…" not in out
-
     def test_no_ranges_without_replicates(self, pool, run):
         assert ranking(run, "--replicates", "0")["confidence"] is None
         _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--replicates", "0", "--headline", "ncti,face")
@@ -196,12 +178,6 @@ class TestRank:
         command = ("rank", "bank.jsonl", "--models", "./models/vowels", "--models-from", "list.txt")
         status, out, _ = run(*command, "--dry-run", "--json")
         assert status == 0 and [one["name"] for one in json.loads(out)["models"]] == ["vowels", "clear", "noisy"]
-
-    def test_metric_options_change_the_numbers(self, pool, run):
-        usual = ranking(run)["pool"]["clear"]["scores"]["results"]["face"]
-        other = ranking(run, "--option", "face.temperature=0.5")["pool"]["clear"]["scores"]["results"]["face"]
-        assert other["parameters"]["temperature"] == 0.5
-        assert usual["terms"]["class_fairness"] != other["terms"]["class_fairness"]
 
     def test_the_headline_decides(self, pool, run):
         found = ranking(run, "--headline", "logme")

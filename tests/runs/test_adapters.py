@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 from tests.checkpoints.adapters import edit_settings, write_adapter
-from tests.runs.pool import PICTURES, again, change_weights, kept, sample_of
+from tests.runs.pool import PICTURES, again, change_weights, kept
 
 LORA = "adapt/lora"
 REFUSED = {
@@ -62,25 +58,6 @@ def test_it_is_a_candidate_with_the_facts_of_both(first, hub):
     assert (one["license"], one["downloads"], one["library"]) == ("mit and apache-2.0", 7, "hub_vision")
     assert one["parameters"] == base["parameters"], "merged, it has as many as its base"
     assert one["scores"] != base["scores"]
-
-
-def test_features_are_those_of_what_peft_merges(first, hub, warm):
-    from transformers import ViTImageProcessor
-
-    shared_hub, folder, merged = hub
-    (entry,) = entries(warm, shared_hub.repository(LORA).head.name)
-    found, processor, rows, probabilities = kept(warm).get(entry.key), ViTImageProcessor.from_pretrained(folder), [], []
-    for content in sample_of(warm, first.report).table.column("input").to_pylist():
-        with torch.no_grad():
-            pixels = processor(Image.open(io.BytesIO(content)).convert("RGB"), return_tensors="pt")
-            rows.append(merged.vit(**pixels).last_hidden_state[0, 0].numpy())
-            probabilities.append(merged(**pixels).logits[0].softmax(-1).numpy())
-    np.testing.assert_allclose(found.features["last"], rows, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.source_probs, probabilities, rtol=1e-4, atol=1e-5)
-    told = entry.meta["extraction"]["details"]["adapter"]
-    commits = {"commit": shared_hub.repository(LORA).head.name}
-    commits["base_commit"] = shared_hub.repository("adapt/vit").head.name
-    assert told == {"name": LORA, "base": "adapt/vit", **commits}
 
 
 @pytest.mark.parametrize("name", REFUSED)

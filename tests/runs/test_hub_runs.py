@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hf_transfer_score.version import VERSION
-from tests.runs.pool import COLOURS, PICTURES, REVIEWS, again, change_weights, kept, pictures, sample_of
+from tests.runs.pool import COLOURS, PICTURES, again, change_weights, kept, pictures, sample_of
 
 MODELS = ("runs/resnet", "runs/vit", "runs/dinov2")
 
@@ -151,20 +151,3 @@ def test_a_new_commit_is_seen_when_asked_for(shared_hub, warm):
     about = [one.user_agent.split(";")[0] for one in shared_hub.requests if "moving/vit" in one.path]
     assert about and set(about) == {f"hf-transfer-score/{VERSION}"}
     assert fresh["moving/vit"]["scores"] != before["moving/vit"]["scores"]
-
-
-def test_texts_and_sentence_encoders(shared_hub, warm):
-    done = warm.run("rank", REVIEWS, "--models", "good/bert", "good/sentences", "--json", "--replicates", "0")
-    assert {name: one["reason"] for name, one in done.report["pool"].items() if one["status"] != "ok"} == {}
-    assert done.status == 0 and sorted(done.report["ranks"]) == ["good/bert", "good/sentences"]
-    assert [done.models[f"good/{name}"]["library"] for name in ("bert", "sentences")] == [
-        "hub_text",
-        "sentence_transformers",
-    ]
-    assert done.models["good/sentences"]["parameters"] > 0
-
-
-def test_the_command_itself_prints_a_table(first, warm, shared_hub):
-    done = warm.run("rank", PICTURES, "--models", *MODELS)
-    assert done.status == 0 and "3 of 3 models ranked" in done.out
-    assert "0 models to run, 3 in the cache, 0 B to download." in done.err

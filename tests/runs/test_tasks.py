@@ -1,12 +1,10 @@
 """Every task from a dataset to a ranking, with real small checkpoints that have random weights."""
 
 import io
-import json
 
 import numpy as np
 import pytest
 import soundfile
-import torch
 from datasets import ClassLabel, Dataset, Features, Image, Sequence, Value
 from PIL import Image as Picture
 
@@ -163,20 +161,3 @@ def test_a_stream_is_read_once_for_all_models(texts, tmp_path):
     report = ranked(IterableDataset.from_generator(rows, features=features), texts, tmp_path)
     assert len(report.models) == 3
     assert read == list(range(50))
-
-
-def test_the_features_are_those_of_a_plain_loop(texts, tmp_path):
-    from transformers import AutoModel, AutoTokenizer
-
-    rows = [{"text": f"{'cash ' * (n % 7 + 1)}{n}", "label": n % 2} for n in range(30)]
-    report = ranked(Dataset.from_list(rows), texts[:1], tmp_path)
-    tokenizer, model = AutoTokenizer.from_pretrained(texts[0]), AutoModel.from_pretrained(texts[0]).eval()
-    with torch.inference_mode():
-        expected = [
-            model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0).numpy()
-            for text in report.sample.examples(range(30))
-        ]
-    cache = FeatureCache(tmp_path / "features", 10**9)
-    (entry,) = cache.entries()
-    assert np.allclose(cache.get(entry.key).features["last"], expected, atol=1e-5)
-    assert json.loads(json.dumps(report.as_dict()))["pool"]["bert"]["extraction"]["details"]["pooling"] == "mean"
