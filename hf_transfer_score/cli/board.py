@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -91,7 +90,11 @@ def board(
 def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
     """Return the answer, the table, the reasons for the first places, the notes and the next step."""
     rows = ranking.forecast_rows()
-    facts = {row["name"]: (_percent(row["expected_accuracy"]), _size(row["parameters"])) for row in rows}
+    facts = {}
+    for row in rows:
+        level, size = row["expected_accuracy"], row["parameters"]
+        accuracy = MISSING if level is None else f"{level['value']:.1%}"
+        facts[row["name"]] = (accuracy, MISSING if size is None else short_count(size))
     groups = [forecast_group(ranking), Group("", ("accuracy", "params"), facts)]
     table = groups_text([row["name"] for row in rows[:most]], groups, page, failed={})
     if len(rows) > most:
@@ -100,14 +103,6 @@ def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
     below = [forecast_legend(ranking), "", "Why:", pairs(why, indent=2), *notes_table(notes)]
     answer = render([words(shown(ranking.answer)), ""], page)
     return answer + table + render(below, page) + step_text(next_step(ranking), page)
-
-
-def _percent(level: Mapping[str, float] | None) -> str:
-    return MISSING if level is None else f"{level['value']:.1%}"
-
-
-def _size(parameters: int | None) -> str:
-    return MISSING if parameters is None else short_count(parameters)
 
 
 def _csv(ranking: Ranking) -> str:

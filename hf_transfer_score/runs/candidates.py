@@ -288,7 +288,8 @@ class ScoreCandidate:
                 run.cache.adopt(key, place)
         try:
             if (folder / FAILED).exists():
-                raise failure_in(folder / FAILED)
+                kind, reason = parse_json((folder / FAILED).read_bytes())
+                raise CheckpointError(kind if kind in FAILURE_KINDS else "error", str(reason))
             cached = self.model.cached(run.cache)
             if cached is None or any(len(one) != run.sample.rows for one in cached.features.values()):
                 raise CheckpointError("error", "its job returned no complete features of this sample")
@@ -302,12 +303,6 @@ class ScoreCandidate:
 
 FAILED = "failed.json"
 """The file with the kind and reason of a failure, from a worker that shares no folder."""
-
-
-def failure_in(path: Path) -> CheckpointError:
-    """Return the failure that a worker wrote to a file."""
-    kind, reason = parse_json(path.read_bytes())
-    return CheckpointError(kind if kind in FAILURE_KINDS else "error", str(reason))
 
 
 def only_here(model: PlannedModel) -> str:

@@ -346,7 +346,8 @@ class _RankRun:
         if not everywhere or self.processes.count == 1:
             return made()
         own = self.processes.together(lambda: made() if self.processes.is_main else None)
-        small = None if own is None else replace(own, sample=prepared.sample.without_examples())
+        bare = replace(prepared.sample, table=prepared.sample.table.slice(0, 0))  # small enough to send around
+        small = None if own is None else replace(own, sample=bare)
         received = self.processes.from_main(small)
         assert received is not None
         return replace(received, sample=prepared.sample)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,10 +180,6 @@ class LabelledSample:
         """Return some values of a column one by one: `take` would first copy all batches into one."""
         column = self.table.column(name)
         return [column[int(index)].as_py() for index in indices]
-
-    def without_examples(self) -> LabelledSample:
-        """Return the sample without its examples, which is small enough to send around."""
-        return replace(self, table=self.table.slice(0, 0))
 
     def save(self, path: Path) -> None:
         """Write the sample to one Arrow file, not atomically."""

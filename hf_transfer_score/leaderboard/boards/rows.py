@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import RecordError
+from hf_transfer_score.records.possible import time_of
 from hf_transfer_score.records.record import plain_record
 from hf_transfer_score.records.table import RecordTable
 
@@ -140,11 +139,8 @@ def coded(column: pyarrow.ChunkedArray) -> Coded:
 
 def seconds(text: str) -> float:
     """Return a time in seconds; an unreadable one is before all others."""
-    try:
-        time = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text.strip()))
-        return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
-    except (ValueError, OverflowError):
-        return OLDEST
+    found = time_of(text)
+    return OLDEST if found is None else found.timestamp()
 
 
 def finite(value: Any) -> bool:

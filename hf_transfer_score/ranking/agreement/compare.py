@@ -109,7 +109,12 @@ def agreement(
         return Agreement(0, level=level)
     regret, top3, best = regret_at(x, y, 1), regret_at(x, y, 3), float(y.max())
     weighted, pearson = weighted_tau(x, y), float(pearsons(x[None], y[None], np.ones((1, len(x))))[0])
-    tau, spearman = _correlations(x, y) if varied(x, y) else (None, None)
+    tau = spearman = None
+    if varied(x, y):
+        from scipy.stats import kendalltau, rankdata
+
+        tau = float(kendalltau(x, y).statistic)
+        spearman = float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
     found = Agreement(
         len(x),
         weighted,
@@ -159,12 +164,6 @@ def checked(
 def replicate_count(models: int, wanted: int) -> int:
     """Return the number of replicates for a pool."""
     return min(wanted, max(FEWEST_REPLICATES, MOST_COMPARISONS // models))
-
-
-def _correlations(x: Array, y: Array) -> tuple[float, float]:
-    from scipy.stats import kendalltau, rankdata
-
-    return float(kendalltau(x, y).statistic), float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
 def interval(values: Array, point: float | None, level: float) -> tuple[float, float] | None:
