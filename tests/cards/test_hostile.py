@@ -13,7 +13,7 @@ from hf_transfer_score.cards.merging import END, START, split
 from hf_transfer_score.cards.model_card import model_card, model_section
 from hf_transfer_score.records.record import RecordedFacts, RecordedMetric
 from hf_transfer_score.text import code, plain
-from tests.cards.made import PETS, RUN, failure, model, scores, truth
+from tests.cards.made import PETS, RUN, model, scores, truth
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -122,17 +122,6 @@ def test_metadata_holds_any_text(text):
     found = yaml.safe_load(head.strip().strip("-"))
     assert found["license"] == "mit" and found["model-index"][0]["results"][0]["dataset"]["config"] == text
     assert body.startswith("\n# x\n\n" + START) and model_card(gather(records[0].model.id, records), card) == card
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_reasons_of_failures_stay_in_their_line(text):
-    section = model_section(gather("owner/model", [failure(reason=text)]))
-    expected = model_section(gather("owner/model", [failure(reason="word")]))
-    kinds = [
-        [token.type for token in rendered(one) if token.nesting or token.level == 0] for one in (section, expected)
-    ]
-    kinds = [[one for one in kind if one not in ("inline", "text", "code_inline")] for kind in kinds]
-    assert kinds[0] == kinds[1]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

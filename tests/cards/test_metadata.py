@@ -154,12 +154,6 @@ def test_a_comment_behind_an_empty_list_stays():
     assert "  results:  # none yet\n  - task:\n" in text and "\n# more\nlicense: mit\n---\n" in text
 
 
-def test_the_clients_own_card_would_lose_comments():
-    text = card(PLAIN)
-    assert "# of the weights" not in ModelCard(text).content
-    assert "# of the weights" in model_card(EVIDENCE, text)
-
-
 def test_our_earlier_terms_are_replaced_and_those_of_others_stay():
     first = model_card(EVIDENCE, card(INDEXED))
     new = [later(one, terms={name: value + 1 for name, value in one.terms.items()}) for one in scores()]

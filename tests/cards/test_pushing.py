@@ -133,12 +133,6 @@ def test_folders_have_no_page(hub):
         push(hub, "hf_owner", gather("mine", scores("mine")))
 
 
-def test_a_hub_that_is_busy_is_asked_again(hub, model):
-    hub.fault("/commit/", 503)
-    assert push(hub, "hf_owner").state == "written"
-    assert len(hub.asked("/commit/", "POST")) == 2
-
-
 def test_the_command_pushes_from_a_results_repository(hub, model, run_client, hub_environment, tmp_path):
     hub.add("team/results", write(tmp_path / "records", pool()).folder, kind="dataset")
     code = """

@@ -32,8 +32,6 @@ WANTED = Asked("owner/model", "owner/pets")
 def hub(tmp_path_factory):
     with LocalHub(tmp_path_factory.mktemp("submitting") / "hub") as local:
         local.add("owner/model", SAFE)
-        local.add("owner/gated", SAFE, gated=True)
-        local.add("owner/pickled", {"config.json": "{}", "pytorch_model.bin": b"x"})
         local.add("owner/pets", ROWS, kind="dataset")
         yield local
 
@@ -95,22 +93,12 @@ def test_what_failed_is_checked_and_waits_again(queue, ask, hub):
         (Asked("owner/model", "owner/pets", split="a\nb"), "The field split is"),
         (Asked("owner/model", "owner/pets", config="x" * 500), "The field config is"),
         (Asked("owner/missing", "owner/pets"), "There is no model owner/missing on the Hub, or it is private"),
-        (Asked("owner/model", "owner/missing"), "There is no dataset owner/missing on the Hub, or it is private"),
-        (Asked("owner/gated", "owner/pets"), "The model owner/gated is gated"),
-        (Asked("owner/pickled", "owner/pets"), "owner/pickled has pickled weights only"),
     ],
 )
 def test_what_cannot_be_run_is_told_in_a_sentence(queue, ask, typed, words):
     done = ask(typed)
     assert words in done.text and "\n" not in done.text
     assert not done.accepted and queue.requests() == []
-
-
-def test_a_hub_that_does_not_answer_is_told_and_nothing_is_queued(queue):
-    nobody = HfApi(endpoint="http://127.0.0.1:9", token=False)
-    done = submit(WANTED, queue, catalogue([]), api=nobody)
-    assert "The Hub gave no information on the model owner/model" in done.text
-    assert queue.requests() == []
 
 
 def test_the_rate_limit_is_told_as_the_queue_says_it(api):

@@ -182,35 +182,10 @@ def test_every_model_of_the_digits_has_the_same_records(records):
     assert len({tuple(sorted(names)) for names in models.values()}) == 1
 
 
-@pytest.fixture
-def table(tmp_path) -> Path:
-    return tmp_path / "table.parquet"
-
-
-@pytest.fixture
-def made(table):
-    found = script.published_records()[:8]
-    write_shipped(found, table)
-    return found
-
-
 def test_the_script_makes_the_published_records_that_are_there(texts):
     for record in script.published_records():
         there = Record.from_json(texts[str(record_path(record))])
         assert replace(there, run=record.run) == record
-
-
-def test_the_script_notices_what_differs(made, table):
-    assert script.differences(made, table) == []
-    terms = made[0].terms["score"]
-    near, far = (replace(made[0], terms={"score": terms + step}) for step in (1e-9, 1e-3))
-    assert script.differences([near, *made[1:]], table) == []
-    assert "holds other values" in script.differences([far, *made[1:]], table)[0]
-    warned = replace(made[0], warnings=("else",))
-    assert "holds other values" in script.differences([warned, *made[1:]], table)[0]
-    assert "is there and should not be" in script.differences(made[1:], table)[0]
-    write_shipped(made[1:], table)
-    assert "(resnet152, ncti_published) is not there" in script.differences(made, table)[0]
 
 
 def run_script(monkeypatch, folder: Path, *arguments: str) -> int:
@@ -235,11 +210,6 @@ def test_the_script_writes_the_table_and_checks_it(monkeypatch, tmp_path, capsys
     assert "(resnet152, ncti_published) is not there" in capsys.readouterr().out
     assert run_script(monkeypatch, tmp_path) == 0
     assert (tmp_path / REFERENCE).read_bytes() == content
-
-
-def test_writing_again_leaves_no_old_ones(made, table):
-    assert write_shipped(made[:3], table) == 3
-    assert {record_path(one) for one in read_shipped(table)} == {record_path(one) for one in made[:3]}
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

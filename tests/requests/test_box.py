@@ -12,10 +12,7 @@ import psutil
 import pytest
 
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.records.place import MemoryPlace
 from hf_transfer_score.requests.box import BoxLimits, folder_of_job, run_in_box, size_of
-from hf_transfer_score.requests.queue import QueueLimits, RequestQueue
-from hf_transfer_score.requests.request import Request
 
 LIMITS = BoxLimits(memory=5 * 10**8, seconds=20, disk=20_000_000)
 
@@ -88,18 +85,6 @@ def test_invalid_limits_are_refused():
     with pytest.raises(OptionError, match="memory=10: expected at least"):
         BoxLimits(memory=10)
     assert str(BoxLimits()) == "12 GB of memory, 3600 s and 20 GB of disk"
-
-
-def test_a_request_that_brings_three_workers_down_fails():
-    queue = RequestQueue(MemoryPlace(), QueueLimits(attempts=3))
-    queue.submit(Request("a/one", "d/pets"))
-    for number in range(3):
-        assert queue.claim(f"w{number}", 60).attempts == number + 1
-        assert queue.release_all(f"w{number}") == 1
-    (left,) = queue.requests()
-    assert (left.state, left.attempts) == ("failed", 3)
-    assert "3 workers claimed it, and none of them finished, w2 last" in left.reason
-    assert queue.claim("w3", 60) is None
 
 
 def test_a_box_is_waited_for_no_longer_than_it_runs(tmp_path):

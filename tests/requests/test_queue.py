@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -233,24 +232,6 @@ def test_a_file_of_the_same_size_and_time_is_read_again(tmp_path):
     path.write_text(path.read_text().replace('"v"', '"w"'))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert queue.requests()[0].claimed_by == "w" and path.stat().st_size == before.st_size
-
-
-def test_threads_claim_each_request_once(place):
-    queues = [RequestQueue(place) for _ in range(4)]
-    for number in range(20):
-        queues[0].submit(numbered(number))
-    got = [[] for _ in queues]
-
-    def work(index):
-        while (request := queues[index].claim(f"w{index}", 60)) is not None:
-            got[index].append(request.model)
-            queues[index].finish(request, f"w{index}", records=index)
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(work, range(4)))
-    assert sorted(model for models in got for model in models) == sorted(f"a/m{number}" for number in range(20))
-    written = {one.model: one.records for one in queues[0].requests()}
-    assert written == {model: index for index, models in enumerate(got) for model in models}
 
 
 CLAIMING = """

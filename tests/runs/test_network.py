@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tests.conftest import NOBODY, clean_environment
 from tests.runs.pool import PICTURES, again
-from tests.runs.test_hub_runs import OTHER_METRICS
 
 RECOVERING = ("net/cut", "net/busy", "net/broken", "net/unknown")
 
@@ -67,24 +64,6 @@ with contextlib.redirect_stderr(err):
     status = main(sys.argv[1:])
 answer = [status, err.getvalue()]
 """
-
-
-@pytest.fixture
-def table(tmp_path):
-    path = tmp_path / "texts.csv"
-    path.write_text("text,label\n" + "".join(f"words number {row},{row % 2}\n" for row in range(12)))
-    return str(path)
-
-
-def test_without_a_hub_every_model_is_a_row(run_client, table, tmp_path):
-    environment = clean_environment(tmp_path / "nobody", NOBODY)
-    status, _, out = run_client(
-        OTHER_METRICS, environment, "rank", table, "--models", "a/b", "c/d", "--json", "--quiet"
-    )
-    report = json.loads(out)
-    assert (status, report["ranks"]) == (1, {})
-    for one in report["pool"].values():
-        assert (one["kind"], one["reason"]) == ("no_network", "is not on this computer, and the Hub cannot be reached")
 
 
 def test_without_a_hub_its_dataset_is_one_sentence(run_client, tmp_path):
