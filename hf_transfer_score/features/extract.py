@@ -25,6 +25,7 @@ from hf_transfer_score.features.batches import (
     is_out_of_memory,
 )
 from hf_transfer_score.features.cache import FeatureWriter
+from hf_transfer_score.features.compiled import Compiled, forget_compiled
 from hf_transfer_score.features.openvino import ConvertedModels, is_installed, openvino_forward
 from hf_transfer_score.features.precision import (
     AUTO,
@@ -132,8 +133,7 @@ def extract(
         seconds = time.perf_counter() - begin
         speed = run.speed() if processes.is_main and not run.elsewhere else {}
     finally:
-        if isinstance(run.forward, TorchForward):
-            run.forward.undo()
+        run.forget()
     processes.agree(unwritten)
     return run.summary(seconds, speed)
 
@@ -249,10 +249,18 @@ class _Extraction:
     def _follow(self, order: NDArray[np.int64], layers: tuple[str, ...]) -> None:
         assert self.precision is not None
         if self.precision.runtime == "torch":
-            self.forward = TorchForward(self.backbone, self.device, self.precision)
+            compiled = Compiled(self.backbone, layers) if self.precision.compiled else None
+            self.forward = TorchForward(self.backbone, self.device, self.precision, compiled)
             return
         inputs = self.loader.prepare(order[:2]).inputs
         self.forward = openvino_forward(self.backbone, inputs, layers, self.precision.dtype, self.converted)
+
+    def forget(self) -> None:
+        """Restore the model's own weights, and free what was compiled."""
+        if isinstance(self.forward, TorchForward):
+            self.forward.undo()
+            if self.forward.precision.compiled:
+                forget_compiled()
 
     def _pin(self, batch: PreparedBatch) -> PreparedBatch:
         if self.device.type != "cuda":

@@ -50,6 +50,20 @@ def silent_openvino() -> Any:
     return openvino
 
 
+def interrupted(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C is behind an error: a library that it finds in the middle of its import raises its own.
+
+    Example:
+        >>> error = ImportError("initialization failed")
+        >>> error.__cause__ = KeyboardInterrupt()
+        >>> interrupted(error), interrupted(ImportError())
+        (True, False)
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 @dataclass(frozen=True)
 class ConvertedModels:
     """The cache for the converted model of one checkpoint, the parts of its key, and its metadata in listings."""
@@ -128,8 +142,7 @@ def openvino_forward(
         if _tensors(batch) != names:
             raise CheckpointError("unsupported", "has batches with different inputs, which OpenVINO does not run")
         rows = [torch.from_numpy(one) for one in _in_parts(requests, [batch[name].numpy() for name in names])]
-        source_probs = rows[len(layers)] if len(rows) > len(layers) else None
-        return BatchOutput(dict(zip(layers, rows, strict=False)), source_probs)
+        return joined_output(rows, layers)
 
     return forward
 
@@ -175,7 +188,7 @@ def _converted(backbone: Backbone, names: list[str], inputs: Mapping[str, Any]) 
         warnings.simplefilter("ignore")  # the tracer warns of every shape that Python reads
         # the trial compares features, so the tracer need not run everything again
         kwargs = {"check_trace": False}
-        decoder = TorchScriptPythonDecoder(_traceable(backbone, names), example_input=examples, trace_kwargs=kwargs)
+        decoder = TorchScriptPythonDecoder(traceable(backbone, names), example_input=examples, trace_kwargs=kwargs)
         frontend = FrontEndManager().load_by_framework("pytorch")
         model = frontend.convert(frontend.load(decoder))
     images = {
@@ -188,7 +201,7 @@ def _converted(backbone: Backbone, names: list[str], inputs: Mapping[str, Any]) 
     return model
 
 
-def _traceable(backbone: Backbone, names: list[str]) -> torch.nn.Module:
+def traceable(backbone: Backbone, names: list[str]) -> torch.nn.Module:
     """Return a module with only tensors: inputs in the order of their names, features by layer, then probabilities."""
     import torch
 
@@ -203,3 +216,9 @@ def _traceable(backbone: Backbone, names: list[str]) -> torch.nn.Module:
             return (*rows, *(() if output.source_probs is None else (output.source_probs,)))
 
     return Traceable().eval()
+
+
+def joined_output(rows: Sequence[torch.Tensor], layers: tuple[str, ...]) -> BatchOutput:
+    """Return what such a module returned, by layer."""
+    source_probs = rows[len(layers)] if len(rows) > len(layers) else None
+    return BatchOutput(dict(zip(layers, rows, strict=False)), source_probs)

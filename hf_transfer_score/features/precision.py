@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone, BatchOutput
 from hf_transfer_score.backbones.placing import usual_weights
-from hf_transfer_score.features.openvino import ConvertedModels, conversion_seconds, is_installed, openvino_forward
+from hf_transfer_score.features.compiled import Compiled, compiling_pays, forget_compiled
+from hf_transfer_score.features.openvino import (
+    ConvertedModels,
+    conversion_seconds,
+    interrupted,
+    is_installed,
+    openvino_forward,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -64,17 +71,20 @@ class Precision:
     dtype: str = "float32"  # or bfloat16 or float16 in convolutions and matrix products, and the rest by autocast
     runtime: str = "torch"  # or openvino
     channels_last: bool = False  # whether convolutions keep the channels of a pixel together
+    compiled: bool = False  # whether torch compiled the model
 
     def key_parts(self) -> dict[str, Any]:
         """Return its part of the key of features; only the dtype for plain float32."""
         if self == EXACT:
             return {"dtype": self.dtype}
-        return {"dtype": self.dtype, "runtime": self.runtime, "channels_last": self.channels_last}
+        compiled = {"compiled": True} if self.compiled else {}
+        return {"dtype": self.dtype, "runtime": self.runtime, "channels_last": self.channels_last, **compiled}
 
     @classmethod
     def of(cls, summary: Mapping[str, Any]) -> Precision:
         """Return the precision in the summary of an extraction."""
-        return cls(summary["dtype"], summary["runtime"], summary.get("channels_last", False))
+        names = ("channels_last", "compiled")
+        return cls(summary["dtype"], summary["runtime"], *(summary.get(name, False) for name in names))
 
     def details(self) -> dict[str, Any]:
         """Return its part of records besides the dtype; empty for plain float32."""
@@ -99,10 +109,11 @@ def possible(dtype: str, runtime: str) -> tuple[Precision, ...]:
 
     Example:
         >>> [one.dtype for one in possible("float32", "auto")], len(possible("auto", "torch"))
-        (['float32'], 4)
+        (['float32'], 8)
     """
     dtypes = DTYPES[1:] if dtype == AUTO else (dtype,)
     plain = [in_torch(one) for one in dtypes] + ([replace(EXACT, channels_last=True)] if dtype == AUTO else [])
+    plain += [replace(one, compiled=True) for one in plain] if dtype == AUTO else []
     other = [Precision(one, "openvino") for one in dtypes if one != "float16"]
     if runtime == "openvino":
         return (*reversed(other), *plain)
@@ -112,8 +123,11 @@ def possible(dtype: str, runtime: str) -> tuple[Precision, ...]:
 class TorchForward:
     """The forward pass of a backbone in torch; its weights may be in another precision until `undo`."""
 
-    def __init__(self, backbone: Backbone, device: torch.device, precision: Precision = EXACT) -> None:
+    def __init__(
+        self, backbone: Backbone, device: torch.device, precision: Precision = EXACT, run: Compiled | None = None
+    ) -> None:
         self.backbone, self.device, self.precision = backbone, device, precision
+        self._run = run or backbone.forward
         self._before: list[tuple[Any, Any]] = []
         try:
             if precision != EXACT:
@@ -137,13 +151,13 @@ class TorchForward:
         import torch
 
         if self.precision == EXACT:
-            return self.backbone.forward(inputs)
+            return self._run(inputs)
         dtype = self.precision.dtype
         half = nullcontext() if dtype == "float32" else torch.autocast(self.device.type, dtype=getattr(torch, dtype))
         if self.precision.channels_last:
             inputs = {name: _channels_last(value) for name, value in inputs.items()}
         with half:
-            return self.backbone.forward(inputs)
+            return self._run(inputs)
 
     def undo(self) -> None:
         """Restore the module's own weights."""
@@ -206,8 +220,8 @@ class Trial:
         if saved > max(LEAST_SAVED, TRIAL_PASSES * self.exact.seconds):
             found = self._torch() or found
         if runtime == AUTO and self.device.type == "cpu" and is_installed():
-            found = self._openvino_if_it_pays(found)
-        return found
+            return self._openvino_if_it_pays(found)
+        return self._compiled_if_it_pays(found)
 
     def _torch(self) -> Tried | None:
         """Return a precision of torch that is clearly faster than float32, None if there is none."""
@@ -235,9 +249,24 @@ class Trial:
         if saved <= max(small, conversion_seconds(self.backbone, self.converted)):
             return found
         found.undo()  # the model is converted with its own weights
-        tried = self._openvino(AUTO)
+        return self._faster(self._openvino(AUTO), found)
+
+    def _compiled_if_it_pays(self, found: Tried) -> Tried:
+        if not compiling_pays(self.device.type, self.inputs, found.seconds * self.left):
+            return found
+        found.undo()
+        way, run = replace(found.precision, compiled=True), Compiled(self.backbone, tuple(self.exact.output[0]))
+        best = self._faster(self._try(way, partial(TorchForward, self.backbone, self.device, way, run)), found)
+        if best is found:
+            forget_compiled()
+        return best
+
+    def _faster(self, tried: Tried | None, found: Tried) -> Tried:
+        """Return a way if it worked and is clearly faster than another, which was undone, else that one."""
         if tried is not None and tried.seconds < CLEARLY * found.seconds:
             return tried
+        if tried is not None:
+            tried.undo()
         if found is not self.exact:
             found.forward = TorchForward(self.backbone, self.device, found.precision)
         return found
@@ -303,7 +332,8 @@ class Trial:
 
 
 def _named(way: Precision) -> str:
-    return f"{'OpenVINO' if way.runtime == 'openvino' else 'torch'} in {way.dtype}"
+    compiled = "compiled " if way.compiled else ""
+    return f"{compiled}{'OpenVINO' if way.runtime == 'openvino' else 'torch'} in {way.dtype}"
 
 
 def agree(exact: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> bool:
@@ -364,17 +394,3 @@ def _half_pays(dtype: str) -> bool:
                 torch.nn.functional.linear(rows, weights)
                 best[way] = min(best[way], time.perf_counter() - start)
     return best[1] < HALF_PAYS * best[0]
-
-
-def interrupted(error: BaseException | None) -> bool:
-    """Return whether Ctrl-C is behind an error: a library that it finds in the middle of its import raises its own.
-
-    Example:
-        >>> error = ImportError("initialization failed")
-        >>> error.__cause__ = KeyboardInterrupt()
-        >>> interrupted(error), interrupted(ImportError())
-        (True, False)
-    """
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None

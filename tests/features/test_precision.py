@@ -14,8 +14,8 @@ from hf_transfer_score import RankOptions, rank
 from hf_transfer_score.backbones import hub_text, timm_images
 from hf_transfer_score.backbones.base import BackboneOptions, BatchOutput, MemoryBackbone
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.features import compiled, precision
 from hf_transfer_score.features import extract as extracting
-from hf_transfer_score.features import precision
 from hf_transfer_score.features.batches import Loader, cut
 from hf_transfer_score.features.cache import FeatureCache, feature_key
 from hf_transfer_score.features.extract import ExtractOptions
@@ -234,3 +234,57 @@ def test_what_openvino_cannot_run_is_run_by_torch_and_said(texts, tmp_path):
     assert (about["runtime"], about["dtype"], np.isfinite(found).all()) == ("torch", "float32", True)
     note = "OpenVINO in float32 cannot run it (takes more than tensors (count)), so it ran by torch in float32"
     assert about["note"] == note
+
+
+@pytest.fixture
+def images():
+    pictures = [Image.effect_noise((40, 40), 90).convert("RGB") for _ in range(11)]
+    return memory_sample("image-classification", pictures, [0, 1] * 5 + [0])
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    """Compile on the CPU, even for little work, by a compiler that notes the graphs and leaves them as they are."""
+    found, compiler = [], torch.compile
+
+    def noted(graph, inputs):
+        found.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(compiler, backend=noted))
+    monkeypatch.setattr(precision, "half_precision", lambda device: None)
+    monkeypatch.setattr(precision, "LEAST_SAVED", 0.0)
+    monkeypatch.setattr(precision, "CLEARLY", 100.0)  # as it gains nothing here
+    monkeypatch.setattr(compiled, "COMPILED_ON", ("cpu",))
+    monkeypatch.setattr(compiled, "COMPILE_SECONDS", 0.0)
+    return found
+
+
+def test_a_model_is_compiled_once_for_batches_of_all_sizes_and_gives_the_same_features(images, tmp_path, graphs):
+    backbone = timm_images.KIND.load(timm_image(tmp_path / "model"), images.task, BackboneOptions())
+    before = {name: value.clone() for name, value in backbone.module.state_dict().items()}
+    expected, about = features(backbone, images, tmp_path / "exact", dtype="float32", batch_size=4)
+    assert "compiled" not in about and not graphs
+    found, about = features(backbone, images, tmp_path, batch_size=4, runtime="torch")  # the last has three images
+    assert (about["compiled"], about.get("note"), len(graphs)) == (True, None, 1)
+    assert np.allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+    assert all(torch.equal(value, before[name]) for name, value in backbone.module.state_dict().items())
+    assert Precision.of(about) in possible("auto", "torch") and Precision.of(about).details()["compiled"] is True
+
+
+def test_what_cannot_be_compiled_runs_as_it_is_and_that_is_said(images, tmp_path, graphs, monkeypatch):
+    def without_compiler(module):
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", without_compiler)
+    backbone = timm_images.KIND.load(timm_image(tmp_path / "model"), images.task, BackboneOptions())
+    found, about = features(backbone, images, tmp_path, batch_size=4, runtime="torch")
+    note = "compiled torch in float32 cannot run it (no C++ compiler), so it ran by torch in float32"
+    assert (np.isfinite(found).all(), "compiled" in about, about["note"]) == (True, False, note)
+
+
+def test_texts_of_many_lengths_and_short_work_are_not_compiled(texts, images, graphs):
+    values = {"pixel_values": torch.zeros(2, 3, 4, 4)}
+    assert compiled.compiling_pays("cpu", values, 1.0) and not compiled.compiling_pays("mps", values, 1.0)
+    assert not compiled.compiling_pays("cpu", {"input_ids": torch.zeros(2, 9), **values}, 1.0)
+    assert not compiled.compiling_pays("cpu", {**values, "count": 2}, 1.0)
