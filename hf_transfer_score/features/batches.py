@@ -35,6 +35,12 @@ SORTED_TOGETHER = 16_384
 
 ENCODED_AT_ONCE = 1_024
 
+DECODING_SECONDS = 1e-8
+"""Of a pixel of a JPEG, with resizing."""
+
+TIMES_THE_SIDE = 2
+"""Large JPEGs are decoded at no less than so many times the size of a network's input."""
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -176,6 +182,11 @@ class PreparedBatch:
     items: Sequence[Any]
     inputs: dict[str, Any]
 
+    def pinned(self) -> PreparedBatch:
+        """Return it in memory from which a GPU copies while it computes."""
+        pinned = {name: one.pin_memory() if hasattr(one, "pin_memory") else one for name, one in self.inputs.items()}
+        return PreparedBatch(self.examples, self.items, pinned)
+
 
 class PixelBudget:
     """An amount that threads share: each waits until there is enough left for it, or until it is alone."""
@@ -233,6 +244,7 @@ class Loader:
         neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         self.threads = threads or max(1, min(8, available // neighbours))
         self._items: dict[int, Any] = {}
+        self.least_side: int | None = None  # to which large JPEGs may be decoded, None for their own size
 
     def windows(self) -> Iterator[NDArray[np.int64]]:
         """Yield the examples in the order of their batches, some thousands at a time."""
@@ -267,11 +279,20 @@ class Loader:
         elif self.sample.task.modality != "image":
             items = self.backbone.encode(self.sample.examples(examples))
         else:  # only as many large images are decoded at the same time as the budget allows
-            items, pixels = [], self.sample.pixels(examples)
+            items, pixels = [], self.sample.pixels(examples, self.least_side)
             for start, end in parts(pixels, PIXELS_TOGETHER):
                 with DECODED.taken(sum(pixels[start:end])):
-                    items += self.backbone.encode(self.sample.examples(examples[start:end]))
+                    items += self.backbone.encode(self.sample.examples(examples[start:end], self.least_side))
         return PreparedBatch(examples, items, self.backbone.collate(items))
+
+    def smaller(self, batch: PreparedBatch) -> tuple[int, float] | None:
+        """Return to which side large JPEGs could be decoded, and the seconds that this would save in such a batch."""
+        task, shapes = self.sample.task, [getattr(one, "shape", ()) for one in batch.inputs.values()]
+        if task.modality != "image" or task.unit != "example" or any(len(shape) != 4 for shape in shapes):
+            return None
+        side = TIMES_THE_SIDE * max(max(shape[2:]) for shape in shapes)
+        saved = sum(self.sample.pixels(batch.examples)) - sum(self.sample.pixels(batch.examples, side))
+        return side, DECODING_SECONDS * saved / self.threads
 
     def prepared(
         self,

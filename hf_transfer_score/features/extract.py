@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ from hf_transfer_score.features.precision import (
     TorchForward,
     Trial,
     Tried,
+    agree,
     in_torch,
     is_small,
 )
@@ -145,6 +146,7 @@ def _write(writer: FeatureWriter, starts: NDArray[np.int64], done: list[_Results
 
 
 _Results = list[tuple[NDArray[np.int64], Arrays]]
+_Choice = tuple[Precision, str | None, tuple[str, ...], int | None]  # with a note, the layers and `least_side`
 
 
 class _Extraction:
@@ -212,20 +214,22 @@ class _Extraction:
         """Let the main process try a batch in all ways that may be faster; the others follow it."""
         main = self.processes.is_main
         chosen = self.processes.together(lambda: self._try(batch, order) if main else None)
-        self.precision, self.note, layers = self.processes.from_main(chosen)  # type: ignore[misc]
+        self.precision, self.note, layers, self.loader.least_side = self.processes.from_main(chosen)  # type: ignore[misc]
         self.processes.together(lambda: None if main else self._follow(order, layers))
 
-    def _try(self, batch: NDArray[np.int64], order: NDArray[np.int64]) -> tuple[Precision, str | None, tuple[str, ...]]:
+    def _try(self, batch: NDArray[np.int64], order: NDArray[np.int64]) -> _Choice:
         first = self.loader.prepare(batch)
         start = time.perf_counter()
         self.done = self._forward(self._pin(first))
         seconds = time.perf_counter() - start
-        output = self.done[0][1]
-        layers = tuple(output[0])
+        layers = tuple(self.done[0][1][0])
         left = (1 / self.loader.share(batch, order) - 1) / self.processes.count
-        small = self.options.runtime != "openvino" and is_small(seconds * left)
-        if small or len(self.done) > 1:  # the batch was split, since memory ran out
-            return EXACT, None, layers
+        if len(self.done) > 1:  # the batch was split, since memory ran out
+            return EXACT, None, layers, None
+        first = self._decoded_smaller(first, left)
+        sized, output = self.loader.least_side is not None, self.done[0][1]
+        if self.options.runtime != "openvino" and is_small(seconds * left):
+            return replace(EXACT, sized_decoding=sized), None, layers, self.loader.least_side
         tried = first
         if (count := max(FEWEST_TRIED, int(len(batch) * TRIED_SECONDS / seconds))) < len(batch):
             tried = self.loader.prepare(batch[:count])
@@ -244,7 +248,24 @@ class _Extraction:
         self.forward = best.forward
         if best.precision != EXACT:
             self.done = [(first.examples, best.output)] if tried is first else []
-        return best.precision, note, layers
+        return replace(best.precision, sized_decoding=sized), note, layers, self.loader.least_side
+
+    def _decoded_smaller(self, first: PreparedBatch, left: float) -> PreparedBatch:
+        """Return the batch with large JPEGs decoded at a smaller size, if that saves time and gives the same features.
+
+        So are all later ones then.
+        """
+        found = self.loader.smaller(first)
+        if found is None or is_small(found[1] * left):
+            return first
+        self.loader.least_side = found[0]
+        smaller = self.loader.prepare(first.examples)
+        output = self._compute(smaller.inputs, self.forward)
+        if agree(self.done[0][1][0], output[0]):
+            self.done = [(first.examples, output)]
+            return smaller
+        self.loader.least_side = None
+        return first
 
     def _follow(self, order: NDArray[np.int64], layers: tuple[str, ...]) -> None:
         assert self.precision is not None
@@ -263,12 +284,7 @@ class _Extraction:
                 forget_compiled()
 
     def _pin(self, batch: PreparedBatch) -> PreparedBatch:
-        if self.device.type != "cuda":
-            return batch
-        pinned = {
-            name: value.pin_memory() if hasattr(value, "pin_memory") else value for name, value in batch.inputs.items()
-        }
-        return PreparedBatch(batch.examples, batch.items, pinned)
+        return batch.pinned() if self.device.type == "cuda" else batch
 
     def _find_size(self, order: NDArray[np.int64]) -> int:
         """Return a batch size by the free memory and the longest examples."""

@@ -72,18 +72,19 @@ class Precision:
     runtime: str = "torch"  # or openvino
     channels_last: bool = False  # whether convolutions keep the channels of a pixel together
     compiled: bool = False  # whether torch compiled the model
+    sized_decoding: bool = False  # whether large JPEGs were decoded at a smaller size, still above that of the inputs
 
     def key_parts(self) -> dict[str, Any]:
         """Return its part of the key of features; only the dtype for plain float32."""
         if self == EXACT:
             return {"dtype": self.dtype}
-        compiled = {"compiled": True} if self.compiled else {}
-        return {"dtype": self.dtype, "runtime": self.runtime, "channels_last": self.channels_last, **compiled}
+        more = {name: True for name in ("compiled", "sized_decoding") if getattr(self, name)}
+        return {"dtype": self.dtype, "runtime": self.runtime, "channels_last": self.channels_last, **more}
 
     @classmethod
     def of(cls, summary: Mapping[str, Any]) -> Precision:
         """Return the precision in the summary of an extraction."""
-        names = ("channels_last", "compiled")
+        names = ("channels_last", "compiled", "sized_decoding")
         return cls(summary["dtype"], summary["runtime"], *(summary.get(name, False) for name in names))
 
     def details(self) -> dict[str, Any]:
@@ -104,17 +105,19 @@ def is_small(seconds: float) -> bool:
     return EXPECTED_SHARE * seconds <= LEAST_SAVED
 
 
-def possible(dtype: str, runtime: str) -> tuple[Precision, ...]:
+def possible(dtype: str, runtime: str, *, images: bool = False) -> tuple[Precision, ...]:
     """Return the precisions in which features may have been made for a dtype and runtime, the preferred one first.
 
     Example:
         >>> [one.dtype for one in possible("float32", "auto")], len(possible("auto", "torch"))
-        (['float32'], 8)
+        (['float32'], 4)
     """
     dtypes = DTYPES[1:] if dtype == AUTO else (dtype,)
     plain = [in_torch(one) for one in dtypes] + ([replace(EXACT, channels_last=True)] if dtype == AUTO else [])
-    plain += [replace(one, compiled=True) for one in plain] if dtype == AUTO else []
     other = [Precision(one, "openvino") for one in dtypes if one != "float16"]
+    if images and dtype == AUTO:
+        plain += [replace(one, compiled=True) for one in plain]
+        plain, other = ([*ways, *(replace(one, sized_decoding=True) for one in ways)] for ways in (plain, other))
     if runtime == "openvino":
         return (*reversed(other), *plain)
     return tuple(plain) if runtime == "torch" or dtype != AUTO else (*plain, *other)

@@ -197,7 +197,8 @@ class _Planner:
             of_base = model_options(Candidate(checkpoint.adapter.base), self.options)
             own = AdaptedOptions(**vars(of_base), adapter=checkpoint.adapter, pickled_adapter=own.allow_pickle)
         parts = key_parts(checkpoint, kind, self.sample, own)
-        ways = possible(self.options.extract.dtype, self.options.extract.runtime)
+        asked, images = self.options.extract, self.sample.task.modality == "image"
+        ways = possible(asked.dtype, asked.runtime, images=images)
         keys = {one: feature_key({**parts, **one.key_parts()}) for one in ways}
         return PlannedModel(str(candidate), "cached", checkpoint, kind, keys=keys, options=own)
 

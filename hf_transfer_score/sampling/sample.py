@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,8 +142,8 @@ class LabelledSample:
         values = self.table.column(name).combine_chunks()
         return np.asarray(values if self.task.unit == "example" else values.flatten(), dtype=dtype)
 
-    def examples(self, indices: Sequence[int] | NDArray[np.int64]) -> list[Example]:
-        """Return some examples, decoded."""
+    def examples(self, indices: Sequence[int] | NDArray[np.int64], least_side: int | None = None) -> list[Example]:
+        """Return some examples, decoded; large JPEGs of whole images at a size of no less than `least_side`."""
         rows = {name: self._cells(name, indices) for name in self.table.column_names if name not in ("label", "target")}
         inputs, more, places = rows["input"], rows.get("input_2"), rows.get("positions", [])
         if self.task.unit == "word":
@@ -154,14 +155,14 @@ class LabelledSample:
             images = self._decoded(decode_image, inputs, indices)
             return [Pixels(image, where) for image, where in zip(images, pairs, strict=True)]
         if self.task.modality == "image":
-            return self._decoded(decode_image, inputs, indices)
+            return self._decoded(partial(decode_image, least_side=least_side), inputs, indices)
         if self.task.modality == "audio":
             return self._decoded(decode_sound, inputs, indices)
         return inputs if more is None else list(zip(inputs, more, strict=True))
 
-    def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> list[int]:
-        """Return how many pixels the images of some examples have, according to their headers."""
-        shapes = [shape_of_image(content) or (0, 0) for content in self._cells("input", indices)]
+    def pixels(self, indices: Sequence[int] | NDArray[np.int64], least_side: int | None = None) -> list[int]:
+        """Return how many pixels the images of some examples have when decoded, according to their headers."""
+        shapes = [shape_of_image(content, least_side) or (0, 0) for content in self._cells("input", indices)]
         return [height * width for height, width in shapes]
 
     def _decoded(self, decode: Callable[[bytes], Any], contents: Sequence[bytes], indices: Any) -> list[Any]:

@@ -161,9 +161,10 @@ def test_shared_weights_and_layers_of_another_kind_are_not_cast():
 def test_keys_of_float32_are_as_they_were_and_others_say_what_they_are():
     assert EXACT.key_parts() == {"dtype": "float32"}
     assert possible("float32", "auto") == (EXACT,)
-    ways = possible("auto", "auto")
-    keys = {feature_key({"model": "m", **one.key_parts()}) for one in ways}
-    assert len(keys) == len(ways) and ways[0] == EXACT
+    for images in (False, True):
+        ways = possible("auto", "auto", images=images)
+        keys = {feature_key({"model": "m", **one.key_parts()}) for one in ways}
+        assert len(keys) == len(ways) and ways[0] == EXACT
     assert {one.runtime for one in ways} == {"torch", "openvino"}
     assert {one.runtime for one in possible("auto", "torch")} == {"torch"}
     assert possible("bfloat16", "openvino")[0] == Precision("bfloat16", "openvino")
@@ -269,7 +270,8 @@ def test_a_model_is_compiled_once_for_batches_of_all_sizes_and_gives_the_same_fe
     assert (about["compiled"], about.get("note"), len(graphs)) == (True, None, 1)
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
     assert all(torch.equal(value, before[name]) for name, value in backbone.module.state_dict().items())
-    assert Precision.of(about) in possible("auto", "torch") and Precision.of(about).details()["compiled"] is True
+    way = Precision.of(about)
+    assert way in possible("auto", "torch", images=True) and way.details()["compiled"] is True
 
 
 def test_what_cannot_be_compiled_runs_as_it_is_and_that_is_said(images, tmp_path, graphs, monkeypatch):
