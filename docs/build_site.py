@@ -52,8 +52,8 @@ def write(name: str, text: str) -> None:
 
 
 def quick_start(text: str) -> str:
-    """Return the README as the first page, with links relative to docs/ and links to other files removed."""
-    return without_outside(text.replace("](docs/", "]("))
+    """Return the README as the first page: without badges, with links relative to docs/, and none to other files."""
+    return without_outside(re.sub(r"(?m)^\[!\[.*\n\n", "", text).replace("](docs/", "]("))
 
 
 def without_outside(text: str) -> str:

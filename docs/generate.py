@@ -22,6 +22,7 @@ from hf_transfer_score.records.schema import json_schema
 
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER))  # the modules beside this file are not a package
+from badges import badges  # noqa: E402
 from formulas import FORMULAS  # noqa: E402
 from pictures import picture, words  # noqa: E402
 from printed import schema  # noqa: E402
@@ -268,6 +269,7 @@ PAGES = {
     SIGNATURES: signatures,
     **{f"{command}.schema.json": partial(printed_page, command) for command in ("board", "choose", "rank", "verify")},
     **{f"metrics/{name}.svg": partial(picture, name) for name in FORMULAS},
+    **{f"badges/{name}.svg": partial(str, drawn) for name, drawn in badges().items()},
     "../README.md": readme,
 }
 

@@ -5,12 +5,15 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hf_transfer_score.cli.app import build_app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDES = tuple(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs" / "guides").glob("*.md")))
+ON_GITHUB = "../../actions/"
+"""Pages of a repository on GitHub beside its files."""
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -37,10 +40,19 @@ def test_the_answer_of_the_example_is_the_same_on_all_pages():
 
 def test_it_is_short_and_shows_the_answer_in_light_and_dark():
     assert len(README.splitlines()) <= 120
-    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    pictures = [one for one in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README) if not one.startswith(ON_GITHUB)]
     assert "docs/answer.svg" in pictures
     for picture in pictures:
         assert "prefers-color-scheme:dark" in (ROOT / picture).read_text(encoding="utf-8")
+
+
+def test_badges_tell_what_is_tested():
+    workflows = re.findall(rf"\({ON_GITHUB}workflows/([\w.]+)(?:/badge.svg)?\)", README)
+    assert workflows == ["ci.yml", "ci.yml"]
+    tests = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]["tests"]
+    versions = " | ".join(tests["strategy"]["matrix"]["python"])
+    assert f">{versions}</text>" in (ROOT / "docs" / "badges" / "python.svg").read_text(encoding="utf-8")
+    assert any("bash .ci/run" in step.get("run", "") for step in tests["steps"])
 
 
 def test_there_are_two_commands():
@@ -89,5 +101,5 @@ def test_the_commands_on_a_page_parse(page):
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
-        if "://" not in link:
+        if "://" not in link and not link.startswith(ON_GITHUB):
             assert ((ROOT / page).parent / link).exists(), link
