@@ -9,7 +9,7 @@ import hf_transfer_score
 from hf_transfer_score.drawing.look import COLOURS, DAY, FONT, INK, day_and_night
 
 PROJECT = Path(hf_transfer_score.__file__).parent.parent / "pyproject.toml"
-LETTER, SIDE, HEIGHT = 7, 8, 20
+LETTER, SIDE, HEIGHT = 6, 8, 20
 """Pixels: a letter at most, the space on each side of a word, and the badge."""
 
 

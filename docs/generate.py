@@ -25,7 +25,7 @@ sys.path.insert(0, str(FOLDER))  # the modules beside this file are not a packag
 from badges import badges  # noqa: E402
 from formulas import FORMULAS  # noqa: E402
 from pictures import picture, words  # noqa: E402
-from printed import schema  # noqa: E402
+from printed import PRINTED, schema  # noqa: E402
 from signatures import signatures  # noqa: E402
 
 NOTICE = "<!-- Written by docs/generate.py; change the docstrings, then run it. -->"
@@ -60,6 +60,7 @@ Set options with `--option face.temperature=0.1` on the command line and `get_me
 Python.
 """
 
+SCHEMAS = ", ".join(f"[{name.replace('-plan', ' --dry-run')}]({name}.schema.json)" for name in PRINTED)
 CLI_INTRODUCTION = f"""\
 # Command line
 
@@ -69,7 +70,8 @@ shows the flags that most people need, `--help-all` every one.
 - **Output.** Tables fit the terminal, or `COLUMNS` if it is set: a table that is too wide is printed in blocks, and
   long names are shortened and listed in full below. A piped table of scores stays whole, one line per model. `--json`
   prints an answer in full, for programs; all commands have it but `leaderboard` and `worker`, which run until they are
-  stopped.
+  stopped. What they print has JSON Schemas: {SCHEMAS}; stored
+  [records](record.schema.json) have one too.
 - **Errors** go to the error stream as one line that starts with `error:`. `--traceback`, anywhere on the command line,
   shows where it comes from. A misspelt command or flag is answered with the nearest match.
 - **Configuration.** `--config FILE` reads the flags of any command from a YAML file, under their names without leading
@@ -113,14 +115,13 @@ places by parameters, feature width and downloads alone, and the speed on this m
 metrics (`mean`), models that cannot be distinguished share a rank and a letter under `tie`, and `range` comes from the
 bootstrap.
 
-`--json` prints everything that `rank` returns in Python; there are JSON Schemas for [rank](rank.schema.json),
-[board](board.schema.json), [choose](choose.schema.json), [verify](verify.schema.json) and
-[records](record.schema.json). `answer` and `models` are as for `score`. `sample` says what was drawn. `pool` holds
-each model's `status` (`ok`, `failed`, `interrupted`), `kind` and `reason` of a failure, `commit`, `library`,
-`parameters`, `extraction` (device, dtype, seconds, the pooling used and the like, and `measured_here` with
-`examples_per_second`, `example_milliseconds` and `machine` if they were measured) and `scores`. `pools` is as for
-`score`. `confidence` holds `ranks`, `ranges`, `groups`, `first` (how often a model is first) and `separated` (pairs
-that can be distinguished), `intervals` those of the raw terms, and `level` the share that ranges and intervals cover.
+`--json` prints everything that `rank` returns in Python. `answer` and `models` are as for `score`. `sample` says what
+was drawn. `pool` holds each model's `status` (`ok`, `failed`, `interrupted`), `kind` and `reason` of a failure,
+`commit`, `library`, `parameters`, `extraction` (device, dtype, seconds, the pooling used and the like, and
+`measured_here` with `examples_per_second`, `example_milliseconds` and `machine` if they were measured) and `scores`.
+`pools` is as for `score`. `confidence` holds `ranks`, `ranges`, `groups`, `first` (how often a model is first) and
+`separated` (pairs that can be distinguished), `intervals` those of the raw terms, and `level` the share that ranges
+and intervals cover.
 
 `--csv` prints one row per model with the columns `model`, `status`, `rank`, `rank_low`, `rank_high`, those of the
 forecast as for `score`, `tie_group`, `mean_rank`, `commit`, `library`, `parameters`, `width`, `examples_per_second`,
@@ -267,7 +268,7 @@ PAGES = {
     "cli.md": cli_page,
     "record.schema.json": schema_page,
     SIGNATURES: signatures,
-    **{f"{command}.schema.json": partial(printed_page, command) for command in ("board", "choose", "rank", "verify")},
+    **{f"{command}.schema.json": partial(printed_page, command) for command in PRINTED},
     **{f"metrics/{name}.svg": partial(picture, name) for name in FORMULAS},
     **{f"badges/{name}.svg": partial(str, drawn) for name, drawn in badges().items()},
     "../README.md": readme,

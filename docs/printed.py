@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import TypeAdapter
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
+from hf_transfer_score.choosing.estimate import Estimate
 from hf_transfer_score.choosing.history import LearningCurve, Round
+from hf_transfer_score.cli.metrics import MetricGuide
+from hf_transfer_score.features.cache import CacheEntry
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.finetune.recipe import Recipe
+from hf_transfer_score.leaderboard.space import PushedSpace
+from hf_transfer_score.metrics.scores import FeatureScores, MetricResult
 from hf_transfer_score.ranking.agreement import Agreement
 from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import PoolRanking
 from hf_transfer_score.records.schema import DIALECT
+from hf_transfer_score.reproduction import PublishedModel
+from hf_transfer_score.runs.layers import ProfileRow
 
 VERSION = 1
 
@@ -142,7 +149,181 @@ class Chosen(TypedDict):
     ranking: Ranked
 
 
-PRINTED = {"rank": Ranked, "board": Board, "verify": Verified, "choose": Chosen}
+class Failure(TypedDict):
+    """Why a candidate cannot be scored."""
+
+    kind: str
+    reason: str
+
+
+class PlannedModel(TypedDict):
+    """What would be done with a candidate."""
+
+    name: str
+    state: str
+    commit: str | None
+    kind: str | None
+    parameters: int | None
+    files: list[str]
+    weight_bytes: int
+    download_bytes: int
+    failure: Failure | None
+
+
+class Planned(TypedDict):
+    """What `rank --dry-run --json` prints."""
+
+    download_bytes: int
+    free_bytes: int | None
+    seconds: float | None
+    notes: list[str]
+    models: list[PlannedModel]
+
+
+class Layers(TypedDict):
+    """What `layers --json` prints."""
+
+    model: str
+    commit: str | None
+    library: str | None
+    parameters: int | None
+    pooling: str | None
+    sample: SampleFacts
+    smallest_nc1: str
+    layers: list[ProfileRow]
+    notes: list[str]
+
+
+class ScoredPool(TypedDict):
+    """What `score --json` prints for several files."""
+
+    answer: str
+    models: list[ForecastRow]
+    order: list[str]
+    headline: list[str]
+    mean_ranks: dict[str, float]
+    ranks: dict[str, int]
+    pool: dict[str, FeatureScores]
+    pools: dict[str, PoolRanking]
+
+
+class ScoredFile(TypedDict):
+    """What `score --json` prints for one file."""
+
+    model: str
+    status: str
+    results: dict[str, MetricResult]
+    rows: int
+    width: int
+    classes: int | None
+    shared_seconds: dict[str, float]
+    seconds: float
+    reason: str | None
+
+
+class Rescored(TypedDict):
+    """The models of a published table, scored again."""
+
+    agreement: dict[str, Agreement]
+    scores: dict[str, dict[str, float]]
+    ranks: dict[str, dict[str, int]]
+    preparation: str
+    report: Ranked
+
+
+class Reproduced(TypedDict):
+    """What `reproduce --json` prints."""
+
+    table: str
+    title: str
+    dataset: str
+    sources: dict[str, str]
+    remarks: list[str]
+    agreement: Agreement
+    models: list[PublishedModel]
+    run: Rescored | None
+
+
+class Cleared(TypedDict):
+    """What `cache clear --json` prints."""
+
+    deleted: int
+    bytes: int
+
+
+class BadRecord(TypedDict):
+    """A file or a row that was left out."""
+
+    path: str
+    reason: str
+
+
+class Stored(TypedDict):
+    """What `results import`, `publish`, `pull` and `merge` print with --json; counts are those of an import."""
+
+    to: NotRequired[str]
+    source: NotRequired[str]
+    into: NotRequired[str]
+    dry_run: NotRequired[bool]
+    models: NotRequired[int]
+    datasets: NotRequired[int]
+    scores: NotRequired[int]
+    accuracies: NotRequired[int]
+    written: int
+    unchanged: int
+    older: int
+    version: str | None
+    url: str | None
+    problems: list[BadRecord]
+
+
+class Validated(TypedDict):
+    """What `results validate --json` prints."""
+
+    store: str
+    records: int
+    valid: bool
+    problems: list[BadRecord]
+
+
+class MetricCard(TypedDict):
+    """What `card --metric NAME --json` prints."""
+
+    metric: str
+    card: str
+
+
+class PushedCard(TypedDict):
+    """What `card --push --json` prints."""
+
+    model: str
+    state: str
+    where: str | None
+
+
+ModelCard = TypedDict(
+    "ModelCard",
+    {"model": str, "section": str, "model-index": list[dict[str, Any]], "eval_results": NotRequired[dict[str, str]]},
+)
+
+PRINTED: dict[str, Any] = {
+    "rank": Ranked,
+    "rank-plan": Planned,
+    "choose": Chosen,
+    "choose-plan": Estimate,
+    "board": Board,
+    "verify": Verified,
+    "layers": Layers,
+    "score": ScoredPool | ScoredFile,
+    "metrics": list[MetricGuide] | MetricGuide,
+    "reproduce": Reproduced,
+    "register": dict[str, str],
+    "results": Stored | Validated,
+    "space": PushedSpace,
+    "card": ModelCard | MetricCard | PushedCard,
+    "cache": list[CacheEntry] | Cleared,
+}
+"""Types by the first word of the command; `rank` and `choose` print plans with --dry-run."""
 
 
 def schema(command: str) -> dict[str, Any]:

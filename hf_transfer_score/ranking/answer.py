@@ -81,9 +81,12 @@ def a_percentage(share: float) -> str:
 
 
 def _level(level: Interval) -> str:
-    """Return an expected accuracy; without an interval it was measured, or probes are right or wrong on all rows."""
+    """Return an expected accuracy; without an interval it was measured, or probes of unknown size were all right."""
     if level.high > level.low:
-        return f"about {level.value:.0%} ({level.low:.0%} to {level.high:.0%})"
+        value, low, high = (f"{one:.0%}" for one in level)
+        if low == high:
+            value, low, high = (f"{one:.1%}" for one in level)
+        return f"about {value} ({low} to {high})"
     if level.value in (0, 1):
         return f"about {level.value:.0%}, as far as this sample can show"
     return f"{level.value:.1%}, as measured here"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -99,6 +99,14 @@ class ModelForecast:
     places: tuple[int, int]
     near_best: float
     why: tuple[str, ...] = ()
+
+    def spread_like(self, probe: Interval) -> ModelForecast:
+        """Return the same with the interval of a probe, if the expected accuracy has none."""
+        level = self.expected_accuracy
+        if level is None or level.high > level.low:
+            return self
+        ends = min(level.low, probe.low), max(level.high, probe.high)
+        return replace(self, expected_accuracy=Interval(level.value, *ends))
 
 
 class _Imagined(NamedTuple):

@@ -170,6 +170,8 @@ def test_the_command_says_what_it_would_do_and_then_what_it_did(folder, monkeypa
     out, _ = capsys.readouterr()
     assert out.startswith("Candidates: 2, at most 0 B to download.\n")
     assert "Budget: 1 fine-tuning, at most about " in out
+    assert main(["choose", *models, *FLAGS, "--dry-run", "--json"]) == 0
+    check_printed("choose-plan", json.loads(capsys.readouterr().out))
     assert main(["choose", *models, *FLAGS, "--save-model", "chosen", "--plot", "race.svg"]) == 0
     out, err = capsys.readouterr()
     assert " at learning rate 0.00" in out and "It took " in out and "of the work" in out

@@ -12,6 +12,7 @@ import yaml
 
 from hf_transfer_score.records.record import Record
 from tests.cards.made import PETS, pool, scores, truth, write
+from tests.cli.printed import check_printed
 from tests.cli.rank_pool import write_checkpoint
 
 
@@ -45,6 +46,7 @@ def test_json_holds_the_section_and_the_metadata(card, results):
     text = card("owner/model", "--results", results)[1]
     assert found["section"] in text and found["model"] == "owner/model"
     assert yaml.safe_load(text.split("---\n")[1])["model-index"] == found["model-index"]
+    check_printed("card", found)
 
 
 def test_a_file_gets_the_section_once(card, results, tmp_path):

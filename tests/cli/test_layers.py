@@ -12,6 +12,7 @@ from PIL import Image
 
 from hf_transfer_score.cli.layers import bars
 from tests.checkpoints.texts import write_text
+from tests.cli.printed import check_printed
 
 WORDS = ("bank", "card", "town")
 
@@ -72,6 +73,7 @@ def test_csv_and_json_hold_the_same_numbers(layers):
         assert float(row["ncti.seli"]) == layer["terms"]["ncti"]["seli"]
         assert float(row["face.class_fairness"]) == layer["terms"]["face"]["class_fairness"]
     assert [row["layer"] for row in rows if row["smallest"] == "1"] == [found["smallest_nc1"]]
+    check_printed("layers", found)
 
 
 def test_the_numbers_are_those_of_rank(layers, run):

@@ -13,6 +13,7 @@ from hf_transfer_score.cli.output import Page
 from hf_transfer_score.cli.score import pool_text
 from hf_transfer_score.cli.tables import number
 from tests.cli.pool import FILES, LABELS, POOL, flat, table_rows
+from tests.cli.printed import check_printed
 
 
 class TestLayout:
@@ -136,6 +137,8 @@ class TestMetrics:
         listed = json.loads(run("metrics", "--json")[1])
         assert [one["name"] for one in listed] == list(hf_transfer_score.all_metrics())
         assert json.loads(run("metrics", "face", "--json")[1]) == listed[0]
+        check_printed("metrics", listed)
+        check_printed("metrics", listed[0])
         assert listed[0]["options"][2] == {
             "name": "temperature",
             "kind": "a number",

@@ -14,6 +14,7 @@ from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.records.place import FolderPlace
 from hf_transfer_score.records.record import record_path
 from hf_transfer_score.records.store import load
+from tests.cli.printed import check_printed
 from tests.conftest import clean_environment
 from tests.leaderboard.made import face, facts, score
 from tests.runs.warm import until
@@ -123,6 +124,7 @@ def test_a_space_is_pushed(parent, hub, hub_environment, name):
     assert re.match(rf"Pushed \d+ files: {re.escape(hub.endpoint)}/spaces/owner/{name}\n", done.out)
     again = parent.run("space", "push", f"owner/{name}", *arguments, "--json", environment=environment)
     assert json.loads(again.out)["address"] == f"{hub.endpoint}/spaces/owner/{name}"
+    check_printed("space", json.loads(again.out))
     assert (hub.root / "spaces" / "owner" / name / file).is_file()
 
 

@@ -219,6 +219,7 @@ class TestPlan:
         assert not (pool / "home" / "features").exists()
         found = json.loads(run("rank", "bank.jsonl", "--models", *MODELS, "--dry-run", "--json")[1])
         assert [model["state"] for model in found["models"]] == ["on disk"] * 3
+        check_printed("rank-plan", found)
 
 
 class TestUsage:
@@ -276,6 +277,7 @@ class TestCache:
         assert all(name in out for name in ("clear", "noisy", "vowels"))
         entries = json.loads(run("cache", "list", "--json")[1])
         assert {entry["meta"]["model"] for entry in entries} == {"clear", "noisy", "vowels"}
+        check_printed("cache", entries)
         assert run("cache", "clear")[1].startswith("Deleted 3 entries, ")
         assert json.loads(run("cache", "clear", "--json")[1]) == {"deleted": 0, "bytes": 0}
         assert not any(one["from_cache"] for one in ranking(run)["pool"].values())

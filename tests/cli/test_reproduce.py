@@ -14,6 +14,7 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.ranking.agreement import agreement
 from hf_transfer_score.reproduction import NCTI_CHECKPOINTS, SOURCES, published_table
 from tests.checkpoints.images import timm_image
+from tests.cli.printed import check_printed
 from tests.conftest import clean_environment
 from tests.hub.server import LocalHub
 from tests.sampling.made import image_bytes
@@ -53,6 +54,7 @@ def test_the_table_as_json(run):
     status, out, _ = run("reproduce", "ncti-cifar10", "--json")
     found = json.loads(out)
     assert status == 0 and found["run"] is None and found["dataset"] == "uoft-cs/cifar10"
+    check_printed("reproduce", found)
     assert {one["name"]: one["score"] for one in found["models"]} == GOLDEN["ncti_score"]
     assert found["agreement"]["weighted_tau"] == pytest.approx(GOLDEN["exact_weighted_kendall_tau"])
     assert found["models"][0]["checkpoint"] == {"id": "timm/resnet152.tv_in1k", "same_weights": True, "note": ""}

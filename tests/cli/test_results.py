@@ -11,6 +11,7 @@ from hf_transfer_score.records.place import FolderPlace
 from hf_transfer_score.records.publishing import publish
 from hf_transfer_score.records.record import record_path
 from hf_transfer_score.records.store import SNAPSHOT, load
+from tests.cli.printed import check_printed
 from tests.records.test_record import FAILED, METRIC, OK, SKIPPED
 
 RECORDS = [OK, FAILED, replace(SKIPPED, metric=replace(METRIC, name="leep"))]
@@ -59,6 +60,7 @@ class TestHub:
         status, out, _ = command(owner, "results", "pull", "owner/results", "--into", "copy", "--json")
         facts = json.loads(out)
         assert status == 0 and (facts["written"], facts["problems"]) == (3, [])
+        check_printed("results", facts)
         copied = load(FolderPlace(saved / "copy")).table.records()
         assert {record_path(one): one for one in copied} == {record_path(one): one for one in RECORDS}
 
@@ -123,6 +125,7 @@ class TestFolders:
         facts = json.loads(out)
         assert status == 1 and (facts["records"], facts["valid"]) == (3, False)
         assert [one["path"] for one in facts["problems"]] == [str(name)]
+        check_printed("results", facts)
 
     def test_where_nothing_is_valid_nothing_is_published(self, saved, run):
         for path in (saved / "results" / "records").rglob("*.json"):

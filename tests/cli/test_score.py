@@ -13,6 +13,7 @@ from hf_transfer_score.cli.score_files import name_models
 from hf_transfer_score.cli.tables import number
 from hf_transfer_score.errors import OptionError
 from tests.cli.pool import FILES, LABELS, POOL, flat, table_rows
+from tests.cli.printed import check_printed
 
 
 def without_times(value):
@@ -41,6 +42,7 @@ class TestOneFile:
         expected = score_features(POOL["far"], LABELS, metrics="all", facts=ModelFacts(name="far"))
         assert status == 0
         assert without_times(json.loads(out)) == without_times({"model": "far", **expected.as_dict()})
+        check_printed("score", json.loads(out))
 
     def test_csv_has_a_row_a_term_in_full_precision(self, folder, run):
         _, out, _ = run("score", "far.npz", "--csv", "--metrics", "face,leep")
@@ -114,6 +116,7 @@ class TestPool:
         found = json.loads(out)
         assert status == 0
         assert found["order"] == [one["name"] for one in found["models"]] and found["order"][0] == "far"
+        check_printed("score", found)
         assert found["answer"].startswith("Fine-tune far: about ")
         assert found["headline"] == ["face", "ncti"]
         assert without_times(found) == without_times(rank_features(POOL, LABELS).as_dict())

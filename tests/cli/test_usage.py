@@ -18,6 +18,7 @@ from hf_transfer_score.cli.flags import RankFlags, configured_metrics, search_of
 from hf_transfer_score.errors import OptionError, UnknownMetricError
 from hf_transfer_score.sampling.sample import SampleOptions
 from tests.cli.pool import FILES, LABELS, POOL
+from tests.cli.printed import check_printed
 
 
 def failing(error):
@@ -229,6 +230,7 @@ class TestProcesses:
         assert 'evaluate.load("face_transferability")' in done.stdout
         again = self.run(SCRIPT, "register", "--json", env={**os.environ, "HF_MODULES_CACHE": str(tmp_path)})
         assert json.loads(again.stdout) == {path.stem: str(path) for path in paths}
+        check_printed("register", json.loads(again.stdout))
 
 
 WORDS = [words for group in COMMANDS.values() for words in group]

@@ -12,6 +12,7 @@ import pytest
 from hf_transfer_score import rank_features
 from hf_transfer_score.cli import main
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.ranking.intervals import accuracy_interval
 from tests.runs.reports import Made, classified, report_of
 
 POOL = [Made("o/good", 0.4), Made("o/middling", 2.0), Made("o/bad", 6.0), Made("o/shut", kind="gated")]
@@ -79,4 +80,5 @@ def test_probes_that_are_right_on_all_rows_are_not_called_a_measured_accuracy():
     labels, noise = np.repeat(np.arange(3), 20), np.random.default_rng(0).normal(size=(60, 8))
     far = noise + 50 * np.eye(3, 8)[labels]
     ranking = rank_features({"one": far, "two": far[:, ::-1] + noise}, labels)
-    assert "about 100%, as far as this sample can show." in ranking.answer and "measured" not in ranking.answer
+    assert "about 100% (94% to 100%)." in ranking.answer and "measured" not in ranking.answer
+    assert accuracy_interval(1.0, 60).low == ranking.forecasts["one"].expected_accuracy.low < 0.95
