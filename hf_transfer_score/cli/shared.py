@@ -15,6 +15,8 @@ from hf_transfer_score.untrusted import parse_yaml
 
 CONFIG, SAVE_CONFIG, HELP, HELP_ALL, TRACEBACK = "--config", "--save-config", "--help", "--help-all", "--traceback"
 
+YES = ("true", "yes", "y", "t", "1")
+
 
 @dataclass(frozen=True)
 class SharedFlags:
@@ -100,8 +102,7 @@ class FlagsToFile:
         names = {id(argument): name for name, argument in _positional(arguments)}
         for argument in arguments:
             if argument.tokens:
-                switch = argument.hint is bool
-                found = [_plain(one.value) if not switch else one.value != "False" for one in argument.tokens]
+                found = [_plain(one.value) if argument.hint is not bool else _switched(one) for one in argument.tokens]
                 listed = len(found) > 1 or argument.parameter.consume_multiple
                 name = names.get(id(argument), argument.name.removeprefix("--"))
                 self.values[name] = found if listed else found[0]
@@ -118,6 +119,11 @@ def _positional(arguments: ArgumentCollection) -> Iterator[tuple[str, Any]]:
     for argument in arguments:
         if argument.parse and not argument.name.startswith("-"):
             yield argument.field_info.name, argument
+
+
+def _switched(token: Token) -> bool:
+    """Return whether a flag without a value, or with one such as `false`, is on."""
+    return token.value.lower() in YES if token.value else bool(token.implicit_value)
 
 
 def _plain(text: str) -> Any:

@@ -27,6 +27,13 @@ class TestFilesOfFlags:
         assert run("score", "--config", "out.yaml") == typed
 
     @pytest.mark.parametrize(
+        ("typed", "kept"), [("--no-metadata", False), ("--metadata", True), ("--metadata=false", False)]
+    )
+    def test_a_flag_that_is_off_is_kept_as_off(self, folder, run, typed, kept):
+        run("card", "--metric", "face", typed, "--save-config", "out.yaml")
+        assert yaml.safe_load((folder / "out.yaml").read_text()) == {"metric": "face", "metadata": kept}
+
+    @pytest.mark.parametrize(
         ("text", "wording"),
         [
             ("metrcis: face", 'Unknown option: "[metrcis]" from in.yaml. Did you mean --metrics?'),
