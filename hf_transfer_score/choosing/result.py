@@ -199,7 +199,10 @@ class Choice(Shown):
                     "It is better on the test rows: there were too few validation rows to separate the two. Draw more "
                     "rows with `max_samples`, or use the runner-up, whose test accuracy is then optimistic."
                 )
-        if self.sure is not None:
+        if self.candidates == 1:
+            usable = "" if len(self.ranking.models) == 1 else " that could be used"
+            parts.append(f"It was the only candidate{usable}, so there was nothing to choose from.")
+        elif self.sure is not None:
             points = f"{self.options.within:g} point{'' if self.options.within == 1 else 's'}"
             asked = "" if self.sure >= self.options.confidence else f"; {self.options.confidence:.0%} was asked for"
             parts.append(f"With probability {self.sure:.0%} no candidate is better by more than {points}{asked}.")
@@ -208,11 +211,11 @@ class Choice(Shown):
     @property
     def cost(self) -> str:
         """What it cost, compared with fine-tuning every candidate."""
+        took = f"It took {rough_duration(self.spent.seconds)} of computing and {self.spent.tunings:.1f} fine-tunings"
+        if self.candidates == 1:
+            return f"{took}."
         every = f" (about {rough_duration(self.all_seconds)})" if self.all_seconds else ""
-        return (
-            f"It took {rough_duration(self.spent.seconds)} of computing and {self.spent.tunings:.1f} fine-tunings: "
-            f"{self.share:.0%} of the work of fine-tuning all {self.candidates} candidates{every}."
-        )
+        return f"{took}: {self.share:.0%} of the work of fine-tuning all {self.candidates} candidates{every}."
 
     def source(self, by_timm: bool) -> str:
         """Return what a library loads the winner from: its id on the Hub, or its folder."""

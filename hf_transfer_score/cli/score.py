@@ -128,7 +128,7 @@ def _show_model(ranking: Ranking, output: TableOutput) -> int:
     scores = one.scores
     output.show_table(
         lambda: {"model": name, **scores.as_dict()},
-        lambda page: model_text(name, scores, page),
+        lambda page: render([words(shown(ranking.answer)), ""], page) + model_text(name, scores, page),
         lambda: model_csv(scores),
     )
     return 0 if any(result.status == "ok" for result in scores.results.values()) else FAILED

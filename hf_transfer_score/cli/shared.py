@@ -83,8 +83,9 @@ class FlagsOfFile:
                         argument.append(Token(keyword=name, value=str(one), source=str(self.path), index=number))
         for argument in arguments:
             name = argument.name.removeprefix("--")
-            if isinstance(values.get(name), list) and argument.parameter.n_tokens == 1:
-                values[name] = ",".join(map(str, values[name]))
+            between = {1: ",", -1: " "}.get(argument.parameter.n_tokens or 0)  # what the converter takes as one text
+            if isinstance(values.get(name), list) and between is not None:
+                values[name] = between.join(map(str, values[name]))
         nested: dict[str, Any] = values
         for command in reversed(commands):  # at the top level, Dict would take `metrics` for the command of that name
             nested = {command: nested}
@@ -117,7 +118,7 @@ class FlagsToFile:
 def _positional(arguments: ArgumentCollection) -> Iterator[tuple[str, Any]]:
     """Yield the arguments without a flag, by name."""
     for argument in arguments:
-        if argument.parse and not argument.name.startswith("-"):
+        if argument.parse and argument.index is not None:
             yield argument.field_info.name, argument
 
 

@@ -326,11 +326,13 @@ def forecast_group(ranking: Ranking) -> Group:
 
 def forecast_legend(ranking: Ranking, *more: tuple[str, str]) -> Table:
     """Return the meaning of the columns of a forecast, and of others, one line each."""
-    lines = [
-        ("best", "chance to be the best after fine-tuning"),
-        ("points below", "points of accuracy behind the best after fine-tuning (80% interval)"),
-        ("range", "80% interval of the rank"),
-    ]
+    lines = []
+    if len(ranking.ranks) > 1:
+        lines = [
+            ("best", "chance to be the best after fine-tuning"),
+            ("points below", "points of accuracy behind the best after fine-tuning (80% interval)"),
+            ("range", "80% interval of the rank"),
+        ]
     if ranking.probes:
         chance = f"; guessing the most frequent class: {ranking.chance:.1%}" if ranking.chance is not None else ""
         lines.append(("probe", f"cross-validated accuracy of a linear classifier on the features{chance}"))

@@ -238,8 +238,9 @@ def _signed(value: float | None) -> str:
 
 
 def _notes(report: VerifyReport) -> Iterator[Note]:
-    warning = next((one.warning for one in report.agreement.values()), Agreement(0).warning)
-    if warning is not None:
+    measured = sum(bool(one.measured) for one in report.models.values())
+    warning = next((one.warning for one in report.agreement.values()), Agreement(measured).warning)
+    if measured and warning is not None:
         yield Note("note", warning)
     for name, one in report.models.items():
         if one.reason is not None:

@@ -99,6 +99,13 @@ def test_a_choice_has_a_winner_its_proof_and_its_history(whole):
     assert stored == {one.name: one.result.accuracy for one in choice.tested if one.whole}
 
 
+def test_a_single_candidate_is_told_plainly(whole):
+    _, choice = whole
+    alone = replace(choice, candidates=1, tested=choice.tested[:1])
+    assert alone.answer.endswith("It was the only candidate that could be used, so there was nothing to choose from.")
+    assert "candidates" not in alone.cost and "probability" not in alone.answer
+
+
 def test_the_same_call_again_trains_nothing_and_says_the_same(whole, chosen, monkeypatch):
     home, choice = whole
     monkeypatch.setattr(Training, "advance", lambda *_, **__: pytest.fail("a finished round is run again"))

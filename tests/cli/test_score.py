@@ -26,7 +26,8 @@ class TestOneFile:
     def test_the_table_has_the_numbers_of_the_api(self, folder, run):
         status, out, err = run("score", "far.npz")
         assert (status, err) == (0, "")
-        assert out.startswith("far: 100 rows, 16 features, 4 classes; ")
+        assert out.startswith("far is the only candidate, so there is nothing to compare it with. A linear classifier")
+        assert "\n\nfar: 100 rows, 16 features, 4 classes; " in out
         scores = score_features(POOL["far"], LABELS, facts=ModelFacts(name="far"))
         rows = [line.split() for line in out.splitlines()]
         for metric, result in scores.results.items():

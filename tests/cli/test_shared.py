@@ -1,9 +1,12 @@
 """What every command takes: flags from a file and into one, help that fits a screen, and the same for all."""
 
+import shlex
+
 import pytest
 import yaml
 
-from hf_transfer_score.cli.app import COMMANDS
+from hf_transfer_score.cli.app import COMMANDS, build_app
+from hf_transfer_score.cli.shared import FlagsOfFile, FlagsToFile
 from tests.cli.pool import FILES
 
 
@@ -27,11 +30,26 @@ class TestFilesOfFlags:
         assert run("score", "--config", "out.yaml") == typed
 
     @pytest.mark.parametrize(
-        ("typed", "kept"), [("--no-metadata", False), ("--metadata", True), ("--metadata=false", False)]
+        "typed",
+        [
+            "rank d --search good words --limit 3 --max-params 50M --adaptive=false --quiet",
+            "rank d --search --models a b@main --metrics face,ncti --option face.temperature=0.1 --option ncti.pca=10",
+            "choose d --licenses mit,apache-2.0 --budget '3 fine-tunings' --within 1 --learning-rates 1e-3,3e-3",
+            "verify d --models a --seeds 0,1 --method probe --save results",
+            "card m --no-metadata",
+            "card m --metadata=false",
+            "results merge a b --into c",
+        ],
     )
-    def test_a_flag_that_is_off_is_kept_as_off(self, folder, run, typed, kept):
-        run("card", "--metric", "face", typed, "--save-config", "out.yaml")
-        assert yaml.safe_load((folder / "out.yaml").read_text()) == {"metric": "face", "metadata": kept}
+    def test_kept_flags_are_read_as_they_were_typed(self, tmp_path, typed):
+        words, path = shlex.split(typed), tmp_path / "kept.yaml"
+        app = build_app(words)
+        app.config = (kept := FlagsToFile(path),)
+        _, first, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+        kept.write()
+        app.config = (FlagsOfFile(path),)
+        _, again, _ = app.parse_args(words[: 1 + (words[0] == "results")], exit_on_error=False, print_error=False)
+        assert (again.args, again.kwargs) == (first.args, first.kwargs)
 
     @pytest.mark.parametrize(
         ("text", "wording"),

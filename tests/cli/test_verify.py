@@ -224,6 +224,7 @@ def test_only_the_best_are_fine_tuned_and_the_text_says_so(verify, counted):
     status, out, _ = verify(*MODELS, "--method", "probe", "--seeds", "0", "--top", "1")
     assert (status, counted) == (0, [0])
     assert "One model ranked below was not fine-tuned" in " ".join(out.split())
+    assert "1 model cannot tell how well a metric works" in " ".join(out.split())
 
 
 def test_a_block_that_is_not_there_is_a_row_with_the_reason(verify):
