@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from extraction_inputs import decoding, padding
 from extraction_material import image_folder, image_model, stream_folder, text_file, text_model, wide_models
 from extraction_precision import precision_of_images, precision_of_texts
 
@@ -86,6 +87,8 @@ def main() -> None:
         "bare": bare_loop,
         "precision-images": lambda options, folder: precision_of_images(options, folder, _row),
         "precision-texts": lambda options, folder: precision_of_texts(options, folder, _row),
+        "padding": lambda options, folder: padding(options, folder, _row),
+        "decoding": lambda options, folder: decoding(options, folder, _row),
         "peer": peer,
         "processes": two_processes,
         "memory": memory,
@@ -100,7 +103,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    everything = "bare,precision-images,precision-texts,peer,processes,memory,cached"
+    everything = "bare,precision-images,precision-texts,padding,decoding,peer,processes,memory,cached"
     parser.add_argument("--parts", default=everything, help="comma-separated names")
     parser.add_argument("--images", type=Path, help="a folder with image data; default: generated")
     parser.add_argument("--texts", type=Path, help="a folder with text data; default: generated")
