@@ -145,6 +145,7 @@ def warm_engine(name: str, workers: int, slots: int) -> Iterator[Engine]:
     if name == "ray":
         import ray
 
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     with tempfile.TemporaryDirectory() as folder, closing(open_engine(name, {"workers": workers})) as engine:
         place = Path(folder)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from threading import current_thread, main_thread
 from typing import Any, ClassVar
 
 from hf_transfer_score.engines.base import Finished, Work, extra
@@ -70,8 +72,11 @@ class Ray:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             slots = max(cores(), self.workers or 1)
             quiet |= {"num_cpus": slots, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+        ending = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address=address or "local", **quiet)
+            if callable(ending) and current_thread() is main_thread():
+                signal.signal(signal.SIGTERM, ending)  # Ray's own handler would abort the run
         except (ConnectionError, ValueError) as error:
             raise OptionError(f"address={address!r}: no cluster of Ray can be reached there ({error}).") from None
         self._began_cluster = True

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
+import psutil
 import pytest
 
 from hf_transfer_score import RankOptions, SampleOptions, VerifyOptions, rank, verify
-from hf_transfer_score.engines.base import open_engine
+from hf_transfer_score.engines.base import Work, open_engine
 from hf_transfer_score.runs.listener import Listener
 from tests.checkpoints.statics import write_model2vec
 from tests.cli.rank_pool import write_dataset
@@ -17,12 +20,19 @@ pytestmark = pytest.mark.filterwarnings("default")
 OPTIONS = RankOptions(replicates=8)
 
 
+heard = []
+"""The signals that this process heard of."""
+
+
 @pytest.fixture(scope="module")
 def engine():
-    """Two workers for all tests of this file."""
+    """Two workers for all tests of this file, started by a process that has its own way to end."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     opened = open_engine("ray", {"workers": 2})
+    assert [one.value for one in opened.run([Work("a", int)], lambda _: None)] == [0]
     yield opened
     opened.close()
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +105,10 @@ def test_a_verification_is_that_of_this_process(engine, folder):
 def test_a_killed_worker_costs_its_own_work_only(engine, tmp_path):
     failure = check_killed_workers(engine, tmp_path)
     assert failure.kind == "error" and str(failure).startswith("its worker ended 3 times: ")
+
+
+def test_a_process_ends_in_its_own_way_and_its_cluster_reports_nothing(engine):
+    signal.raise_signal(signal.SIGTERM)
+    assert heard == [signal.SIGTERM]
+    (server,) = [one for one in psutil.Process().children(recursive=True) if one.name() == "gcs_server"]
+    assert server.environ()["RAY_USAGE_STATS_ENABLED"] == "0"
