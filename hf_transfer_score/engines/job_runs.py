@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,13 +92,20 @@ class Launcher:
         except Exception as error:
             raise refused(f"asked to start a job on {flavor} for {self.namespace}", error) from error
 
+    def cancel_others(self, run: str, known: Collection[str]) -> None:
+        """Cancel the jobs of a run that are not known: the Hub's answer when they were started did not arrive."""
+        with suppress(Exception):  # where the Hub does not answer, this cannot be helped
+            for one in patiently(lambda: list(self.api.list_jobs(labels={LABEL: run}, namespace=self.namespace))):
+                if one.id not in known and _stage(one) not in OVER:
+                    self.cancel(one.id)
+
     def ended(self, job: str) -> JobEnd | None:
         """Return how a job ended, None if it has not."""
         try:
             about = patiently(lambda: self.api.inspect_job(job_id=job, namespace=self.namespace))
         except Exception as error:
             raise refused(f"asked for the job {job}", error) from error
-        stage = str(getattr(about.status.stage, "value", about.status.stage))
+        stage = _stage(about)
         if stage not in OVER:
             return None
         said = one_line(about.status.message or "", 200)
@@ -138,6 +145,10 @@ class Launcher:
                 if self.ended(job) is not None:
                     return
             warnings.warn(f"The job {job} of {self.namespace} may still run: cancel it on the Hub.", stacklevel=2)
+
+
+def _stage(about: Any) -> str:
+    return str(getattr(about.status.stage, "value", about.status.stage))
 
 
 def refused(what: str, error: Exception) -> HubError:
@@ -196,7 +207,11 @@ class JobRun:
         while self._waiting and len(self._running) < self.workers:
             batch = self._waiting[0]
             parcel = self.exchange.send([(number, portable(work)) for number, work in batch.works])
-            job = self.launcher.start(batch.flavor.name, [self.exchange.repository.name, self.exchange.run, parcel])
+            try:
+                job = self.launcher.start(batch.flavor.name, [self.exchange.repository.name, self.exchange.run, parcel])
+            except BaseException:  # the job may run nevertheless
+                self.launcher.cancel_others(self.exchange.run, self._running)
+                raise
             self._running[job] = self._waiting.popleft()
             for number, work in batch.works:
                 if number not in self._announced:

@@ -127,6 +127,19 @@ except KeyboardInterrupt:
     assert all(job.process.returncode for job in hub.jobs)
 
 
+def test_a_job_that_was_started_but_whose_answer_was_lost_is_cancelled(hub, client):
+    hub.fault("/api/jobs/owner", "cut", after=20, method="POST", times=1)
+    code = """
+try:
+    run(engine(), works(a=(600,)))
+except Exception as error:
+    answer = [type(error).__name__, str(error)]
+"""
+    kind, said = client(code)
+    assert kind == "HubError" and said.startswith("The Hub was asked to start a job on t4-small for owner: ")
+    assert [job.stage for job in hub.jobs] == ["CANCELED"]
+
+
 def test_nothing_starts_before_its_cost_is_agreed_to(hub, client):
     hub.add("owner/open", {"a.txt": ""}, kind="dataset")
     code = """

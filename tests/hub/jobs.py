@@ -143,6 +143,13 @@ def job_of(exchange: Exchange, owner: str, number: str) -> Job:
     raise Refusal(404, None, "Job not found")
 
 
+def listed(exchange: Exchange, owner: str) -> None:
+    exchange.signed_in()
+    wanted = {tuple(label.split("=", 1)) for label in exchange.options("label")}
+    found = [one for one in exchange.hub.jobs if one.owner == owner and wanted <= {*one.spec["labels"].items()}]
+    exchange.send_data([one.about() for one in found])
+
+
 def inspect(exchange: Exchange, owner: str, number: str) -> None:
     exchange.send_data(job_of(exchange, owner, number).about())
 
@@ -165,6 +172,7 @@ JOB = r"/api/jobs/(?P<owner>[^/]+)/(?P<number>[0-9a-f]{24})"
 ROUTES: list[Route] = [
     ("GET", r"/api/jobs/hardware", show_machines),
     ("POST", r"/api/jobs/(?P<owner>[^/]+)", start),
+    ("GET", r"/api/jobs/(?P<owner>[^/]+)", listed),
     ("GET", JOB, inspect),
     ("POST", f"{JOB}/cancel", cancel),
     ("GET", f"{JOB}/logs", show_log),
