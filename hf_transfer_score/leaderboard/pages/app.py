@@ -124,6 +124,12 @@ ON_LOAD = """
   const name = () => {
     for (const one of document.querySelectorAll(".vega-embed summary:not([aria-label])"))
       one.setAttribute("aria-label", "Save this chart");
+    const hints = {}, all = (where) => document.querySelectorAll(where);
+    for (const one of all(".lb-hints dt")) hints[one.textContent] = one.nextElementSibling.textContent;
+    for (const one of all("#lb-table th")) {
+      const header = one.textContent.replace("⋮", "").trim();
+      if (hints[header]) one.title = `${header}: ${hints[header]}`;
+    }
   };
   document.addEventListener("click", (event) => {
     const menu = event.target.closest("#lb-table th")?.querySelector(".cell-menu-button");
@@ -132,8 +138,8 @@ ON_LOAD = """
   new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
 }
 """
-"""Tells screen readers what changes by itself, and what the button of a chart does. A click on a header opens its sort
-menu, which is otherwise behind three dots."""
+"""Tells screen readers what changes by itself, and what the button of a chart does, and gives each header its hint. A
+click on a header opens its sort menu, which is otherwise behind three dots."""
 
 SHOW_ADDRESS = """
 (query) => {

@@ -19,6 +19,7 @@ from hf_transfer_score.leaderboard.pages.texts import (
     expected_text,
     hub_url,
     level_text,
+    metric_hint,
     number,
     page,
     plain,
@@ -42,14 +43,13 @@ GROUPS = {
 SHOWN = ("scores", "facts")
 """Groups that are shown by default."""
 
+REPEATED = ("feature_width", "parameter_count")  # metrics that say the same as a fact about the model
+
 MODEL_WIDTH, LEAST_MODEL_WIDTH, WORD_WIDTH, NARROW = 320, 140, 150, 80
-LETTER_PIXELS = 8
+LETTER_PIXELS, MOST_NOTES = 8, 100
+MODEL_PLACE = 1  # among the columns
 DARKEST = 28
 """Percent of colour behind the best value of a column; text stays readable on it by day and by night."""
-
-MOST_NOTES = 100
-MODEL_PLACE = 1
-"""The place of the column with the models."""
 
 NO_BOARDS = """<div class="lb-head"><h2>No records yet</h2><p>Nothing has been scored here. Make records with
 <code>hf-transfer-score rank DATASET --models MODEL ... --save FOLDER</code> and show them with
@@ -109,8 +109,8 @@ def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
     """Return the columns of a board in order, with those of the chosen GROUPS."""
     chosen = set(groups)
     found = [
-        _number("Rank", lambda row: row.rank, "{:,}".format, width=64),
-        _words("Model", MODEL_WIDTH, lambda row: row.label),
+        _number("Rank", lambda row: row.rank, "{:,}".format, "place in the order of this board", width=64),
+        _words("Model", MODEL_WIDTH, lambda row: row.label, "choose one to see all that is known about it"),
     ]
     if board.is_forecast:
         anchored = any(row.forecast and row.forecast.expected_accuracy for row in board.rows)
@@ -125,7 +125,9 @@ def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
     if "facts" in chosen:
         found += [column for column in FACTS if any(column.cell(row).shown != MISSING for row in board.rows)]
     if len(board.headline) > 1:
-        found.append(_number("Mean rank", lambda row: row.mean_rank, number))
+        found.append(
+            _number("Mean rank", lambda row: row.mean_rank, number, f"mean of the ranks by {', '.join(board.headline)}")
+        )
     for label, column in board.columns.items():
         is_bare = label == column.metric or column.metric not in board.columns or label in board.headline
         if is_bare or "settings" in chosen:  # other settings are columns beside the bare name
@@ -136,24 +138,24 @@ def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
 def _of_metric(label: str, column: BoardColumn, groups: set[str]) -> Iterator[TableColumn]:
     """Yield the columns of a metric."""
     title = plain(label, 60)
-    if "scores" in groups:
-        yield _number(title, lambda row: row.scores.get(label), number, shaded=1)
+    if "scores" in groups and not (column.metric in REPEATED and "facts" in groups):
+        yield _number(title, lambda row: row.scores.get(label), number, metric_hint(column.metric), shaded=1)
     if "ranks" in groups:
-        yield _number(f"{title} rank", lambda row: row.ranks.get(label), "{:,}".format)
+        yield _number(f"{title} rank", lambda row: row.ranks.get(label), "{:,}".format, f"place by {title} alone")
     for term, direction in column.directions.items():
         name = f"{title}: {plain(term, 60)} {'↑' if direction > 0 else '↓'}"
-        yield from _of_term(name, label, term, groups)
+        yield from _of_term(name, label, term, groups, metric_hint(column.metric, term))
 
 
-def _of_term(name: str, label: str, term: str, groups: set[str]) -> Iterator[TableColumn]:
+def _of_term(name: str, label: str, term: str, groups: set[str], hint: str) -> Iterator[TableColumn]:
     def interval(row: BoardRow) -> str | None:
         ends = row.intervals.get(label, {}).get(term)
         return None if ends is None else f"{number(ends[0])} to {number(ends[1])}"
 
     if "terms" in groups:
-        yield _number(name, lambda row: row.terms.get(label, {}).get(term), number)
+        yield _number(name, lambda row: row.terms.get(label, {}).get(term), number, hint)
     if "intervals" in groups:
-        yield _words(f"{name} interval", WORD_WIDTH, interval)
+        yield _words(f"{name} interval", WORD_WIDTH, interval, "the range that other rows of the dataset would give")
 
 
 def _number(
@@ -243,12 +245,12 @@ FACTS = [
     _number("Width", lambda row: row.width, "{:,}".format, "how many features it computes for each example"),
 ]
 RUN = [
-    _number("Examples/s", lambda row: row.throughput, short_count),
-    _words("Device", WORD_WIDTH, lambda row: row.device),
-    _words("Layer", NARROW, lambda row: row.layer),
-    _words("Pooling", NARROW, lambda row: row.pooling),
-    _words("Commit", NARROW, lambda row: (row.commit or "")[:10]),
-    _words("Date", 110, lambda row: day(row.time)),
+    _number("Examples/s", lambda row: row.throughput, short_count, "examples per second on the device that scored it"),
+    _words("Device", WORD_WIDTH, lambda row: row.device, "what the model ran on"),
+    _words("Layer", NARROW, lambda row: row.layer, "the layer whose features were scored"),
+    _words("Pooling", NARROW, lambda row: row.pooling, "how the features of an example became one row"),
+    _words("Commit", NARROW, lambda row: (row.commit or "")[:10], "the version of the checkpoint"),
+    _words("Date", 110, lambda row: day(row.time), "when it was scored"),
 ]
 
 

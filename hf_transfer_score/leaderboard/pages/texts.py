@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from hf_transfer_score.drawing.words import counted
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
+from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking.answer import place_sentence
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.text import COMMIT, environment, short_count
@@ -105,6 +106,19 @@ def points_text(one: Interval) -> str:
     """
     ends = f" ({one.low:.1f} to {one.high:.1f})" if one.high > one.low else ""
     return f"{one.value:.1f}{ends}"
+
+
+def metric_hint(metric: str, term: str = "") -> str:
+    """Return what a metric is, or what a term of it is.
+
+    Example:
+        >>> metric_hint("hscore"), metric_hint("vci", "vci")
+        ('H-score: higher is better', '1 - trace(Σ_T† Σ_B) / rank(Σ_B); 0 at full collapse')
+    """
+    known = all_metrics().get(metric)
+    if not term:
+        return f"{known.title if known else 'a score from the records'}: higher is better"
+    return next((one.description for one in known.terms if one.name == term), "") if known else ""
 
 
 def level_text(one: Interval) -> str:

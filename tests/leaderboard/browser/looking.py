@@ -21,7 +21,7 @@ def column(page, place: int = 1) -> list[str]:
 
 def headers(page) -> list[str]:
     """Return the headers of the table."""
-    return [one.get_attribute("title") for one in page.query_selector_all("#lb-table [role=columnheader]")]
+    return [one.inner_text() for one in page.query_selector_all("#lb-table [role=columnheader] .header.text")]
 
 
 def wait_for_models(page, *names: str) -> None:
