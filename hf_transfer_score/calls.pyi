@@ -94,7 +94,7 @@ def rank(
         config: the configuration of the dataset, called subset on the Hub; required if there are several.
         split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: the task, a name of `TASKS`; by default determined from the columns.
+        task: the task, such as image-classification; by default determined from the columns.
         label_column: the column with the labels or targets; by default determined from types and names.
         input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
             names.
@@ -209,7 +209,7 @@ def plan_rank(
         config: the configuration of the dataset, called subset on the Hub; required if there are several.
         split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: the task, a name of `TASKS`; by default determined from the columns.
+        task: the task, such as image-classification; by default determined from the columns.
         label_column: the column with the labels or targets; by default determined from types and names.
         input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
             names.
@@ -317,7 +317,7 @@ def rank_adaptively(
         config: the configuration of the dataset, called subset on the Hub; required if there are several.
         split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: the task, a name of `TASKS`; by default determined from the columns.
+        task: the task, such as image-classification; by default determined from the columns.
         label_column: the column with the labels or targets; by default determined from types and names.
         input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
             names.
@@ -461,7 +461,7 @@ def verify(
         config: the configuration of the dataset, called subset on the Hub; required if there are several.
         split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: the task, a name of `TASKS`; by default determined from the columns.
+        task: the task, such as image-classification; by default determined from the columns.
         label_column: the column with the labels or targets; by default determined from types and names.
         input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
             names.
@@ -625,7 +625,7 @@ def choose(
         config: the configuration of the dataset, called subset on the Hub; required if there are several.
         split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: the task, a name of `TASKS`; by default determined from the columns.
+        task: the task, such as image-classification; by default determined from the columns.
         label_column: the column with the labels or targets; by default determined from types and names.
         input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
             names.
@@ -755,7 +755,7 @@ def layers(
         config: the configuration of the dataset, called subset on the Hub; required if there are several.
         split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: the task, a name of `TASKS`; by default determined from the columns.
+        task: the task, such as image-classification; by default determined from the columns.
         label_column: the column with the labels or targets; by default determined from types and names.
         input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
             names.

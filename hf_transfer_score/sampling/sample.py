@@ -31,7 +31,7 @@ class SampleOptions:
         config: the configuration of the dataset, called subset on the Hub; required if there are several.
         split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: the task, a name of `TASKS`; by default determined from the columns.
+        task: the task, such as image-classification; by default determined from the columns.
         label_column: the column with the labels or targets; by default determined from types and names.
         input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
             names.
