@@ -60,7 +60,7 @@ Set options with `--option face.temperature=0.1` on the command line and `get_me
 Python.
 """
 
-SCHEMAS = ", ".join(f"[{name.replace('-plan', ' --dry-run')}]({name}.schema.json)" for name in PRINTED)
+SCHEMAS = ",\n  ".join(f"[{name.replace('-plan', ' --dry-run')}]({name}.schema.json)" for name in PRINTED)
 CLI_INTRODUCTION = f"""\
 # Command line
 
@@ -70,8 +70,8 @@ shows the flags that most people need, `--help-all` every one.
 - **Output.** Tables fit the terminal, or `COLUMNS` if it is set: a table that is too wide is printed in blocks, and
   long names are shortened and listed in full below. A piped table of scores stays whole, one line per model. `--json`
   prints an answer in full, for programs; all commands have it but `leaderboard` and `worker`, which run until they are
-  stopped. What they print has JSON Schemas: {SCHEMAS}; stored
-  [records](record.schema.json) have one too.
+  stopped. What they print has JSON Schemas:
+  {SCHEMAS}. Stored [records](record.schema.json) have one too.
 - **Errors** go to the error stream as one line that starts with `error:`. `--traceback`, anywhere on the command line,
   shows where it comes from. A misspelt command or flag is answered with the nearest match.
 - **Configuration.** `--config FILE` reads the flags of any command from a YAML file, under their names without leading
@@ -80,7 +80,8 @@ shows the flags that most people need, `--help-all` every one.
   [Environment variables](environment.md) have their own page.
 - **Completion.** `{PROGRAM} --install-completion` sets up completion for bash, zsh or fish.
 - **Hub command.** `hf extensions install OWNER/hf-transfer-score` installs it as `hf transfer-score`, from a public
-  GitHub repository of that name, into its own environment.
+  GitHub repository of that name, into its own environment. `hf` stops this after five minutes, which is too short for
+  PyTorch's GPU libraries on a slow line; then install the package with pip.
 - **Exit status.** 0: something was scored. 1: nothing could be scored. 2: wrong usage, or an error that concerns the
   whole run. 129, 130 and 143: ended by SIGHUP, Ctrl-C or SIGTERM; finished work is kept. 141: the reader of the output
   stopped reading.
