@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 FaultKind = (
-    Literal["latency", "cut", "reset", "flip", "stall", "plain", "page", "wrong", "nothing", "loop"]
+    Literal["latency", "cut", "reset", "flip", "stall", "plain", "page", "nothing", "loop"]
     | Literal["drip", "halved", "longer", "shorter"]
     | int
 )
@@ -39,8 +39,8 @@ class Fault:
         pattern: a regular expression, searched in the decoded path.
         kind: "latency" answers late; "cut" announces the whole body and closes after `after` bytes; "reset" resets the
             connection; "flip" flips one bit in the byte after `after`; "stall" sends `after` bytes, waits, and closes;
-            "plain" omits the headers of a file (ETag, size, commit); "page" answers with a web page; "wrong" with JSON
-            of another shape; "nothing" with an empty body; "loop" with a redirection to itself; "drip" sends the body
+            "plain" omits the headers of a file (ETag, size, commit); "page" answers with a web page;
+            "nothing" with an empty body; "loop" with a redirection to itself; "drip" sends the body
             byte by byte with `seconds` between them; "halved" sends half the body with the right length; "longer" and
             "shorter" announce a wrong length; a number is the status of the answer.
         times: how often, None for always.

@@ -55,16 +55,14 @@ class Commit:
 
 @dataclass
 class Discussion:
-    """A discussion or pull request."""
+    """A pull request."""
 
     number: int
     title: str
     author: str
     date: datetime
-    pull_request: bool
     description: str = ""
     status: str = "open"
-    merge_commit: str | None = None
 
 
 @dataclass

@@ -43,20 +43,13 @@ def create_repository(exchange: Exchange) -> None:
 
 
 def validate_card(exchange: Exchange) -> None:
-    """Say whether the metadata of a README.md can be read."""
-    import yaml
-
+    """Say that the metadata of a README.md can be read, or is missing."""
     text = exchange.form()["content"]
     parts = text.split("---\n")
     if not text.startswith("---\n") or len(parts) < 3:
         return exchange.send_data(
             {"errors": [], "warnings": [{"message": "empty or missing yaml metadata in repo card"}]}
         )
-    try:
-        yaml.safe_load(parts[1])
-    except yaml.YAMLError as error:
-        message = f"YAML Metadata Error: {error}"
-        return exchange.send_data({"errors": [{"message": message}], "warnings": []}, status=400)
     return exchange.send_data({"errors": [], "warnings": []})
 
 
@@ -125,7 +118,7 @@ def make_commit(exchange: Exchange, kind: str, name: str, revision: str) -> None
         answer: dict[str, Any] = {"success": True, "hookOutput": ""}
         reference = reference_of(repository, revision)
         if proposal:
-            discussion = open_discussion(exchange, repository, **text, pull_request=True)
+            discussion = open_discussion(exchange, repository, **text)
             reference = f"refs/pr/{discussion.number}"
             answer["pullRequestUrl"] = f"{address_of(exchange, kind, name)}/discussions/{discussion.number}"
         new = repository.commit(reference, files, author=exchange.signed_in(), parent=base.name, **text)
@@ -173,28 +166,22 @@ def address_of(exchange: Exchange, kind: str, name: str) -> str:
     return f"{exchange.hub.endpoint}/{'' if kind == 'models' else f'{kind}/'}{name}"
 
 
-def open_discussion(
-    exchange: Exchange, repository: Repository, *, title: str, description: str, pull_request: bool
-) -> Discussion:
-    """Open a discussion or a pull request, which starts with the files of main."""
+def open_discussion(exchange: Exchange, repository: Repository, title: str, description: str) -> Discussion:
+    """Open a pull request, which starts with the files of main."""
     with repository.lock:
         number = len(repository.discussions) + 1
-        date = repository.head.date
-        discussion = Discussion(number, title, exchange.signed_in(), date, pull_request, description)
+        discussion = Discussion(number, title, exchange.signed_in(), repository.head.date, description)
         repository.discussions.append(discussion)
-        if pull_request:
-            repository.references[f"refs/pr/{number}"] = repository.head.name
+        repository.references[f"refs/pr/{number}"] = repository.head.name
     return discussion
 
 
 def show_discussions(exchange: Exchange, kind: str, name: str) -> None:
     repository = exchange.repository(kind, name)
-    wanted = exchange.option("type")
     found = [
         brief(repository, discussion)
         for discussion in reversed(repository.discussions)
-        if wanted in (None, "all") or discussion.pull_request == (wanted == "pull_request")
-        if exchange.option("status") in (None, "all", "open" if discussion.status == "draft" else discussion.status)
+        if exchange.option("status") in (None, "all", discussion.status)
     ]
     exchange.send_data({"discussions": found, "count": len(found), "start": 0})
 
@@ -207,29 +194,21 @@ def brief(repository: Repository, discussion: Discussion) -> dict[str, Any]:
         "createdAt": moment(discussion.date),
         "status": discussion.status,
         "repo": {"name": repository.name, "type": repository.kind.removesuffix("s")},
-        "isPullRequest": discussion.pull_request,
+        "isPullRequest": True,
     }
 
 
 def merge(exchange: Exchange, kind: str, name: str, number: str) -> None:
-    repository = exchange.repository(kind, name)
-    if not 1 <= int(number) <= len(repository.discussions):
-        raise Refusal(404, None, f"Discussion {number} not found")
+    """Merge a pull request that has no conflicts with main, as the owner does in tests."""
+    repository = writable(exchange, kind, name)
     discussion = repository.discussions[int(number) - 1]
-    if not exchange.may_write(repository):
-        raise Refusal(403, None, "You don't have the right to merge this pull request")
-    if not discussion.pull_request or discussion.status not in ("open", "draft"):
-        raise Refusal(400, None, "This pull request cannot be merged")
     with repository.lock:
-        head = repository.head
         theirs = repository.commits[repository.references[f"refs/pr/{number}"]]
-        if head not in repository.history(theirs):
-            raise Refusal(409, None, "This pull request has conflicts with main")
         new = repository.commit(
             "refs/heads/main", theirs.files, title=f"{discussion.title} (#{number})", author=exchange.signed_in()
         )
         repository.write_folder(theirs.files)
-    discussion.status, discussion.merge_commit = "merged", new.name
+    discussion.status = "merged"
     status = {"id": "2", "type": "status-change", "data": {"status": "merged"}, "createdAt": moment(new.date)}
     exchange.send_data({"newStatus": status | {"author": {"name": exchange.signed_in()}}})
 
