@@ -70,20 +70,11 @@ def test_the_example_is_scored_without_warnings(metric):
     assert "Scored 150 samples of 3 classes" in notes
 
 
-def packed_constant(path: Path):
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    constant = pa.array(np.zeros(2**20))
-    parquet.write_table(pa.table({f"f{number}": constant for number in range(128)}), path)
-
-
 @pytest.mark.parametrize(
     ("name", "save", "message"),
     [
         ("model.npz", lambda path: path.write_bytes(b"no archive"), "is not an .npz file"),
         ("model.npz", lambda path: save_npz(path, features=np.eye(4)), "no labels"),
-        ("model.parquet", packed_constant, "1024 MB unpacked"),
         ("model.txt", lambda path: path.write_bytes(b""), "unknown ending"),
     ],
 )
