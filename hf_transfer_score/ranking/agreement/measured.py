@@ -56,14 +56,15 @@ def measured_agreement(
 
 
 def agreements(
-    orders: Mapping[str, Mapping[str, float]], accuracies: Mapping[str, Sequence[float]], *, least: int = 2
+    orders: Mapping[str, Mapping[str, float]], accuracies: Mapping[str, Sequence[float]]
 ) -> dict[str, Agreement]:
     """Return how well each of several orders agrees with measured accuracies, over the models that have both.
+
+    Orders that share fewer than two models with the accuracies are left out.
 
     Args:
         orders: scores by model, higher is better, by the name of the order.
         accuracies: the measurements of each model.
-        least: orders that share fewer models with the accuracies are left out.
 
     Example:
         >>> orders = {"knn": {"a": 0.5, "b": 0.7}, "leep": {"a": -1.0}}
@@ -74,7 +75,7 @@ def agreements(
     return {
         name: measured_agreement([orders[name][one] for one in models], [accuracies[one] for one in models])
         for name, models in shared.items()
-        if len(models) >= least
+        if len(models) > 1
     }
 
 
