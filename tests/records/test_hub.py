@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import pytest
 from huggingface_hub.errors import EntryNotFoundError
 
 from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.hub.failures import is_conflict
-from hf_transfer_score.hub.repository import CommitRetries, HubView, stamps_of
+from hf_transfer_score.hub.repository import CommitRetries, stamps_of
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.records.place import FolderPlace, HubPlace, open_place
 from tests.hub.server import LocalHub
@@ -287,20 +285,3 @@ class TestWriting:
         ):
             place(shared, "hf_reader", create_pr=True).update(lambda _: {"x": b"x"}, title="Please")
         assert len(shared.repository(NAME, "dataset").discussions) == 1
-
-    def test_eight_writers_lose_nothing(self, shared):
-        def write(writer: int) -> None:
-            mine = place(shared, ("hf_owner", "hf_other")[writer % 2])
-            for number in range(3):
-                mine.update(partial(counted, f"w/{writer}-{number}"), title=f"{writer}-{number}")
-
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(write, range(8)))
-        assert held(shared)["sum"] == b"24" and len([path for path in held(shared) if path.startswith("w/")]) == 24
-        titles = [title for title in commits(shared) if "-" in title]
-        assert sorted(titles) == sorted(f"{writer}-{number}" for writer in range(8) for number in range(3))
-
-
-def counted(path: str, view: HubView) -> dict[str, bytes]:
-    """Write a file of one's own, and one that all change."""
-    return {path: b"", "sum": b"%d" % (int(view.read(["sum"]).get("sum", b"0")) + 1)}

@@ -13,7 +13,6 @@ from hf_transfer_score.records.place import FolderPlace, MemoryPlace, PlaceView
 from hf_transfer_score.records.record import Record, identity, record_path
 from hf_transfer_score.records.store import SNAPSHOT, LoadedRecords, is_record_path, load
 from hf_transfer_score.records.table import COLUMNS, RecordTable, Stored
-from tests.records.test_migrations import FIXTURES, IDENTITIES
 from tests.records.test_record import FAILED, METRIC, MODEL, OK, RUN, SKIPPED
 
 
@@ -225,15 +224,6 @@ def test_what_changed_is_told(place, cache):
     stayed = [one for row, one in enumerate(before) if row not in second.difference.removed]
     assert after[: len(stayed)] == stayed and len(after) == len(stayed) + 2
     assert set(map(identity, before)) - set(map(identity, stayed)) == {identity(gone), identity(MANY[5])}
-
-
-def test_records_of_an_earlier_version_count(place):
-    for name, number in IDENTITIES.items():
-        path = place.folder / "records" / "timm" / "resnet18" / f"{number}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes((FIXTURES / f"{name}.json").read_bytes())
-    records = load(place).table.records()
-    assert [one.schema_version for one in records] == [3, 3, 3]
 
 
 @dataclass
