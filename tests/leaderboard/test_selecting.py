@@ -170,5 +170,7 @@ def test_of_two_models_the_one_that_is_expected_to_do_better_is_to_be_fine_tuned
         [*pair(), *(accuracy(f"o/{name}", value) for name, value in zip("abc", (0.5, 0.6, 0.7), strict=True))]
     )
     assert [row.label for row in measured.rows] == ["o/c", "o/b", "o/a"]
-    assert told(measured, "o/c", "o/a").startswith("Fine-tune o/c rather than o/a")
+    assert told(measured, "o/c", "o/a").startswith(
+        "Fine-tune o/c rather than o/a: it is expected to be the best of the board, the other 20.0 points below it."
+    )
     assert select(measured, View(sort="chance"))[0].label == "o/c"

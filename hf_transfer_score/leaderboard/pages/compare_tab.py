@@ -120,10 +120,11 @@ def _forecasts_told(first: BoardRow, second: BoardRow) -> str:
     better, worse = (first, second) if first.rank <= second.rank else (second, first)
     assert better.forecast is not None and worse.forecast is not None
     near, far = better.forecast.points_below_best, worse.forecast.points_below_best
-    told = (
-        f"Fine-tune {better.label} rather than {worse.label}: it is expected to be {points_text(near)} points below "
-        f"the best of the board, the other {points_text(far)}."
-    )
+    told = f"Fine-tune {better.label} rather than {worse.label}: it is expected to be "
+    if near.high > 0:
+        told += f"{points_text(near)} points below the best of the board, the other {points_text(far)}."
+    else:
+        told += f"the best of the board, the other {points_text(far)} points below it."
     if near.high < far.low:
         return told
     return f"{told} These intervals overlap, so {worse.label} may be as good."
