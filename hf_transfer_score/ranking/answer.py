@@ -101,7 +101,7 @@ def _cautions(ranking: Ranking) -> Iterator[str]:
             f"No model is clearly better than always predicting the most frequent class ({chance:.0%}): their features "
             "may say nothing about these labels."
         )
-    elif last > 1 and ranking.forecasts and all(one.places == (1, last) for one in ranking.forecasts.values()):
+    elif _as_good(ranking) and all(one.places == (1, last) for one in ranking.forecasts.values()):
         yield "Too little is known about these models to distinguish them."
 
 
@@ -156,4 +156,5 @@ def _expected(ranking: Ranking) -> Iterator[str]:
 
 def _as_good(ranking: Ranking) -> list[str]:
     """Return the models after the first that may be as good."""
-    return [name for name in list(ranking.ranks)[1:] if ranking.forecasts[name].near_best > MAY_BE_AS_GOOD]
+    known = ranking.forecasts
+    return [name for name in list(ranking.ranks)[1:] if known and known[name].near_best > MAY_BE_AS_GOOD]

@@ -82,3 +82,12 @@ def test_probes_that_are_right_on_all_rows_are_not_called_a_measured_accuracy():
     ranking = rank_features({"one": far, "two": far[:, ::-1] + noise}, labels)
     assert "about 100% (94% to 100%)." in ranking.answer and "measured" not in ranking.answer
     assert accuracy_interval(1.0, 60).low == ranking.forecasts["one"].expected_accuracy.low < 0.95
+
+
+def test_a_model_with_no_rival_is_not_called_indistinguishable():
+    labels, noise = np.repeat(np.arange(5), 40), np.random.default_rng(0)
+    near = noise.normal(size=(200, 64)) + np.eye(5, 64)[labels]
+    far = noise.normal(size=(200, 32)) + 3 * np.eye(5, 32)[labels]
+    ranking = rank_features({"near": near, "far": far}, labels)
+    assert {one.places for one in ranking.forecasts.values()} == {(1, 2)}
+    assert ranking.answer.startswith("Fine-tune far: ") and "chance to be the best" in ranking.answer
