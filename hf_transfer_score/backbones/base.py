@@ -286,6 +286,9 @@ def all_kinds() -> dict[str, BackboneKind]:
     return {name: point.load() for name, point in sorted(_installed().items())} | _registered
 
 
+PLURALS = {"image": "images", "text": "texts", "audio": "sound"}
+
+
 def kind_of(repository: Repository, task: Task) -> BackboneKind:
     """Return the kind that loads a repository for a task, or raise CheckpointError."""
     if repository.unread:  # any of them may show that the checkpoint is of another kind
@@ -296,8 +299,9 @@ def kind_of(repository: Repository, task: Task) -> BackboneKind:
     if fitting:
         return max(fitting, key=lambda kind: kind.priority)
     if claiming:
-        others = " and ".join(sorted({kind.modality for kind in claiming}))
-        raise CheckpointError("wrong_modality", f"is a checkpoint for {others}, and {task.name} needs {task.modality}")
+        others = " and ".join(sorted({PLURALS[kind.modality] for kind in claiming}))
+        needed = f"{task.name} needs one for {PLURALS[task.modality]}"
+        raise CheckpointError("wrong_modality", f"is a checkpoint for {others}, and {needed}")
     damaged = "config.json" in repository and not repository.config
     raise CheckpointError("corrupt" if damaged else "unsupported", repository.why_unknown())
 

@@ -113,7 +113,7 @@ def test_the_kind_with_the_highest_priority_is_taken(only):
 def test_a_checkpoint_of_another_modality(only):
     register_backbone(kind("sound", "audio"))
     register_backbone(kind("text", "text"))
-    words = "is a checkpoint for audio and text, and image-segmentation needs image"
+    words = "is a checkpoint for sound and texts, and image-segmentation needs one for images"
     with pytest.raises(CheckpointError, match=words) as caught:
         kind_of(CONFIGURED, get_task("image-segmentation"))
     assert caught.value.kind == "wrong_modality"

@@ -14,7 +14,7 @@ GOOD = ("good/resnet", "good/vit", "fair/pickled", "fair/remote")
 OTHERS = ("good/bert", "good/vit@nope", "no/such", "a/b/c", "nosuch")
 
 EXPECTED = {
-    "good/bert": ("wrong_modality", "is a checkpoint for text, and image-classification needs image"),
+    "good/bert": ("wrong_modality", "is a checkpoint for texts, and image-classification needs one for images"),
     "good/vit@nope": ("missing", "has no revision 'nope'; give a branch, a tag or a full commit"),
     "no/such": ("missing", "no no/such on the Hub, or it is private: check the id, or log in with `hf auth login`"),
     "a/b/c": ("missing", "'a/b/c' is not an id on the Hub: expected owner/name, or an existing folder"),

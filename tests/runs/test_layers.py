@@ -127,7 +127,7 @@ def test_the_sample_is_what_options_say(folder):
 
 
 def test_what_cannot_be_profiled_is_said(folder):
-    with pytest.raises(CheckpointError, match="bert: is a checkpoint for text, and image-classification needs image"):
+    with pytest.raises(CheckpointError, match="bert: is a checkpoint for texts, and image-"):
         profile_of(folder, "bert", str(folder / "pictures"))
     targets = Dataset.from_dict({"text": TEXTS, "label": [0.37 * number for number in range(len(TEXTS))]})
     with pytest.raises(DatasetError, match="NC1 is not defined for any layer of .*bert: .*class labels"):
