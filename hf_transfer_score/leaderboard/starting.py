@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ def build(results: str | None, requests: str | None, *, poll_seconds: float = PO
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # tables and threads share the memory of the system,
     with suppress(AttributeError, OSError):  # which gets unused memory back
         ctypes.CDLL(None).mallopt(ARENA_MAX, 2)
+    sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]  # gradio would load it before each first answer
     library = library_of(results, poll_seconds=poll_seconds)
     place = None if requests is None else open_place(requests)
     library.start()
