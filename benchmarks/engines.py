@@ -25,7 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hf_transfer_score import RankOptions, RankReport, SampleOptions, rank
+from hf_transfer_score import ExtractOptions, RankOptions, RankReport, SampleOptions, rank
 from hf_transfer_score.engines.base import Engine, Finished, Work, open_engine
 from hf_transfer_score.runs.listener import Listener
 
@@ -159,7 +159,8 @@ def warm_engine(name: str, workers: int, slots: int) -> Iterator[Engine]:
 
 def timed(texts: str, models: list[str], folder: Path, engine: Engine | str) -> tuple[float, RankReport]:
     """Return the duration of a ranking, and the ranking."""
-    options = RankOptions(sample=SampleOptions(max_samples=TEXTS), replicates=0)
+    exact = ExtractOptions(dtype="float32")  # a trial could choose differently on a busy machine
+    options = RankOptions(sample=SampleOptions(max_samples=TEXTS), extract=exact, replicates=0)
     start = time.perf_counter()
     report = rank(texts, models, options=options, engine=engine, folder=folder)
     return time.perf_counter() - start, report
