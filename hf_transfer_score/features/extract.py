@@ -255,7 +255,7 @@ class _Extraction:
 
         So are all later ones then.
         """
-        found = self.loader.smaller(first)
+        found = self.loader.smaller(first) if self.options.dtype == AUTO else None
         if found is None or is_small(found[1] * left):
             return first
         self.loader.least_side = found[0]

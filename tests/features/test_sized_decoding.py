@@ -10,6 +10,7 @@ from hf_transfer_score.backbones import timm_images
 from hf_transfer_score.backbones.base import BackboneOptions, BatchOutput, MemoryBackbone
 from hf_transfer_score.features import batches
 from hf_transfer_score.features.batches import Loader
+from hf_transfer_score.features.openvino import is_installed
 from hf_transfer_score.features.precision import Precision, possible
 from hf_transfer_score.sampling.media import decode_image
 from hf_transfer_score.sampling.sample import memory_sample
@@ -72,6 +73,15 @@ def test_a_model_that_reads_images_as_they_come_gets_them_whole(photos, tmp_path
     expected, _ = features(Cropped(), photos, tmp_path / "exact", dtype="float32", batch_size=4)
     found, about = features(Cropped(), photos, tmp_path, dtype="auto", runtime="torch", batch_size=4)
     assert np.array_equal(found, expected) and "sized_decoding" not in about
+
+
+@pytest.mark.skipif(not is_installed(), reason="OpenVINO is an extra and not installed")
+@pytest.mark.parametrize("dtype", ["auto", "float32"])
+def test_only_auto_decodes_smaller_with_openvino_too(photos, tmp_path, decoding_is_slow, dtype):
+    backbone = timm_images.KIND.load(timm_image(tmp_path / "model"), photos.task, BackboneOptions(image_size=64))
+    _, about = features(backbone, photos, tmp_path, dtype=dtype, runtime="openvino", batch_size=4)
+    assert about["runtime"] == "openvino" and about.get("sized_decoding", False) is (dtype == "auto")
+    assert Precision.of(about) in possible(dtype, "openvino", images=True)
 
 
 def test_other_formats_small_images_and_short_work_are_read_as_they_are(photos, tmp_path):
