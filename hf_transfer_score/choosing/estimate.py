@@ -12,7 +12,7 @@ from hf_transfer_score.choosing.history import ChooseListener
 from hf_transfer_score.choosing.looking import CHEAPEST
 from hf_transfer_score.choosing.nested import part
 from hf_transfer_score.choosing.options import ChooseOptions
-from hf_transfer_score.choosing.race import doubling
+from hf_transfer_score.choosing.race import compared_after
 from hf_transfer_score.choosing.start import Start, prepare
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.run import rank
@@ -98,7 +98,7 @@ def estimate(
         failed=len(start.plan.models) - len(inside),
         download_bytes=start.plan.download_bytes,
         ends=tuple(start.ends),
-        rounds=tuple(doubling(recipe.epochs)),
+        rounds=tuple(compared_after(recipe.epochs)),
         rates=len(recipe.learning_rates),
         method=recipe.method,
         row_seconds=row,

@@ -1,4 +1,4 @@
-"""The race: finalists are fine-tuned in rounds of growing length, each resuming from its own last state.
+"""The race: finalists are fine-tuned in rounds, each resuming from its own last state.
 
 All train on the same batches and are judged on the same validation rows. Those that are clearly behind are dropped.
 Where the budget is too small for all, the least promising are dropped too, and the answer says that it is less sure.
@@ -29,12 +29,17 @@ from hf_transfer_score.choosing.spending import worth_training
 from hf_transfer_score.errors import CheckpointError
 
 DRAWS = 1000
+ROUNDS = (1 / 12, 1 / 3, 1 / 2, 2 / 3, 1.0)
+"""Shares of all epochs after which finalists are compared. The first tells whether a learning rate fails, but hardly
+how a candidate will end; most is told between a third and two thirds (`python -m benchmarks.choosing`)."""
+
 SHOWN = 0.25
-"""Share of all epochs before which no candidate is clearly behind and no answer is sure: slow starters need time."""
+"""Share of all epochs before which no candidate is clearly behind, no answer is sure, and no other learning rates are
+tried: slow starters need time."""
 
 LARGER, FAILED = 0.15, 0.5
 """The share of its errors that a network at the largest learning rate loses in addition, as the rate falls; and the
-share of the accuracy at the next rate below which it has failed."""
+share of the best accuracy at another rate below which it has failed, at the start; at half time it is all of it."""
 
 OTHER_RATE, RATE_TRUST = 0.04, 1.0
 """How far apart the accuracies of one candidate at two learning rates lie, and how many candidates that were trained at
@@ -116,17 +121,14 @@ class Terms:
 
         Example:
             >>> Terms(30, (1e-3,), 0.5, 0.9, Budget(3, "fine-tunings")).rounds
-            [2, 4, 8, 15, 30]
+            [2, 10, 15, 20, 30]
         """
-        return doubling(self.passes)
+        return compared_after(self.passes)
 
 
-def doubling(passes: int) -> list[int]:
+def compared_after(passes: int) -> list[int]:
     """Return the numbers of epochs after which finalists are compared."""
-    found = [passes]
-    while found[0] > 1 and len(found) < 5:
-        found.insert(0, (found[0] + 1) // 2)
-    return found
+    return sorted({max(1, round(share * passes)) for share in ROUNDS})
 
 
 class Race:
@@ -185,7 +187,8 @@ class Race:
             self._train(passes, gone)
         if self.legs:
             best = self._best_arm(first)
-            others = [arm for arm in self.arms if arm != best]
+            least = FAILED * self.legs[best].level
+            others = [arm for arm in self.arms if arm != best and self.legs[arm].level >= least]
             self.arms = [best, *(Arm(name, best.rate) for name in names), *others]
         return gone
 
@@ -203,12 +206,12 @@ class Race:
     def _afford(self, number: int, passes: int) -> dict[str, str]:
         """Drop the arms that the budget has no room for; return the candidates dropped, with the reason.
 
-        After the first round, candidates still in may be trained at other learning rates, too.
+        Once enough is shown, candidates that are still in may be trained at other learning rates, too.
         """
         terms, before = self.terms, self.names
         if not before:
             return {}
-        if number:
+        if number and terms.rounds[number - 1] >= SHOWN * terms.passes:
             all_arms = [Arm(name, rate) for name in before for rate in self.rates]
             self.arms += [arm for arm in all_arms if arm not in self.legs]
         order = self._promising() if number else self.arms
@@ -372,15 +375,16 @@ class Race:
     def _best_arm(self, name: str) -> Arm:
         """Return a candidate's best learning rate: before half time the largest that has not failed."""
         arms = self._trained(name)
-        if min(len(self.legs[arm].accuracies) for arm in arms) >= self.terms.passes / 2:
+        done = min(len(self.legs[arm].accuracies) for arm in arms) / self.terms.passes
+        if done >= 0.5:
             return max(arms, key=self.end)
         best = max(self.legs[arm].level for arm in arms)
-        return max(arms, key=lambda arm: (self.legs[arm].level >= FAILED * best, arm.rate))
+        return max(arms, key=lambda arm: (self.legs[arm].level >= (FAILED + done) * best, arm.rate))
 
     def _finish(self) -> Arm | None:
         """Train the most promising candidate to its end, at the learning rate that now looks best."""
         while self.arms:
-            arm, gone = max(self._trained(self._leader().name), key=self.end), dict[str, str]()
+            arm, gone = self._leader(), dict[str, str]()
             if self.legs[arm].ended:
                 return arm
             self.heard.stage(f"{arm.name}, learning rate {arm.rate:g}, to the last epoch")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hf_transfer_score.choosing.history import LearningCurve, Round, Spent
 from hf_transfer_score.choosing.options import ChooseOptions
-from hf_transfer_score.choosing.race import doubling
+from hf_transfer_score.choosing.race import compared_after
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.finetune.fine_tune import FineTuningResult, truth_metric, truth_record
 from hf_transfer_score.finetune.recipe import Recipe
@@ -146,7 +146,7 @@ class Choice(Shown):
             tuple(
                 RaceCurve(printable(one.name), one.accuracies, one.rate, gone.get(one.name), one.ended) for one in best
             ),
-            tuple(doubling(self.recipe.epochs)),
+            tuple(compared_after(self.recipe.epochs)),
             won=self.winner is not None and not self.interrupted,
             dataset=printable(self.ranking.dataset),
             proof=proof,

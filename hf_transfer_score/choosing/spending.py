@@ -9,7 +9,7 @@ import numpy as np
 
 from hf_transfer_score.choosing.evidence import Floats
 
-EARLY, POWER, LATEST = 0.12, 1.5, 0.015
+EARLY, POWER, LATEST = 0.08, 2.5, 0.01
 """How far off the order by accuracy is at the start of a training; the power of what is left with which this falls; and
 how far off it is at the end (`python -m benchmarks.choosing`)."""
 
