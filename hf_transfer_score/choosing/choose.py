@@ -18,9 +18,10 @@ from hf_transfer_score.choosing.history import ChooseListener, LearningCurve, Ro
 from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of
 from hf_transfer_score.choosing.nested import part
 from hf_transfer_score.choosing.options import ChooseOptions
-from hf_transfer_score.choosing.race import Arm, Race, Terms
+from hf_transfer_score.choosing.race import Race
 from hf_transfer_score.choosing.result import Choice, Tested, tested_records
 from hf_transfer_score.choosing.start import Start, prepare
+from hf_transfer_score.choosing.terms import Arm, Terms
 from hf_transfer_score.choosing.trainer import Finalist, Prober, Trainer
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.finetune.fine_tune import save_truth
@@ -62,7 +63,7 @@ def choose(
     """Choose one of many checkpoints for a labelled dataset, and fine-tune it, within a budget.
 
     All candidates read a few rows, then more, and those that are clearly worse are dropped. Finalists are fine-tuned
-    in rounds of growing length, and the winner to the end. Ctrl-C gives the best answer so far. The same call resumes,
+    in rounds, and the winner to the end. Ctrl-C gives the best answer so far. The same call resumes,
     and repeats no finished round.
 
     Args:

@@ -12,8 +12,8 @@ from hf_transfer_score.choosing.history import ChooseListener
 from hf_transfer_score.choosing.looking import CHEAPEST
 from hf_transfer_score.choosing.nested import part
 from hf_transfer_score.choosing.options import ChooseOptions
-from hf_transfer_score.choosing.race import compared_after
 from hf_transfer_score.choosing.start import Start, prepare
+from hf_transfer_score.choosing.terms import compared_after
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.run import rank
 from hf_transfer_score.text import joined, rough_duration, short_bytes

@@ -6,10 +6,8 @@ Where the budget is too small for all, the least promising are dropped too, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,22 +22,21 @@ from hf_transfer_score.choosing.evidence import (
     largest_gain,
 )
 from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
-from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.choosing.spending import worth_training
+from hf_transfer_score.choosing.terms import Arm, Forecast, Leg, Terms, Track
 from hf_transfer_score.errors import CheckpointError
 
 DRAWS = 1000
-ROUNDS = (1 / 12, 1 / 3, 1 / 2, 2 / 3, 1.0)
-"""Shares of all epochs after which finalists are compared. The first tells whether a learning rate fails, but hardly
-how a candidate will end; most is told between a third and two thirds (`python -m benchmarks.choosing`)."""
-
 SHOWN = 0.25
 """Share of all epochs before which no candidate is clearly behind, no answer is sure, and no other learning rates are
 tried: slow starters need time."""
 
-LARGER, FAILED = 0.15, 0.5
-"""The share of its errors that a network at the largest learning rate loses in addition, as the rate falls; and the
-share of the best accuracy at another rate below which it has failed, at the start; at half time it is all of it."""
+LARGER = 0.15
+"""The share of its errors that a network at the largest learning rate loses in addition, as the rate falls."""
+
+FAILED, SETTLED = 0.5, 2 / 3
+"""The share of the accuracy at another learning rate below which a larger one has failed at the start; and the share
+of all epochs after which any lower accuracy decides."""
 
 OTHER_RATE, RATE_TRUST = 0.04, 1.0
 """How far apart the accuracies of one candidate at two learning rates lie, and how many candidates that were trained at
@@ -48,87 +45,6 @@ both outweigh that assumption."""
 LEAST_SPREAD, RESTLESS = 0.12, 0.015
 """The least spread of a forecast before the race; and the spread of an accuracy in addition to the sampling error of
 the rows, since it differs by seed and the best of many looks better than it is."""
-
-
-class Arm(NamedTuple):
-    """A candidate at one learning rate."""
-
-    name: str
-    rate: float
-
-
-@dataclass(frozen=True)
-class Leg:
-    """The state of an arm.
-
-    Attributes:
-        accuracies: on the validation rows, after each epoch so far.
-        right: the share of the states that count which are right on each row (N,), as `counted` says.
-        ended: whether the training is complete.
-        seconds: spent on the epochs since the last round.
-    """
-
-    accuracies: tuple[float, ...]
-    right: Floats
-    ended: bool
-    seconds: float = 0.0
-
-    @property
-    def level(self) -> float:
-        """The accuracy of the states that count."""
-        return float(self.right.mean())
-
-
-class Track(Protocol):
-    """Where arms are trained."""
-
-    def run(self, arm: Arm, passes: int) -> Leg:
-        """Train up to this number of epochs in total; raise CheckpointError if that is not possible."""
-
-    def price(self, arm: Arm, budget: Budget) -> float:
-        """Return the cost of one epoch, in the unit of a budget."""
-
-
-class Forecast(Protocol):
-    """The one forecast that every round updates."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """All candidates that were in when the race began."""
-
-    @property
-    def absolute(self) -> bool:
-        """Whether the level of accuracies was measured before the race."""
-
-    def outcomes(self, drawn: Mapping[str, Floats]) -> Floats:
-        """Return accuracies in each draw (P, draws), given draws for some of the candidates."""
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The rules of a race."""
-
-    passes: int
-    rates: tuple[float, ...]
-    within: float
-    confidence: float
-    budget: Budget
-    lost: float = 0.0
-
-    @property
-    def rounds(self) -> list[int]:
-        """Numbers of epochs after which finalists are compared.
-
-        Example:
-            >>> Terms(30, (1e-3,), 0.5, 0.9, Budget(3, "fine-tunings")).rounds
-            [2, 10, 15, 20, 30]
-        """
-        return compared_after(self.passes)
-
-
-def compared_after(passes: int) -> list[int]:
-    """Return the numbers of epochs after which finalists are compared."""
-    return sorted({max(1, round(share * passes)) for share in ROUNDS})
 
 
 class Race:
@@ -254,8 +170,9 @@ class Race:
         self._believe()
         places = {name: place for place, name in enumerate(self.forecast.names)}
         means = self.outcomes.mean(1)
-        first = self._leader().name
-        chance = max(0.0, chance_within(self.outcomes, places[first], self.terms.within) - self.terms.lost)
+        leader = self._leader()
+        first, doubt = leader.name, self.terms.lost + self._overtaken(leader)
+        chance = max(0.0, chance_within(self.outcomes, places[first], self.terms.within) - doubt)
         shown = passes >= SHOWN * self.terms.passes
         gone |= self._behind(first) if shown else {}
         inside = sorted(self.names, key=lambda name: -means[places[name]])
@@ -267,6 +184,12 @@ class Race:
         self.history.append(found)
         self.heard.ended(found)
         return chance >= self.terms.confidence and (shown or len(inside) == 1)
+
+    def _overtaken(self, arm: Arm) -> float:
+        """Return the chance that its candidate, at another learning rate, will be better by points that matter."""
+        others = [one for one in self._trained(arm.name) if one != arm and not self.legs[one].ended]
+        draws = np.array([self._arm_draws(one) for one in (arm, *others)])
+        return 1 - chance_within(draws, 0, self.terms.within)
 
     def _believe(self) -> None:
         """Update the forecast with the validation rows and learning curves of all that were trained.
@@ -373,13 +296,14 @@ class Race:
         return [arm for arm in self.arms if arm.name == name and arm in self.legs]
 
     def _best_arm(self, name: str) -> Arm:
-        """Return a candidate's best learning rate: before half time the largest that has not failed."""
+        """Return a candidate's best learning rate, at first the largest one that is not too far behind."""
         arms = self._trained(name)
         done = min(len(self.legs[arm].accuracies) for arm in arms) / self.terms.passes
-        if done >= 0.5:
+        if done >= SETTLED:
             return max(arms, key=self.end)
         best = max(self.legs[arm].level for arm in arms)
-        return max(arms, key=lambda arm: (self.legs[arm].level >= (FAILED + done) * best, arm.rate))
+        least = best * (FAILED + (1 - FAILED) * done / SETTLED)
+        return max(arms, key=lambda arm: (self.legs[arm].level >= least, arm.rate))
 
     def _finish(self) -> Arm | None:
         """Train the most promising candidate to its end, at the learning rate that now looks best."""

@@ -12,8 +12,8 @@ from hf_transfer_score.text import json_text
 if TYPE_CHECKING:
     import torch
 
-    from hf_transfer_score.choosing.race import Arm
     from hf_transfer_score.choosing.result import Choice
+    from hf_transfer_score.choosing.terms import Arm
     from hf_transfer_score.choosing.trainer import Trainer
 
 HEAD, ABOUT, SCRIPT = "classifier.safetensors", "choice.json", "train.py"

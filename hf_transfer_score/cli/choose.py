@@ -101,7 +101,7 @@ def choose(
     """Choose one of many checkpoints within a budget, and fine-tune it.
 
     All candidates read a few rows, then more, and those that are clearly worse are dropped. The finalists are
-    fine-tuned in rounds of growing length, and the winner to the end. Its accuracy is measured on test rows that had no
+    fine-tuned in rounds, and the winner to the end. Its accuracy is measured on test rows that had no
     part in the choice. The answer says how sure it is, and what it cost.
 
     Ctrl-C gives the best answer so far. The same command resumes, and so does one with a larger budget.

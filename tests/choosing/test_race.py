@@ -7,7 +7,8 @@ import pytest
 
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
-from hf_transfer_score.choosing.race import Arm, Leg, Race, Terms
+from hf_transfer_score.choosing.race import Race
+from hf_transfer_score.choosing.terms import Arm, Leg, Terms
 from hf_transfer_score.errors import CheckpointError
 
 ROWS = 400
@@ -107,10 +108,12 @@ def test_the_first_candidate_tells_the_others_whether_the_largest_learning_rate_
     curves = {f"model {number}": rising(0.5, 0.8) for number in range(8)}
     _, _, track = race(curves, tunings=1.0, rates=(0.0, large))
     assert {arm.rate for arm, passes in track.ran if passes == 1 and arm.name != "model 0"} == {begin}
+    longest = max(passes for arm, passes in track.ran if arm == Arm("model 0", large))
+    assert begin == large or longest == 1, "what failed is not trained any further"
 
 
 class Steps(Known):
-    """A track on which the larger learning rate looks worse until half time."""
+    """A track on which the larger learning rate looks worse until late."""
 
     def run(self, arm, passes):
         curve = [0.25 + 0.7 * (step / 15) for step in range(16)] if arm.rate else rising(0.4, 0.55)
