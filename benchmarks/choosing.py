@@ -292,7 +292,8 @@ def main() -> None:
     if asked.races or asked.junk:
         known = [curves(target, asked.folder) for target in asked.targets or shipped(asked.folder)]
         tables(known, asked.races, asked.least)
-        junk(known, asked.junk)
+        if asked.junk:
+            junk(known, asked.junk)
     if asked.adaptive:
         adaptive(asked.adaptive, known_rows(asked.datasets, asked.checkpoints, asked.folder))
     if asked.kills:

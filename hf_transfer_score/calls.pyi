@@ -607,7 +607,7 @@ def choose(
     """Choose one of many checkpoints for a labelled dataset, and fine-tune it, within a budget.
 
     All candidates read a few rows, then more, and those that are clearly worse are dropped. Finalists are fine-tuned
-    in rounds of growing length, and the winner to the end. Ctrl-C gives the best answer so far. The same call resumes,
+    in rounds, and the winner to the end. Ctrl-C gives the best answer so far. The same call resumes,
     and repeats no finished round.
 
     Args:
