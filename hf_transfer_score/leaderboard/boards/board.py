@@ -142,6 +142,14 @@ class BoardRow(RecordedFacts):
         value = float(self.columns[label].scores[self.place]) if label in self.columns else float("nan")
         return value if value == value else None
 
+    def term(self, label: str, name: str, of: str = "values") -> float | None:
+        """Return a raw term of one column, or the `low` or `high` end of its interval, None where there is none."""
+        one = self.columns.get(label)
+        if one is None or name not in one.terms:
+            return None
+        value = float(getattr(one, of)[self.place][one.terms.index(name)])
+        return value if value == value else None
+
     @property
     def chance(self) -> float | None:
         """The probability of being the best of the board."""

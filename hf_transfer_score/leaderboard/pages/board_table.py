@@ -139,7 +139,7 @@ def _of_metric(label: str, column: BoardColumn, groups: set[str]) -> Iterator[Ta
     """Yield the columns of a metric."""
     title = plain(label, 60)
     if "scores" in groups and not (column.metric in REPEATED and "facts" in groups):
-        yield _number(title, lambda row: row.scores.get(label), number, metric_hint(column.metric), shaded=1)
+        yield _number(title, lambda row: row.score(label), number, metric_hint(column.metric), shaded=1)
     if "ranks" in groups:
         yield _number(f"{title} rank", lambda row: row.ranks.get(label), "{:,}".format, f"place by {title} alone")
     for term, direction in column.directions.items():
@@ -149,11 +149,11 @@ def _of_metric(label: str, column: BoardColumn, groups: set[str]) -> Iterator[Ta
 
 def _of_term(name: str, label: str, term: str, groups: set[str], hint: str) -> Iterator[TableColumn]:
     def interval(row: BoardRow) -> str | None:
-        ends = row.intervals.get(label, {}).get(term)
-        return None if ends is None else f"{number(ends[0])} to {number(ends[1])}"
+        low, high = row.term(label, term, "low"), row.term(label, term, "high")
+        return None if low is None or high is None else f"{number(low)} to {number(high)}"
 
     if "terms" in groups:
-        yield _number(name, lambda row: row.terms.get(label, {}).get(term), number, hint)
+        yield _number(name, lambda row: row.term(label, term), number, hint)
     if "intervals" in groups:
         yield _words(f"{name} interval", WORD_WIDTH, interval, "the range that other rows of the dataset would give")
 
