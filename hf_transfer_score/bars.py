@@ -32,7 +32,7 @@ def _begin(bar: Any, words: str, total: int | None = None, unit: str = "") -> No
     bar.set_description(words)
 
 
-class RankBar(Listener):
+class _RankBar(Listener):
     """A bar over the rows of the dataset, then over the examples that the models process."""
 
     def __init__(self, bar: Any) -> None:
@@ -40,17 +40,14 @@ class RankBar(Listener):
         _begin(bar, "reading the dataset", unit="rows")
 
     def sampling(self, rows: int) -> None:
-        """Move to the number of rows."""
         self.bar.update(rows - self.bar.n)
 
     def sampled(self, sample: LabelledSample) -> None:
-        """Announce the plan."""
         self.sample_size = len(sample)
         logger().info("sampled %s: %d examples", shown(sample.source.dataset), len(sample))
         _begin(self.bar, "looking up the models")
 
     def planned(self, plan: Plan) -> None:
-        """Start the bar of the run."""
         running = sum(one.state not in ("cached", "failed") for one in plan.models)
         logger().info("%d models, %d of them to run", len(plan.models), running)
         for note in plan.notes:
@@ -58,24 +55,19 @@ class RankBar(Listener):
         _begin(self.bar, "ranking", running * self.sample_size or None, "examples")
 
     def started(self, model: PlannedModel, number: int, count: int) -> None:
-        """Show which model is processed."""
         self.place = f"{number}/{count} {shortened(model.name)}"
         self.bar.set_description(self.place)
 
     def stage(self, model: PlannedModel, what: str) -> None:
-        """Show the current stage."""
         self.bar.set_description(f"{self.place}: {what}")
 
     def waiting(self, what: str) -> None:
-        """Show what this process waits for."""
         self.bar.set_description(shortened(what))
 
     def examples(self, model: PlannedModel, count: int) -> None:
-        """Advance the bar."""
         self.bar.update(count)
 
     def finished(self, model: PlannedModel, models: list[RankedModel]) -> None:
-        """Log whether it was scored."""
         for one in models:
             if one.status == "failed":
                 logger().warning("%s failed: %s", shown(one.name), shown(one.reason, REPORTED))
@@ -83,38 +75,32 @@ class RankBar(Listener):
                 logger().info("%s is scored", shown(one.name))
 
     def ranking(self) -> None:
-        """Show that only the order is missing."""
         self.bar.set_description("bootstrapping the ranking")
 
 
-class VerifyBar(VerifyListener):
+class _VerifyBar(VerifyListener):
     """A bar over the measurements."""
 
     def __init__(self, bar: Any) -> None:
         self.bar = bar
 
     def ranked(self, report: RankReport, test: LabelledSample, names: Sequence[str]) -> None:
-        """Start the bar."""
         _begin(self.bar, "fine-tuning", len(names), "models")
 
     def stage(self, name: str, seed: int, words: str) -> None:
-        """Show the current stage."""
         self.bar.set_description(f"{shortened(name)}, seed {seed}: {words}")
 
     def expected(self, time: ExpectedTime) -> None:
-        """Log how long it will take."""
         logger().info("fine-tuning takes %s", time)
 
     def measured(self, name: str, seed: int, measured: FineTuningResult, *, before: bool) -> None:
-        """Log the measurement."""
         logger().info("%s, seed %d: accuracy %.1f%%", shown(name), seed, 100 * measured.accuracy)
 
     def failed(self, verified: Verified) -> None:
-        """Log why there is no accuracy."""
         logger().warning("%s failed: %s", shown(verified.name), shown(verified.reason or "", REPORTED))
 
 
-class ChooseBar(ChooseListener):
+class _ChooseBar(ChooseListener):
     """A bar that counts rounds, whose number is unknown."""
 
     def __init__(self, bar: Any) -> None:
@@ -122,27 +108,20 @@ class ChooseBar(ChooseListener):
         _begin(bar, "choosing", unit="rounds")
 
     def stage(self, words: str) -> None:
-        """Show the current stage."""
         self.bar.set_description(shortened(words))
 
     def ended(self, found: Round) -> None:
-        """Log the outcome of a round."""
         self.bar.update(1)
         logger().info("%s: %d candidates left, %d dropped", found.words, len(found.inside), len(found.gone))
 
 
-KINDS: Mapping[type, Any] = {Listener: RankBar, VerifyListener: VerifyBar, ChooseListener: ChooseBar}
+KINDS: Mapping[type, Any] = {Listener: _RankBar, VerifyListener: _VerifyBar, ChooseListener: _ChooseBar}
 """The listener with a bar for each class of listeners."""
 
 
 @contextmanager
 def watched(listeners: Mapping[str, type], *, progress: bool | None) -> Iterator[dict[str, Any]]:
-    """Yield listeners by argument; all share one bar, which is removed afterwards.
-
-    Args:
-        listeners: the class that each argument takes.
-        progress: whether a bar is shown; None for yes unless the environment says no.
-    """
+    """Yield a listener for each argument, by the class that it takes; all share one bar, which is removed at last."""
     with warnings.catch_warnings():  # without widgets a notebook gets the bar of a terminal
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm

@@ -30,6 +30,7 @@ from hf_transfer_score.runs.run import rank as _rank
 from hf_transfer_score.runs.verified import VerifyOptions
 from hf_transfer_score.runs.verifying import VerifyListener
 from hf_transfer_score.runs.verifying import verify as _verify
+from hf_transfer_score.text import attributes_of
 
 SHARED = ("seed", "device")  # fields with the same meaning in several dataclasses: one keyword sets them all
 
@@ -49,13 +50,8 @@ RENAMED = {("Recipe", "batch_size"): "train_batch_size", ("Recipe", "layer"): "t
 class Option:
     """A field of an option dataclass, as a keyword.
 
-    Attributes:
-        name: the keyword.
-        owner: the dataclass.
-        path: the argument of the function, and the names of the fields from there on.
-        annotation: its type, as written in its dataclass.
-        default: its default value; `...` if that depends on the dataset.
-        about: its description in the docstring of its dataclass.
+    `path` names the argument of the function, and the fields from there on; the default is `...` if it depends on the
+    dataset.
     """
 
     name: str
@@ -80,18 +76,6 @@ class Option:
         return tuple(value) if isinstance(value, (list, tuple, set)) else (value,)
 
 
-def attributes_of(kind: type) -> dict[str, str]:
-    """Return the descriptions of fields in the docstring of a dataclass.
-
-    Example:
-        >>> attributes_of(Option)["owner"]
-        'the dataclass.'
-    """
-    told = (inspect.getdoc(kind) or "").partition("Attributes:\n")[2]
-    found = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", told, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
-
-
 def options_of(kind: type, path: tuple[str, ...], *, unsaid: bool = False) -> list[Option]:
     """Return the keywords of a dataclass, including those of nested option dataclasses."""
     told, found = attributes_of(kind), []
@@ -107,12 +91,7 @@ def options_of(kind: type, path: tuple[str, ...], *, unsaid: bool = False) -> li
 
 
 class Keywords:
-    """The options of a function as its keywords.
-
-    Attributes:
-        name: the public name of the function.
-        options: the fields that each keyword sets, in the order of the dataclasses.
-    """
+    """The options of a function as its keywords: the fields that each sets, in the order of the dataclasses."""
 
     def __init__(
         self,
@@ -225,15 +204,9 @@ def called(
     changes: Mapping[str, type] | None = None,
     left_out: tuple[str, ...] = (),
 ) -> Callable[..., Any]:
-    """Return the public form of a run.
+    """Return the public form of a run that takes option dataclasses and listeners.
 
-    Args:
-        function: the run, which takes option dataclasses and listeners.
-        name: its public name.
-        groups: see `Keywords`, also for changes and left_out.
-        listeners: the class of each argument that takes a listener.
-        changes: see `Keywords`.
-        left_out: see `Keywords`.
+    The other arguments are those of `Keywords`.
     """
     keywords = Keywords(function, name, groups, changes=changes, left_out=left_out)
 

@@ -110,13 +110,9 @@ def fullness(error: BaseException | None) -> int | None:
 
 
 def no_space(error: BaseException, what: str, folder: Path, needed: int = 0) -> NoSpaceError:
-    """Return the error for a write without enough space.
+    """Return the error for a write of, say, "the features of a/b" without enough space; at least `needed` bytes.
 
-    Args:
-        error: the exception; the folder of the file that it names replaces `folder`.
-        what: was being written, such as "the features of a/b".
-        folder: where.
-        needed: bytes that are needed at least; 0 if unknown.
+    The folder of a file that the exception names replaces `folder`.
     """
     reason = FULL[fullness(error) or errno.ENOSPC]
     for one in chain(error):

@@ -11,6 +11,7 @@ page, as Markdown in a card. Only the output of a filter, such as `{{ value | co
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import math
@@ -275,16 +276,23 @@ def number(value: float) -> str:
     return f"{value:.5g}"
 
 
+def attributes_of(kind: type) -> dict[str, str]:
+    """Return what the docstring of a class says about its attributes, each on one line.
+
+    Example:
+        >>> from hf_transfer_score import VerifyOptions
+        >>> attributes_of(VerifyOptions)["top"]
+        'how many of the best-ranked candidates are fine-tuned.'
+    """
+    section = (inspect.getdoc(kind) or "").partition("\nAttributes:\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(words.split()) for name, words in found}
+
+
 def environment(
     escape: Callable[[str], str], filters: Mapping[str, Callable[..., str]], missing: str = ""
 ) -> jinja2.Environment:
-    """Return the environment for the templates of one language.
-
-    Args:
-        escape: escapes text of that language.
-        filters: functions whose output is not escaped again.
-        missing: shown for None.
-    """
+    """Return the environment for the templates of one language; the output of filters is not escaped again."""
     import jinja2
     from markupsafe import Markup
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -166,6 +167,17 @@ def readable(
             leave_out(thing, reason_of(error))
             continue
         yield found
+
+
+@contextmanager
+def only_errors(kind: type[TransferScoreError], what: str) -> Iterator[None]:
+    """Turn any other exception into one of this kind, since untrusted input may raise anything."""
+    try:
+        yield
+    except kind:
+        raise
+    except Exception as error:
+        raise kind(f"{what}: {reason_of(error)}") from error
 
 
 def reason_of(error: BaseException) -> str:

@@ -205,10 +205,8 @@ def pool(layer: Layer, how: str, name: str) -> torch.Tensor:
 def at_places(maps: torch.Tensor, image: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Return features (n, C) at places of feature maps, by bilinear interpolation; the border is extended outwards.
 
-    Args:
-        maps: (B, C, H, W); the centre of the first cell is at (0.5 / H, 0.5 / W).
-        image: the index of each place's image (n,).
-        places: down and across (n, 2), in [0, 1).
+    Places are down and across (n, 2) in [0, 1), on the map of `image` (n,); the centre of a map's first cell is at (0.5
+    / H, 0.5 / W).
     """
     cells = maps.permute(0, 2, 3, 1)
     size = torch.tensor(cells.shape[1:3], device=places.device)

@@ -53,13 +53,10 @@ def pick_layers(last: Tensor, hidden: Sequence[Tensor] | None, layer: str | int)
 
 
 def pool(states: Tensor, lengths: Tensor, how: str) -> Tensor:
-    """Return one row per sequence (B, D), without its padding.
+    """Return one row per sequence (B, D) of states (B, T, D), which are padded on the right beyond `lengths` (B,).
 
-    Args:
-        states: (B, T, D), padded on the right.
-        lengths: the length of each sequence without padding (B,), at least one.
-        how: "cls" (the first place), "last", "mean", "max", "mean_sqrt_len" (the sum over the root of the length) or
-            "weightedmean" (places weigh 1, 2, 3, ...).
+    `how` is "cls" (the first place), "last", "mean", "max", "mean_sqrt_len" (the sum over the root of the length) or
+    "weightedmean" (places weigh 1, 2, 3, ...).
     """
     states = states.float()
     mask = mask_of(lengths, states.shape[1])[..., None]

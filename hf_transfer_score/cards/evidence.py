@@ -21,15 +21,11 @@ class Standing:
     """The rank of a model among those of one sample, which changes with the pool.
 
     Attributes:
-        models: how many are ranked.
         expected: how it should do after fine-tuning, in a sentence; "" where the order is by metrics.
         why: what that is based on.
         sharing: how many other models have the same rank.
-        low: best likely rank.
-        high: worst likely rank.
         headline: labels of the metrics whose mean rank decides where there is no forecast.
         places: rank, and among how many, by `setting`.
-        others: ids of the other models.
     """
 
     models: int
@@ -46,14 +42,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class KnownAccuracy:
-    """A measured accuracy, over its seeds.
-
-    Attributes:
-        metric: how it was measured.
-        values: one per seed, in the order of the seeds.
-        seeds: as far as they are known.
-        exact: whether it was measured with this very sample, not another one of the dataset.
-    """
+    """A measured accuracy, over its seeds as far as they are known; `exact` if measured with this very sample."""
 
     metric: RecordedMetric
     values: tuple[float, ...]
@@ -85,13 +74,7 @@ class KnownAccuracy:
 
 @dataclass(frozen=True)
 class Sample:
-    """What is known about one model, read in one way, on one sample.
-
-    Attributes:
-        records: all but measured accuracies; the newest for each metric and its options.
-        truths: measured accuracies.
-        standing: None where it has no rank.
-    """
+    """What is known about one model, read in one way, on one sample: its newest records, and its accuracies."""
 
     model: RecordedModel
     dataset: RecordedDataset

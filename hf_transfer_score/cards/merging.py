@@ -34,12 +34,9 @@ ADVICE = "Fix it by hand, or leave the metadata out (metadata=False)."
 def merged_card(existing: str, section: str, results: list[dict[str, Any]] | None, *, name: str = "model") -> str:
     """Return a card with a section, and with results in its metadata; everything else stays as it is.
 
-    Args:
-        existing: the text of the card.
-        section: from START to END; it replaces an earlier one, or else comes last.
-        results: of a model-index; they replace earlier ones of this package and join those of others. None leaves
-            the metadata alone.
-        name: the model's name, used where the card has no model-index yet.
+    The section replaces an earlier one from START to END, or else comes last. Results of a model-index replace earlier
+    ones of this package and join those of others; None leaves the metadata alone. The name is used where the card has
+    no model-index yet.
     """
     mark, text = ("\ufeff", existing[1:]) if existing.startswith("\ufeff") else ("", existing)
     newline = "\r\n" if "\r\n" in text else "\n"

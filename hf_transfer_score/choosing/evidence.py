@@ -39,15 +39,10 @@ class Gain(NamedTuple):
 
 
 def expected_gain(accuracies: Sequence[float], passes: int, rows: int) -> Gain:
-    """Return how much a learning curve is expected to gain by its last epoch.
+    """Return how much a learning curve, measured on some rows, is expected to gain by its last epoch.
 
     Errors are assumed to fall as a power of the epochs towards an end between 0 and the error now; the curve so far
     tells which ends and powers are likely. After one epoch it tells nothing, so a slow starter may still end anywhere.
-
-    Args:
-        accuracies: after each epoch.
-        passes: epochs in total.
-        rows: rows that the accuracies were measured on.
 
     Example:
         >>> early, late = expected_gain([0.5], 10, 200), expected_gain([0.5, 0.7, 0.75, 0.77, 0.77, 0.78], 10, 200)
@@ -76,14 +71,9 @@ def expected_gain(accuracies: Sequence[float], passes: int, rows: int) -> Gain:
 def bet(first: ArrayLike, second: ArrayLike, margin: float) -> float:
     """Return the value of a bet that the first model is right more often than the second by more than a margin.
 
-    Both predict the same rows. If the first is not ahead by more than the margin, the expected value of the bet is at
-    most 1, so that it reaches 20 with probability at most 1/20: a high value is evidence, for any number of rows. Bets
-    in several rounds share the allowed error.
-
-    Args:
-        first: how right the first model is on each row, from 0 to 1 (N,).
-        second: how right the second model is (N,).
-        margin: from -1 to 1.
+    Both predict the same rows, and are right on each from 0 to 1 (N,). If the first is not ahead by more than the
+    margin, the expected value of the bet is at most 1, so that it reaches 20 with probability at most 1/20: a high
+    value is evidence, for any number of rows. Bets in several rounds share the allowed error.
 
     Example:
         >>> rows = np.arange(200)
@@ -106,12 +96,9 @@ def largest_gain(ahead: Gain, behind: Gain, doubt: float) -> float:
 
 
 def chance_within(outcomes: Floats, place: int, points: float) -> float:
-    """Return the probability that no model of a pool is better than the one at `place` by more than some points.
+    """Return the probability that no model is better than the one at `place` by more than some points (percent).
 
-    Args:
-        outcomes: accuracies in each draw (P, draws).
-        place: the index of the model.
-        points: of accuracy in percent.
+    Outcomes are accuracies in each draw (P, draws).
     """
     return float((outcomes.max(0) <= outcomes[place] + points / 100 + 1e-12).mean())
 
@@ -156,9 +143,7 @@ def dispensable(
 def know_nothing(probes: Mapping[str, Interval], chance: float | None) -> list[str]:
     """Return the candidates whose features say nothing about the labels, where another's clearly do.
 
-    Args:
-        probes: accuracies of a probe with their intervals, by name.
-        chance: accuracy of always guessing the most frequent class; None if unknown.
+    Probes are accuracies with their intervals, by name; chance is that of always guessing the most frequent class.
 
     Example:
         >>> know_nothing({"noise": Interval(0.2, 0.17, 0.24), "good": Interval(0.6, 0.55, 0.65)}, 0.2)

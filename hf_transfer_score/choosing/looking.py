@@ -57,10 +57,7 @@ def relations_of(model: PlannedModel) -> Relations:
 class Pool:
     """The one forecast of the candidates that are in, which each look and the race update.
 
-    Attributes:
-        ranking: of the candidates, by all rows that they have read.
-        names: of those that could be scored.
-        absolute: whether probes tell the level of accuracies.
+    Its ranking is by all rows that were read; `absolute` says whether probes tell the level of accuracies.
     """
 
     def __init__(self, ranking: RankReport, forecaster: Forecaster) -> None:
@@ -118,10 +115,7 @@ class Looking:
     def look(self, typed: Mapping[str, Any], start: int, end: int) -> RankReport:
         """Read the rows from `start` to `end`, and return the ranking by all rows up to `end`, without a forecast.
 
-        Args:
-            typed: candidates as they can be typed, by name.
-            start: number of rows that were read before.
-            end: number of rows after this look.
+        `typed` holds candidates as they can be typed, by name.
         """
         words = f"{end:,} rows"
         kept, some = _Kept(self.heard, words), part(self.sample, start, end)

@@ -48,16 +48,7 @@ the rows, since it differs by seed and the best of many looks better than it is.
 
 
 class Race:
-    """A race of finalists.
-
-    Args:
-        names: of the finalists, the most promising first.
-        track: where they are trained.
-        forecast: of all candidates.
-        terms: the rules of the race.
-        spent: what was spent so far; the cost of the race is added.
-        heard: is told of each round.
-    """
+    """A race of finalists on a track, the most promising first; its cost is added to what was spent."""
 
     def __init__(
         self,

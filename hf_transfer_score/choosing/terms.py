@@ -28,7 +28,6 @@ class Leg:
     Attributes:
         accuracies: on the validation rows, after each epoch so far.
         right: the share of the states that count which are right on each row (N,), as `counted` says.
-        ended: whether the training is complete.
         seconds: spent on the epochs since the last round.
     """
 

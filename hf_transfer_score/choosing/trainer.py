@@ -82,11 +82,6 @@ def counted(accuracies: Sequence[float], rows: int, ended: bool) -> range:
 
     One state alone is a matter of luck. Of a training in progress it is the most accurate, since accuracy still rises.
 
-    Args:
-        accuracies: after each epoch.
-        rows: that they were measured on.
-        ended: whether the training is complete.
-
     Example:
         >>> counted([0.5, 0.7, 0.8, 0.8, 0.6], 40, True), counted([0.5, 0.7, 0.6], 40, False)
         (range(1, 4), range(1, 2))

@@ -13,6 +13,7 @@ from hf_transfer_score.cli.flags import Json, kind_of
 from hf_transfer_score.cli.output import PROSE_WIDTH, Output, Page, render
 from hf_transfer_score.cli.tables import pairs
 from hf_transfer_score.metrics.registry import NEED_REASONS, Metric, Need, Term, all_metrics, get_metric
+from hf_transfer_score.text import attributes_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -182,7 +183,7 @@ def all_guides() -> list[MetricGuide]:
 
 def option_guides(metric: Metric) -> tuple[OptionGuide, ...]:
     """Return a guide to every option of a metric."""
-    hints, meanings = get_type_hints(type(metric.options)), _attributes(inspect.getdoc(type(metric.options)) or "")
+    hints, meanings = get_type_hints(type(metric.options)), attributes_of(type(metric.options))
     return tuple(
         OptionGuide(one.name, kind_of(hints[one.name]), getattr(metric.options, one.name), meanings.get(one.name, ""))
         for one in fields(metric.options)
@@ -193,18 +194,3 @@ def _prose(docstring: str) -> str:
     """Return the paragraphs of a docstring, each on one line, without its sections."""
     prose = re.split(r"^(?:Args|Attributes|Returns|Raises|Examples?):\n", docstring, maxsplit=1, flags=re.MULTILINE)[0]
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in prose.strip().split("\n\n"))
-
-
-def _attributes(docstring: str) -> dict[str, str]:
-    """Return the entries of a Google docstring's Attributes section, each on one line."""
-    section = re.search(r"^Attributes:\n((?:[ \t]+.*\n?|\n)*)", docstring, re.MULTILINE)
-    found: dict[str, str] = {}
-    name = ""
-    for line in section.group(1).splitlines() if section else []:
-        entry = re.match(r" {4}(\w+): (.*)", line)
-        if entry:
-            name = entry.group(1)
-            found[name] = entry.group(2).strip()
-        elif name and line.strip():
-            found[name] += f" {line.strip()}"
-    return found

@@ -119,11 +119,10 @@ def safe(text: str) -> str:
 
 
 class Stream(io.TextIOBase):
-    """A standard stream that makes text safe and never raises; an error is kept in `failure`.
+    """A standard stream (None if the process was started without it) that makes text safe and never raises.
 
-    Args:
-        inner: the real stream; None if the process was started without it.
-        lacking: what to do with characters that its encoding lacks, as in `str.encode`.
+    An error is kept in `failure`. `lacking` says what to do with characters that its encoding lacks, as in
+    `str.encode`.
     """
 
     def __init__(self, inner: TextIO | None, lacking: str) -> None:
@@ -272,12 +271,7 @@ def output_console() -> Console:
 
 @contextmanager
 def moving(*columns: Any, above: Callable[[], Iterable[RenderableType]] = tuple) -> Iterator[Progress]:
-    """Yield progress bars on standard error; messages are printed above them, without control codes.
-
-    Args:
-        columns: of the bars.
-        above: returns what is shown live above the bars.
-    """
+    """Yield progress bars on standard error, below what `above` returns; messages are printed without control codes."""
     from rich.progress import Progress
 
     class Bars(Progress):

@@ -147,10 +147,7 @@ def _short(name: str) -> str:
 def plan_text(plan: Plan, page: Page, *, reasons: bool = False) -> str:
     """Return a plan as text: what is done with each candidate, about how long it takes, and the disk space.
 
-    Args:
-        plan: the plan.
-        page: what to lay it out for.
-        reasons: also say why candidates failed already, which a ranking says at its end.
+    With `reasons` it also says why candidates failed already, which a ranking says at its end.
     """
     to_do = {"cached": "score", "on disk": "run", "download": "download, run", "failed": "cannot be read"}
     cells = {}

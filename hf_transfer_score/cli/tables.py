@@ -20,9 +20,6 @@ from hf_transfer_score.text import Cell, shown
 if TYPE_CHECKING:
     from rich.console import JustifyMethod, RenderableType
     from rich.table import Table
-if TYPE_CHECKING:
-    from rich.table import Table
-
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -42,13 +39,9 @@ SHOWN_NAMES = 3
 
 @dataclass(frozen=True)
 class Group:
-    """Columns under one title that stay together, such as a metric's rank, score and terms.
+    """Columns under one title that stay together, such as a metric's rank, score and terms, as cells by model.
 
-    Attributes:
-        title: above the columns.
-        headers: one per column.
-        cells: one per column, by model; a model without cells shows dashes.
-        best: the models whose cells are emphasised.
+    A model without cells shows dashes; the cells of the best models are emphasised.
     """
 
     title: str

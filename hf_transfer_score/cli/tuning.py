@@ -60,13 +60,9 @@ class TuningFlags:
     precision: str | None = None
 
     def made(self, kind: type[Options], device: str | None, *passes: str, **more: Any) -> Options:
-        """Return options of a kind; flags that are not its fields change the recipe of the modality.
+        """Return options of a kind with the fields `method` and `changes`; other flags change the modality's recipe.
 
-        Args:
-            kind: a dataclass with the fields `method` and `changes`.
-            device: where models are trained.
-            passes: flags that a probe, which has no epochs, refuses.
-            more: other fields of the options.
+        A probe, which has no epochs, refuses the flags `passes`.
         """
         if self.layer is not None and self.method not in ("layer", "scl"):
             raise OptionError(f"--layer is for the methods layer and scl; {self.method} trains no single block.")

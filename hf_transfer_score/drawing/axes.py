@@ -22,13 +22,9 @@ MOST_TICKS = 8
 
 @dataclass(frozen=True)
 class Axis:
-    """One direction of a chart.
+    """One direction of a chart: if logarithmic, all values have one sign; if turned, low values are right or on top.
 
-    Attributes:
-        title: in words; may have several lines.
-        log: whether it is logarithmic; then all values have one sign.
-        turned: whether low values are on the right, or on top.
-        ticks: values with their texts; None lets the library choose them.
+    The title may have several lines; ticks are values with their texts, and None lets the library choose them.
     """
 
     title: str

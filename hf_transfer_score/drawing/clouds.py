@@ -171,15 +171,8 @@ def accuracy_figure(
 ) -> Figure:
     """Return the accuracy measured after fine-tuning, upwards, against a score, with the trend.
 
-    Args:
-        points: the score across, the accuracy upwards.
-        agreement: τ_w of the two orders, from -1 to 1, with its interval.
-        score: name of the score.
-        truth: what was measured.
-        better: "low" where the score is a rank; low values are then on the right.
-        notes: what to know about the measurements.
-        marked: name of a model to mark.
-        width: in pixels.
+    The agreement is τ_w of the two orders, from -1 to 1, with its interval. Where the score is a rank, `better` is
+    "low", and low values are on the right. The model of the name `marked` is marked.
     """
     low = better == "low"
 

@@ -45,13 +45,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its words.
+    """A chart with its description for screen readers, a caption in plain text, and a table of its numbers.
 
-    Attributes:
-        description: what it shows, for screen readers.
-        caption: what to know when looking at it; plain text.
-        chart: of Altair; None where there is nothing to draw, and the description says why.
-        table: its numbers.
+    Without a chart there is nothing to draw, and the description says why.
     """
 
     title: str

@@ -44,13 +44,9 @@ def overlap_figure(
 ) -> Figure:
     """Return the overlap of each pair of classes as a triangle of coloured cells, with numbers where they fit.
 
-    Args:
-        classes: their names.
-        values: in [0, 1], of the first class with those after it, of the second with those after it, and so on.
-        model: whose features they are.
-        largest: the value with the full colour, for charts of several models side by side; None takes a round number
-            above the largest value here.
-        width: in pixels.
+    Values are in [0, 1], of the first class with those after it, of the second with those after it, and so on. The
+    value `largest` has the full colour, for charts of several models side by side; None takes a round number above the
+    largest value here.
     """
     title = f"Class overlap in the features of {named(model)}" if model else "Class overlap"
     places = combinations(range(len(classes)), 2)

@@ -20,14 +20,9 @@ MOST_NAMED = 8
 
 @dataclass(frozen=True)
 class Lines:
-    """One line per checkpoint.
+    """One line per checkpoint: its values by layer (None where there is none), and the checkpoint and layer to mark.
 
-    Attributes:
-        values: by checkpoint and by layer; None where there is no value.
-        best: the checkpoint and the layer to mark.
-        what: what the values are, in words.
-        log: whether the axis is logarithmic, provided all values are above 0.
-        turned: whether low values are on top.
+    The axis is logarithmic only if all values are above 0; `turned` puts low values on top.
     """
 
     values: Mapping[str, Mapping[str, float | None]]

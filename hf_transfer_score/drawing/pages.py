@@ -74,13 +74,10 @@ def _text(text: object) -> str:
 
 
 def notebook_html(ranking: Ranking, answer: str, measured: Columns = (), race: Curves | None = None) -> str:
-    """Return a ranking for a notebook.
+    """Return a ranking for a notebook, after the answer: what to do, in a few sentences.
 
-    Args:
-        ranking: what to show.
-        answer: what to do, in a few sentences.
-        measured: columns to put first, each a title and values by model; models of the first one lead the table.
-        race: drawn instead of the ranking.
+    Columns of `measured`, each a title and values by model, come first; models of the first one lead the table. A race
+    is drawn instead of the ranking.
     """
     picture = picture_of(ranking)
     shown = [place for place, name in enumerate(picture.head) if name not in LEFT_OUT]

@@ -35,15 +35,7 @@ WHAT = "accuracy on the validation rows"
 
 @dataclass(frozen=True)
 class RaceCurve:
-    """The curve of a finalist at its best learning rate.
-
-    Attributes:
-        name: made printable.
-        accuracies: on the validation rows, after each pass.
-        rate: the learning rate, None where none was raced.
-        gone: why it dropped out; None where it stayed to the end.
-        ended: whether its training was complete.
-    """
+    """The curve of a finalist at its best learning rate, None where none was raced, and why it dropped out."""
 
     name: str
     accuracies: tuple[float, ...]
@@ -79,7 +71,6 @@ class Curves:
         curves: of the finalists, at least one, those that matter most first.
         compared: the passes after which all were compared.
         won: whether the first one is the winner.
-        dataset: made printable; "" where it has no name.
         proof: how the winner did on the test rows.
     """
 

@@ -39,12 +39,10 @@ class Picture:
     """What is shown of a ranking.
 
     Attributes:
-        title: the dataset and its size.
         subtitle: what the ranks are by.
         remark: how many models are not drawn.
         cloud: rank against size; None where nothing could be ranked.
         lines: the layers of the models, where layers were ranked.
-        head: names of the columns of the table.
         rows: ranked models with their cells, the best first.
         without: models without a rank, with status and reason.
         notes: what to know about the run.

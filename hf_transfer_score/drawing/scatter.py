@@ -37,15 +37,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point.
-
-    Attributes:
-        name: of the model, made printable.
-        across: ends of the interval of x.
-        upwards: ends of the interval of y.
-        facts: names and values of what else is known.
-        kind: key of its kind.
-    """
+    """A point: a model with the ends of its intervals across and upwards, and the names and values of other facts."""
 
     name: str
     x: float

@@ -183,9 +183,7 @@ def module_info(
 class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate has no type hints
     """A metric of the registry as a module of `evaluate`; a subclass names the metric and describes it in `_info`.
 
-    Attributes:
-        metric_name: the metric's name in the registry.
-        last_result: the full last result, with its warnings and the options used; None before the first.
+    The full last result, with its warnings and the options used, is in `last_result`.
     """
 
     metric_name: ClassVar[str]

@@ -132,15 +132,9 @@ def push_metric_space(
     token: str | bool | None = None,
     endpoint: str | None = None,
 ) -> PushedSpace:
-    """Write the Space of a metric, which is created if it does not exist.
+    """Write the Space of a metric, "face" or "ncti", which is created if it does not exist.
 
-    Args:
-        space: OWNER/NAME with the name of the module: `evaluate.load("OWNER/NAME")` looks for NAME.py in it.
-        metric: "face" or "ncti".
-        private: make the Space private.
-        create_pr: propose the files as a pull request to an existing Space.
-        token: for the Hub; None for the one that its client finds.
-        endpoint: another Hub than that of HF_ENDPOINT.
+    It is named OWNER/NAME with the name of the module: `evaluate.load("OWNER/NAME")` looks for NAME.py in it.
     """
     from hf_transfer_score.leaderboard.space import RELEASE, push_files, space_place
 

@@ -27,11 +27,8 @@ class LibraryStatus:
     """The state of the records of a leaderboard.
 
     Attributes:
-        name: of the place, for messages.
         version: of the shown records; changes with every refresh that found something.
-        records: how many are shown.
         problems: files that hold no record.
-        loading: whether records are being read.
         done: files read so far, of the total.
         error: why the last check failed; what was read before is still shown.
         time: when they were read, in UTC.
@@ -49,15 +46,7 @@ class LibraryStatus:
 
 
 class Library:
-    """A catalogue that is replaced as a whole when records change; readers never wait for it.
-
-    Args:
-        place: where the records are.
-        cache: a file for what was read, see `load`.
-        poll_seconds: between checks for changes.
-        changed: called whenever the shown records have changed.
-        name: for messages; None for the name of the place.
-    """
+    """A catalogue that is replaced as a whole when records change, and `changed` called; readers never wait for it."""
 
     def __init__(
         self,

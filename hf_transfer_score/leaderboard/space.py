@@ -88,16 +88,9 @@ def push_space(
     token: str | bool | None = None,
     endpoint: str | None = None,
 ) -> PushedSpace:
-    """Push the leaderboard to a Space, which is created if it does not exist.
+    """Push the leaderboard to the Space OWNER/NAME, which is created if it does not exist.
 
-    Args:
-        space: OWNER/NAME.
-        results: dataset repository of the records; None for those that ship with the package.
-        requests: dataset repository of requests; None to accept none.
-        private: make a new Space private.
-        create_pr: propose the files as a pull request to an existing Space.
-        token: for the Hub; None for the one that its client finds.
-        endpoint: a Hub other than HF_ENDPOINT.
+    Results and requests are dataset repositories: None for the records that ship with the package, and for no requests.
     """
     results, requests = _dataset(results, "`results`"), _dataset(requests, "`requests`")
     place = space_place(space, private=private, create_pr=create_pr, token=token, endpoint=endpoint)

@@ -74,9 +74,7 @@ def diagonal(means: Array, variances: Array) -> Array:
 def full(means: Array, covariances: NDArray[np.float64]) -> Array:
     """Return distances of Gaussians with positive definite covariances (K, p, p), (..., K, K).
 
-    Args:
-        means: of the classes (..., K, p); several sets of means share the computations on the covariances.
-        covariances: of the classes.
+    Several sets of means (..., K, p) share the computations on the covariances.
     """
     count, width = means.shape[-2:]
     sets = means.reshape(-1, count, width)

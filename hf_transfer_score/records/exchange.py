@@ -20,12 +20,9 @@ FEW = CHUNK // 10
 
 @dataclass(frozen=True)
 class Merged:
-    """What became of the records of other places.
+    """What became of the records of other places: those that had to be read, and files that are equal in both.
 
-    Attributes:
-        published: the records that had to be read.
-        same: files that are equal in both places.
-        problems: files that hold no valid record, by path below their place.
+    Files that hold no valid record are problems, by their path below their place.
     """
 
     published: Published
@@ -48,12 +45,9 @@ class Validation:
 
 @dataclass
 class Gathering:
-    """The valid records of places, read lazily.
+    """The valid records of places, read lazily, and how many files were not read: those that are in `have` as well.
 
-    Attributes:
-        have: files that need not be read: git's hashes of contents by path.
-        same: how many such files there were.
-        problems: files that hold no valid record.
+    `have` are git's hashes of contents by path; `problems` are files that hold no valid record.
     """
 
     have: Mapping[str, str] = field(default_factory=dict)
@@ -96,9 +90,7 @@ def pull(source: Place, target: Place) -> Merged:
 def merge(sources: Sequence[Place], into: Place) -> Merged:
     """Merge the records of many places into one; of records with the same identity the latest counts.
 
-    Args:
-        sources: the places to read; without any, only the table of `into` is updated from its records.
-        into: the place to write to.
+    Without any source, only the table of `into` is updated from its records.
     """
     if not sources:
         existing(into)

@@ -49,13 +49,9 @@ SOURCE = "published_by"
 
 @dataclass
 class Imported:
-    """The content of tables.
+    """The content of tables: a record for each usable row, the others as problems with their lines, ignored columns.
 
-    Attributes:
-        records: one for each usable row.
-        problems: unusable rows, with their lines.
-        ignored: columns that records have no field for.
-        unknown: metrics that this package does not have; higher values are taken as better.
+    Of unknown metrics, which this package does not have, higher values are taken as better.
     """
 
     records: list[Record] = field(default_factory=list)

@@ -74,10 +74,7 @@ def contents(view: PlaceView, paths: Iterable[str], snapshot: Snapshot | None = 
 def renewed(view: PlaceView, files: Mapping[str, bytes], *, prove: bool = False) -> bytes | None:
     """Return the table for the records after files are written; None if the present table is right already.
 
-    Args:
-        view: of a place whose stamps are git's hashes.
-        files: records that are about to be written, by path.
-        prove: keep only rows that provably equal their files.
+    The stamps of the place have to be git's hashes. With `prove` only rows are kept that provably equal their files.
     """
     import pyarrow
 
@@ -131,13 +128,9 @@ Verdict = Literal["written", "unchanged", "older"]
 
 @dataclass(frozen=True)
 class Published:
-    """What became of records.
+    """What became of records: written if new, or later than those in the place; older ones are left out.
 
-    Attributes:
-        written: new records, or later ones than those in the place.
-        unchanged: records that were in the place already.
-        older: records that are earlier than those in the place, which stay.
-        version_or_url: the state of the place, or where the change was proposed.
+    The last field is the state of the place, or where the change was proposed.
     """
 
     written: int = 0
@@ -163,13 +156,7 @@ def publish(place: Place, records: Iterable[Record], *, title: str | None = None
 
     Of records with the same identity the latest counts, but a failed measurement of an accuracy never replaces a
     successful one. If others write at the same time, or if a few records are added to very many, updating the table is
-    left to a later call. A pull request holds only records.
-
-    Args:
-        place: where to write.
-        records: what to write.
-        title: of the commit.
-        dry_run: return what would be done without doing it.
+    left to a later call. A pull request holds only records. A dry run returns what would be done.
     """
     total = Published()
     size = BATCH if place.shared else BATCH_HERE
@@ -211,12 +198,9 @@ def renew(place: Place) -> Published:
 
 
 def decide(view: PlaceView, wanted: Mapping[str, Record], *, shared: bool) -> Decision:
-    """Return which records to write to a place.
+    """Return which records, given by path, to write to a place.
 
-    Args:
-        view: of the place.
-        wanted: the records, by path.
-        shared: whether the stamps of the place are git's hashes, so that equal contents need not be read.
+    The stamps of a shared place are git's hashes, so that equal contents need not be read.
     """
     contents = {path: record.to_json().encode() for path, record in wanted.items()}
     files = view.files

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
@@ -26,7 +25,7 @@ from hf_transfer_score.records.checks import (
 )
 from hf_transfer_score.records.migrations import SCHEMA_VERSION, migrated
 from hf_transfer_score.records.possible import TRUTH, check_time, is_possible, range_of
-from hf_transfer_score.untrusted import Limits, parse_json, reason_of
+from hf_transfer_score.untrusted import Limits, only_errors, parse_json
 
 LONGEST_PART = 80
 LOCAL = "_local"
@@ -258,19 +257,8 @@ class Record:
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
         """Return the record in a text; RecordError if it holds none, for whatever reason."""
-        with only_record_errors("A record cannot be read"):
+        with only_errors(RecordError, "A record cannot be read"):
             return checked(migrated(plain_record(text)))
-
-
-@contextmanager
-def only_record_errors(what: str) -> Iterator[None]:
-    """Turn any other exception into a RecordError, since records of others may hold anything."""
-    try:
-        yield
-    except RecordError:
-        raise
-    except Exception as error:
-        raise RecordError(f"{what}: {reason_of(error)}") from error
 
 
 def plain_record(text: str | bytes) -> Any:

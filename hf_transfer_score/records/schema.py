@@ -8,7 +8,6 @@ terms, directions and intervals, the number of pairs of classes, what the metric
 from __future__ import annotations
 
 import inspect
-import re
 from dataclasses import fields, is_dataclass
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -17,6 +16,7 @@ from hf_transfer_score.records.checks import GREATEST, LARGEST, LONGEST
 from hf_transfer_score.records.migrations import SCHEMA_VERSION
 from hf_transfer_score.records.possible import LONGEST_TIME, TIME
 from hf_transfer_score.records.record import Record, RecordedMetric
+from hf_transfer_score.text import attributes_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SIMPLE: dict[Any, dict[str, Any]] = {
@@ -63,13 +63,12 @@ def json_schema() -> dict[str, Any]:
 
 def _block(kind: type, blocks: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a dataclass, and add those of the dataclasses in its fields to `blocks`."""
-    hints, text = get_type_hints(kind, include_extras=True), inspect.getdoc(kind) or ""
-    described, properties = _descriptions(text), {}
+    hints, described, properties = get_type_hints(kind, include_extras=True), attributes_of(kind), {}
     for one in fields(kind):
         schema = {**_value(hints[one.name], blocks), **NARROWER.get((kind.__name__, one.name), {})}
         properties[one.name] = {"description": described[one.name], **schema}
     return {
-        "description": text.partition("\n")[0],
+        "description": (inspect.getdoc(kind) or "").partition("\n")[0],
         "type": "object",
         "properties": properties,
         "required": list(properties),
@@ -86,7 +85,9 @@ def _value(hint: Any, blocks: dict[str, Any]) -> dict[str, Any]:
     if origin is Annotated:
         return {**_value(arguments[0], blocks), **arguments[1].schema}
     if is_dataclass(hint):
-        return _reference(hint, blocks)  # type: ignore[arg-type]
+        name = hint.__name__  # type: ignore[union-attr]
+        blocks[name] = blocks.get(name) or _block(hint, blocks)  # type: ignore[arg-type]
+        return {"$ref": f"#/$defs/{name}"}
     if hint is Any:
         return {}
     if origin is Literal:
@@ -98,17 +99,3 @@ def _value(hint: Any, blocks: dict[str, Any]) -> dict[str, Any]:
         length = {} if Ellipsis in arguments else {"minItems": len(arguments), "maxItems": len(arguments)}
         return {"type": "array", "items": _value(arguments[0], blocks), **length}
     return dict(SIMPLE[hint])
-
-
-def _reference(kind: type, blocks: dict[str, Any]) -> dict[str, Any]:
-    if kind.__name__ not in blocks:
-        blocks[kind.__name__] = {}
-        blocks[kind.__name__] = _block(kind, blocks)
-    return {"$ref": f"#/$defs/{kind.__name__}"}
-
-
-def _descriptions(text: str) -> dict[str, str]:
-    """Return the descriptions of the attributes of a class, by name, from its docstring."""
-    section = text.partition("\nAttributes:\n")[2].partition("\n\n")[0]
-    found = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", section, flags=re.MULTILINE)
-    return {name: " ".join(words.split()) for name, words in found}

@@ -124,9 +124,7 @@ def shipped_place() -> ShippedPlace:
 def write_shipped(records: Iterable[Record], file: Path) -> int:
     """Write a table of records to ship, and return their number; the same records give the same bytes.
 
-    Args:
-        records: in any order; of those with the same identity the latest counts.
-        file: the parquet file, which is replaced.
+    They come in any order; of those with the same identity the latest counts.
     """
     found: dict[str, tuple[Record, str]] = {}
     for given in records:

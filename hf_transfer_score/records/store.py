@@ -50,14 +50,9 @@ class TableChange:
 
 @dataclass(frozen=True)
 class LoadedRecords:
-    """The records of a place.
+    """The records of a place in a version (None if it does not exist), and files that hold none, which are left out.
 
-    Attributes:
-        table: the records.
-        version: of the place; None if it does not exist.
-        problems: files that hold no valid record, which are left out.
-        read: how many files had to be read.
-        difference: from the previous table; None if unknown.
+    `read` is how many files had to be read; `difference` is that from the previous table, None if unknown.
     """
 
     table: RecordTable

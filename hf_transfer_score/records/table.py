@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path, PurePosixPath
 from types import NoneType
@@ -20,26 +20,17 @@ from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.records.checks import encodable, plain_fields
 from hf_transfer_score.records.migrations import SCHEMA_VERSION, migrated
 from hf_transfer_score.records.place import is_record_path
-from hf_transfer_score.records.record import (
-    Record,
-    checked,
-    only_record_errors,
-    plain_identity,
-    plain_record,
-)
-from hf_transfer_score.untrusted import readable, reason_of, too_large
+from hf_transfer_score.records.record import Record, checked, plain_identity, plain_record
+from hf_transfer_score.untrusted import only_errors, readable, too_large
 
 if TYPE_CHECKING:
     import pyarrow
 
 
 class Column(NamedTuple):
-    """One column.
+    """One column: its name, the place of the value in a record's plain values, and the form in which it is stored.
 
-    Attributes:
-        name: of the column.
-        place: of the value in a record's plain values.
-        form: how it is stored: text, word (text that many rows share), integer, number, truth, or json.
+    Forms are text, word (text that many rows share), integer, number, truth, or json.
     """
 
     name: str
@@ -117,7 +108,7 @@ class Stored(NamedTuple):
 
         Nothing else is raised, whatever the file holds.
         """
-        with only_record_errors("A record cannot be read"):
+        with only_errors(RecordError, "A record cannot be read"):
             if not (encodable(path) and encodable(stamp)):
                 raise RecordError("The path of a record is not valid UTF-8.")
             plain = plain_record(text)
@@ -164,10 +155,7 @@ class RecordTable:
     def read(cls, file: Path, *, whole: bool = False, rules: str | None = None) -> RecordTable:
         """Return the table of a parquet file, whose columns and types must be those of `write`.
 
-        Args:
-            file: the file.
-            whole: read the heavy columns too.
-            rules: the rules by which the records must have been read; None for any.
+        With `whole` the heavy columns are read too. The records must have been read by these rules, if any are given.
         """
         from pyarrow import parquet
 
@@ -186,12 +174,7 @@ class RecordTable:
         return cls(data, found.get(DETAIL_KEY, b"").decode() or None, file)
 
     def write(self, file: Path, *, rules: str | None = None) -> None:
-        """Write a parquet file for `read`; readers see the old or the new file, never a part of it.
-
-        Args:
-            file: the file.
-            rules: the rules by which the records were read; None if unknown.
-        """
+        """Write a parquet file for `read`; readers see the old or the new file, never a part of it."""
         from pyarrow import parquet
 
         metadata: dict[str | bytes, str | bytes] = {VERSION_KEY: str(SCHEMA_VERSION), DETAIL_KEY: self.at or ""}
@@ -291,15 +274,9 @@ class RecordTable:
         return chosen
 
 
-@contextmanager
-def _only_store_errors(file: Path) -> Iterator[None]:
+def _only_store_errors(file: Path) -> AbstractContextManager[None]:
     """Turn whatever a damaged or hostile file makes the library raise into a StoreError."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:
-        raise StoreError(f"{file} cannot be read as a table of records: {reason_of(error)}") from error
+    return only_errors(StoreError, f"{file} cannot be read as a table of records")
 
 
 def _read(file: Path, chunks: Sequence[Chunk], names: Sequence[str]) -> pyarrow.Table:
@@ -360,7 +337,7 @@ def _row(stored: Stored) -> dict[str, Any]:
 
 def _record(row: dict[str, Any]) -> Record:
     """Return the fully checked record of a row; RecordError if it holds none, for whatever reason."""
-    with only_record_errors("A row of a table holds no record"):
+    with only_errors(RecordError, "A row of a table holds no record"):
         plain = _plain(row)
         if plain_identity(plain) != row["identity"]:
             raise RecordError(f"The row of {row['path']} holds another record than its identity says.")

@@ -119,14 +119,9 @@ class _Held(NamedTuple):
 
 
 class Worker:
-    """Runs the requests of a queue, publishes their records, and prints a line at the start and end of each.
+    """Runs the requests of a queue, publishes their records, and says a line at the start and end of each.
 
-    Args:
-        queue: of the requests.
-        results: where the records go.
-        options: how it works.
-        say: shows a line.
-        engine: runs the requests, as many at a time as it has workers; None for this process, one after the other.
+    An engine runs as many at a time as it has workers; without one this process runs one after the other.
     """
 
     def __init__(

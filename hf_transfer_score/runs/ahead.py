@@ -35,10 +35,8 @@ def few_enough(cached: CachedFeatures, metrics: Sequence[Metric]) -> bool:
 class ScoresAhead:
     """Scores candidates whose features are cached, several in parallel, in their order.
 
-    Meanwhile linear algebra uses one thread per candidate.
-
-    Args:
-        jobs: by candidate, what returns its scores, or None if it has to be scored at its turn.
+    A job returns the scores of a candidate, or None if it has to be scored at its turn. Meanwhile linear algebra uses
+    one thread per candidate.
     """
 
     def __init__(self, jobs: Mapping[str, Callable[[], Found | None]]) -> None:

@@ -72,9 +72,7 @@ class CandidateRun:
     def with_features(self, model: PlannedModel, use: Callable[..., list[RankedModel]]) -> list[RankedModel]:
         """Extract the features of a candidate unless they are cached, and return the result of `use`.
 
-        Args:
-            model: the candidate.
-            use: called with whether the features were cached before.
+        It is called with whether the features were cached before.
         """
         was_there = True
         try:

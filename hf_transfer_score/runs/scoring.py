@@ -36,13 +36,7 @@ BASELINES = ("parameter_count", "feature_width", "downloads")
 
 @dataclass(frozen=True)
 class Scoring:
-    """Which metrics are computed, and which of them decide the order.
-
-    Attributes:
-        metrics: all metrics, including baselines.
-        headline: names of those whose mean rank is the order without a forecast.
-        forecast: whether the order is that of the forecast.
-    """
+    """All metrics that are computed, including baselines, and those whose mean rank is the order without a forecast."""
 
     metrics: tuple[Metric, ...]
     headline: tuple[str, ...]

@@ -58,14 +58,9 @@ class VerifyOptions:
 
 @dataclass(frozen=True)
 class Verified:
-    """The measurements of one candidate.
+    """The measurements of one candidate, by seed.
 
-    Attributes:
-        name: as in the ranking.
-        status: "ok"; "failed" with kind and reason; "interrupted" if the run ended before any result.
-        measured: the measurement of each seed.
-        kind: the kind of failure.
-        reason: why there is no accuracy.
+    The status is "ok"; "failed" with kind and reason; or "interrupted" if the run ended before any result.
     """
 
     name: str

@@ -208,9 +208,7 @@ def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> An
 def is_mostly_read(file: Any, columns: Sequence[str] | None) -> bool:
     """Whether at least half of a file on the Hub is read, so that downloading all of it costs little.
 
-    Args:
-        file: the open file.
-        columns: the columns of a Parquet file that are read; empty for its types only, None for the whole file.
+    Of a Parquet file some columns are read, or only its types if they are empty; None stands for the whole file.
     """
     if file.size <= SMALL_BYTES or file.size > WHOLE_BYTES or not columns:
         return bool(file.size <= (SMALL_BYTES if columns == () else WHOLE_BYTES))

@@ -92,12 +92,8 @@ def score_in_box(
 ) -> list[FeatureScores]:
     """Return scores of each file, in order; one that cannot be scored has status "failed" with the reason.
 
-    A file that crashes the process fails alone; a new process continues with the others.
-
-    Args:
-        files: uploads over the same samples; files without labels use those of the first that has some.
-        metrics: names in the registry.
-        seconds: time limit for all files together.
+    All files are over the same samples; those without labels use those of the first that has some. A file that crashes
+    the process fails alone; a new process continues with the others. The time limit is for all files together.
     """
     work, end = _Work(dict(enumerate(files)), metrics), time.monotonic() + seconds
     while len(work.found) < len(files):

@@ -171,11 +171,7 @@ class FormError(Exception):
 
 
 class Form:
-    """The parser of one upload form; at the end of its `with` block, the files of an incomplete form are removed.
-
-    Attributes:
-        uploads: the files so far.
-    """
+    """The parser of one upload form; at the end of its `with` block, the files of an incomplete form are removed."""
 
     def __init__(self, content_type: str, ledger: Ledger, visitor: str) -> None:
         kind, options = parse_options_header(content_type)

@@ -51,13 +51,8 @@ def scored_files(
 ) -> Iterator[tuple[int, FeatureScores, Path | None]]:
     """Yield index and scores of each file, and the reference file; only one file is in memory at a time.
 
-    The reference is the first file with labels that could be scored: all others must be of the same samples.
-
-    Args:
-        files: paths by index.
-        metrics: the metrics to compute.
-        labels_of: the reference, if a file was scored before.
-        looked_at: called with the index of each file before it is opened.
+    The reference is the first file with labels that could be scored, or that of an earlier file (`labels_of`): all
+    others must be of the same samples. `looked_at` is called with the index of each file before it is opened.
     """
     if labels_of is None:
         reference, files = None, {**_first_labelled(files, looked_at), **files}

@@ -35,16 +35,9 @@ class BoardKey:
 
 @dataclass(frozen=True)
 class BoardSummary:
-    """A board as a list shows it.
+    """A board as a list shows it: how many models have a score, how many have none, and how many a measured accuracy.
 
-    Attributes:
-        title: unique among the boards; contains foreign text.
-        models: how many have a score.
-        failed: how many have none.
-        truths: how many have a measured accuracy.
-        time: of the newest record, in UTC.
-        examples: in the sample.
-        classes: in the sample, None for regression.
+    The title is unique among the boards and contains foreign text; `time` is that of the newest record.
     """
 
     key: BoardKey
@@ -60,13 +53,9 @@ class BoardSummary:
 
 @dataclass(frozen=True)
 class BoardColumn:
-    """A metric of a board, with its options.
+    """A metric of a board, with its options, and the terms that say nothing in this pool, with the reason.
 
-    Attributes:
-        label: unique on the board: the metric's name, followed by its options if there are several settings.
-        kind: "score" or "baseline".
-        directions: by term, 1 where higher is better and -1 where lower is.
-        flags: terms that say nothing in this pool, with the reason.
+    The label is unique on the board: the metric's name, followed by its options if there are several settings.
     """
 
     label: str
@@ -96,19 +85,14 @@ class BoardRow(RecordedFacts):
 
     Attributes:
         label: unique on the board: the id, followed by what distinguishes rows of the same id.
-        library: the kind of backbone.
-        width: features per row.
         throughput: examples per second of the forward pass on `device`.
         rank: None where the order is by metrics that it lacks.
         low: best likely rank, by the forecast or by the intervals of its terms.
-        high: worst likely rank.
         group: in the order of metrics, models of one group cannot be distinguished and share their rank; 1 is the best.
         mean_rank: over the metrics that decide.
         forecast: None where the order is by metrics.
         accuracy: measured after fine-tuning, the mean over seeds, usually a share.
-        accuracies: the single measurements.
         source: where the numbers were published, unless this package computed them.
-        time: of its newest record, in UTC.
         columns: the numbers of all models by column label; its own are at `place`.
     """
 

@@ -31,13 +31,10 @@ MEASUREMENT = (
 
 @dataclass(frozen=True)
 class Built:
-    """A board in the order of its metrics.
+    """A board in the order of its metrics, without rank ranges and groups, and what it was made from.
 
-    Attributes:
-        board: without rank ranges and groups.
-        rows: rows of the table by the label of a model, in the order of the columns.
-        cells: the columns.
-        order: of the models that have all metrics that decide.
+    `rows` are those of the table by the label of a model, in the order of the columns (`cells`); `order` is that of the
+    models that have all metrics that decide.
     """
 
     board: Board
@@ -81,14 +78,9 @@ def _sure_row(row: BoardRow, confidence: RankConfidence, known: bool) -> BoardRo
 
 @dataclass(frozen=True)
 class BoardTruth:
-    """The accuracies of one way of measuring.
+    """The accuracies of one way of measuring, by model id with the commit (None if unknown) of each measurement.
 
-    Attributes:
-        label: how they were measured; None where none were.
-        method: of fine-tuning, where it is known.
-        exact: whether they were measured with the very sample of the board.
-        found: commit (None if unknown) and accuracy of each measurement, by model id.
-        notes: what to know about them.
+    The label says how they were measured, None where none were; `exact` that it was with the very sample of the board.
     """
 
     label: str | None = None
@@ -212,14 +204,10 @@ def _failures(rows: RecordRows, grouped: Groups, mine: Codes, scored: set[str]) 
 
 
 def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str], newest: Codes) -> BoardTruth:
-    """Return the accuracies for a board.
+    """Return the accuracies for a board: of its very sample, or only if there are none, of others of the dataset.
 
-    Args:
-        rows: of the table.
-        own: truth rows of the very sample.
-        others: truth rows of other samples of the dataset; they count only if there are no own ones.
-        models: ids on the board; the way of measuring that most of them share counts, in a tie full fine-tuning.
-        newest: rank of each row by time; the newest row of each measurement counts.
+    The way of measuring that most models on the board share counts, in a tie full fine-tuning; and of each measurement
+    the newest row.
     """
     exact = bool(len(own))
     ways = _ways(rows, own if exact else others, newest)

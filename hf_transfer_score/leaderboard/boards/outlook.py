@@ -47,13 +47,7 @@ LEARNED = (
 
 @dataclass(frozen=True)
 class Outlook:
-    """A board in the order of the forecast.
-
-    Attributes:
-        board: with the forecasts.
-        mark: a hash of the records that the forecast learned from.
-        published: the board in the order of its metrics.
-    """
+    """A board in the order of the forecast, the one in the order of its metrics, and a hash of what it learned from."""
 
     board: Board
     mark: str
@@ -69,12 +63,7 @@ def outlook(
 ) -> Outlook:
     """Return a board in the order of the forecast, or without one (regression, foreign metrics) in that of its metrics.
 
-    Args:
-        rows: of the table.
-        grouped: groups of these rows.
-        published: the board in the order of its metrics.
-        own: rows of the table by the label of a model.
-        previous: an earlier result, returned again if nothing has changed.
+    An earlier result is returned again if nothing has changed.
     """
     if published.summary.classes is None or not (known_metrics(published) or published.truth):
         return Outlook(answered(published), "", published)

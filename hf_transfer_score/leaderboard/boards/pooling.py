@@ -22,13 +22,9 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Cells:
-    """One metric of a board over its models.
+    """One metric of a board over its models: the row of the table of each (M,), or -1.
 
-    Attributes:
-        metric: the rules for ranking.
-        rows: row of the table for each model (M,), or -1.
-        values: raw terms (M, T), or NaN; so are the ends of their intervals.
-        level: level of the intervals (M,).
+    Raw terms (M, T) and the ends of their intervals, of a level each, may be NaN.
     """
 
     column: BoardColumn
@@ -46,14 +42,10 @@ class Cells:
 
 
 def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count: int) -> list[Cells]:
-    """Return the columns of a board, in its order.
+    """Return the columns of a board, in its order, from its rows that have terms (R,).
 
-    Args:
-        rows: of the table.
-        chosen: rows of the board that have terms (R,).
-        model: the model of each of these rows, by its place on the board (R,).
-        newest: rank of each row of the table by time; the newest row of each cell counts.
-        count: number of models (M).
+    `model` holds the place on the board of each of these rows, and `newest` the rank by time of all rows: the newest
+    row of each cell counts.
     """
     name, version, parameters = (rows.coded(f"metric_{one}") for one in ("name", "version", "parameters"))
     whole = [canonical(text) if isinstance(parsed(text), dict) else "{}" for text in parameters.values]

@@ -46,12 +46,7 @@ PLAIN_INTERVALS = rf"^\{{(?:{_ENDS}(?:,{_ENDS})*)?\}}$"
 
 @dataclass(frozen=True)
 class Coded:
-    """A column as numbers of its distinct values.
-
-    Attributes:
-        codes: by row; -1 where the value is missing.
-        values: by code.
-    """
+    """A column as numbers of its distinct values, -1 where the value is missing."""
 
     codes: Codes
     values: list[Any]

@@ -19,14 +19,9 @@ Weights = NDArray[np.uint8]
 class Draws:
     """Rows drawn with replacement within each class, so that the counts of the classes stay the same.
 
-    They depend only on the labels, the seed and the number of the replicate: replicates of two models on one sample
-    are paired, and more replicates keep the first ones. Without labels all rows are one class.
-
-    Attributes:
-        order: row numbers, class by class (N,); positions are places in it.
-        starts: first position of each class, and N (K + 1,).
-        counts: rows of each class (K,).
-        replicates: the number of replicates.
+    They depend only on the labels, the seed and the number of the replicate: replicates of two models on one sample are
+    paired, and more replicates keep the first ones. Without labels all rows are one class. `order` has the row numbers,
+    class by class (N,); `starts` are the first positions of each class in it, and N (K + 1,).
     """
 
     def __init__(self, data: LabelledFeatures, replicates: int = 100, seed: int = 0) -> None:

@@ -31,23 +31,16 @@ SHORT_WAYS: dict[Callable[..., Any], Callable[[LabelledFeatures, Draws, Any], di
 def bootstrap_terms(
     data: LabelledFeatures, metrics: Sequence[Metric], *, replicates: int = 100, seed: int = 0, short_ways: bool = True
 ) -> Terms:
-    """Return the terms of metrics over replicates of a sample, each (B,), by metric and term.
+    """Return the terms of metrics over B replicates of a sample, each (B,), by metric and term.
 
-    Rows are drawn with replacement within each class (without labels, among all rows), the same rows for every model
-    of a pool. Rows that a replicate holds twice make classes look tighter, so only the spread of these values is
+    Rows are drawn with replacement within each class (without labels, among all rows), the same rows for every model of
+    a pool. Rows that a replicate holds twice make classes look tighter, so only the spread of these values is
     meaningful, which is all that `rank_confidence` uses.
 
-    FaCe and NCTI are computed from how often each row is drawn, with the principal components of the full sample. Any
-    other metric is computed on the drawn rows, at the cost of a full computation per replicate. Baselines do not
-    depend on the rows, and have no spread. A replicate on which a metric cannot be computed is NaN; a metric without
-    a result on the sample itself is absent.
-
-    Args:
-        data: the sample.
-        metrics: configured metrics.
-        replicates: number of replicates B.
-        seed: of the draws.
-        short_ways: False computes every metric on the drawn rows, with their own principal components.
+    FaCe and NCTI are computed from how often each row is drawn, with the principal components of the full sample;
+    without `short_ways` they are computed like any other metric on the drawn rows, at the cost of a full computation
+    per replicate. Baselines do not depend on the rows, and have no spread. A replicate on which a metric cannot be
+    computed is NaN; a metric without a result on the sample itself is absent.
 
     Example:
         >>> import numpy as np
