@@ -1,7 +1,5 @@
 """Shared fixtures; no test sees the caches, the token or the Hub of the user who runs them."""
 
-from __future__ import annotations
-
 import gc
 import inspect
 import json

@@ -1,7 +1,5 @@
 """The stored notebooks have no outputs, and run from the first cell to the last without a network."""
 
-from __future__ import annotations
-
 import ast
 import json
 from pathlib import Path

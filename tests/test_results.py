@@ -1,7 +1,5 @@
 """Every result can be shown, drawn, saved and published in the same way."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Features of examples, batch by batch."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

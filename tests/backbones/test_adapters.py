@@ -1,7 +1,5 @@
 """Adapters merged into their bases as by peft, and those that are refused before anything is merged."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from itertools import count

@@ -1,7 +1,5 @@
 """Models in memory: ranked and fine-tuned like checkpoints, identified by their weights, and never changed."""
 
-from __future__ import annotations
-
 import datasets
 import pytest
 import timm

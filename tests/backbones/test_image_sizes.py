@@ -1,7 +1,5 @@
 """Images prepared at another size: as the libraries do, or refused with a reason."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Decoders larger than memory: weights in half precision, on disk, or quantised, and what records say of it."""
 
-from __future__ import annotations
-
 import gc
 import json
 import tempfile

@@ -1,7 +1,5 @@
 """Static embeddings: numbers of model2vec itself, means by hand, and folders that cannot be read."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Text towers of models of two inputs, compared with the library itself."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Records as `rank` makes them, for a model of the Hub and two others of its pool."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a card says, and that it says no more than the records."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The command that a card gives: it parses, and means the options that were used."""
 
-from __future__ import annotations
-
 import shlex
 import subprocess
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """`.eval_results` files: for measured accuracies on benchmarks, and for nothing else."""
 
-from __future__ import annotations
-
 import pytest
 import yaml
 from huggingface_hub import HfApi, parse_eval_result_entries

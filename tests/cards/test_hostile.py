@@ -1,7 +1,5 @@
 """Text of strangers in a card: shown as it is, and nothing else."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

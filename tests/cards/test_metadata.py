@@ -1,7 +1,5 @@
 """Metadata: what the Hub's client reads back, and what a card that is there keeps."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

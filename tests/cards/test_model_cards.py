@@ -1,7 +1,5 @@
 """The rendered cards in `model_cards/` are what would be written now."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Cards on their way to a Hub: pull requests and commits by the real client, and what stands in the way."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Adapters as peft saves them, for bases as transformers saves them; some of them broken."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from pathlib import Path

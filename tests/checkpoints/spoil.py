@@ -1,7 +1,5 @@
 """Ways to break a checkpoint, and the failure that follows."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tiny folders of static embeddings, as model2vec and sentence-transformers save them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

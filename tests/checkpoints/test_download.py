@@ -1,7 +1,5 @@
 """Downloading weights, and removing them again."""
 
-from __future__ import annotations
-
 CODE = """
 import sys, time
 from pathlib import Path

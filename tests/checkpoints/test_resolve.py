@@ -1,7 +1,5 @@
 """The description of a candidate, on the Hub and in folders, and how it is stored."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Searches of the Hub."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Tiny text checkpoints with random weights, as transformers and sentence-transformers save them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Adapters of the Hub that win a choice: what is saved and pushed is a whole checkpoint of base and adapter."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

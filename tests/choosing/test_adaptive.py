@@ -1,7 +1,5 @@
 """Rankings that stop at as many rows as it takes."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

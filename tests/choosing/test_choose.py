@@ -1,7 +1,5 @@
 """Choices among real checkpoints: from a folder of texts to a fine-tuned one, ended and gone on with at any moment."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

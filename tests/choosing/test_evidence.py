@@ -1,7 +1,5 @@
 """What rows and curves say: bets that hold their promise, curves that keep slow starters in, and parts of a sample."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

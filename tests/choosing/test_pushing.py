@@ -1,7 +1,5 @@
 """The winner of a choice on a Hub, with its card and its record."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

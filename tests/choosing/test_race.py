@@ -1,7 +1,5 @@
 """The race on curves that are known: who stays in, who goes and why, and what it costs."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """How many finalists a budget is spent on."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

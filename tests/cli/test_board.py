@@ -1,7 +1,5 @@
 """`results import` and `board`: from tables of others to an answer, without a model."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

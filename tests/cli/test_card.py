@@ -1,7 +1,5 @@
 """`card` on the command line: what it prints, writes and refuses."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from dataclasses import replace

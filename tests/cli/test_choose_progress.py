@@ -1,7 +1,5 @@
 """The table of a choice that goes on: few lines, whatever the names are."""
 
-from __future__ import annotations
-
 import io
 import sys
 

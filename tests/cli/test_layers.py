@@ -1,7 +1,5 @@
 """The command `layers` as a user meets it, with a real small checkpoint."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

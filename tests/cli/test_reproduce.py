@@ -1,7 +1,5 @@
 """The command `reproduce`: the published table off line, and a run against a Hub over HTTP."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The commands `results publish`, `pull`, `merge` and `validate` as a user meets them."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The command `verify` as a user meets it: a ranking, real fine-tuning, records, and the agreement."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`hf-transfer-score worker` as its own process: from a request to records, and what happens when it dies."""
 
-from __future__ import annotations
-
 import json
 import signal
 from dataclasses import asdict, replace

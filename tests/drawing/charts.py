@@ -1,7 +1,5 @@
 """What a specification says when it is read, and models with plain and with hostile names."""
 
-from __future__ import annotations
-
 import itertools
 import random
 

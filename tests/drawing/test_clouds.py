@@ -1,7 +1,5 @@
 """Charts of models: their data are the numbers that were given, and their words say what is in them."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

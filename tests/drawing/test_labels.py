@@ -1,7 +1,5 @@
 """Labels beside points cover neither one another nor a point."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The chart of a race: it shows the curves as they are, and names cannot do harm."""
 
-from __future__ import annotations
-
 import io
 from xml.etree import ElementTree
 

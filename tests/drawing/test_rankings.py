@@ -1,7 +1,5 @@
 """Pictures of rankings: what they show is what the ranking says, and names cannot do harm."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Small actions of workers, which leave notes."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Engines by name, what they share, and one of another package."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

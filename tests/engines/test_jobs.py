@@ -1,7 +1,5 @@
 """Jobs of a local Hub, which runs them as processes: what is sent, what comes back, and what ends early."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Ray on this machine: the same numbers as in this process, and a killed worker only costs its own candidate."""
 
-from __future__ import annotations
-
 import signal
 
 import psutil

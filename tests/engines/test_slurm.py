@@ -1,7 +1,5 @@
 """Jobs of submitit's local executor: processes that start from nothing."""
 
-from __future__ import annotations
-
 import pytest
 
 from hf_transfer_score import RankOptions, rank

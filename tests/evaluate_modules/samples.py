@@ -1,7 +1,5 @@
 """The sample and the modules that these tests use."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any

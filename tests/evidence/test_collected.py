@@ -1,7 +1,5 @@
 """Weights from packages are read correctly, whatever library saved them."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 

@@ -1,7 +1,5 @@
 """The sentences of the page follow from the figures."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """docs/evidence.md follows from the shipped records, and these are complete."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

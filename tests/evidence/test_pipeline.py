@@ -1,7 +1,5 @@
 """The whole pipeline of the evidence in seconds: from images to checkpoints, scores, accuracies and figures."""
 
-from __future__ import annotations
-
 import io
 import json
 from concurrent.futures import Executor, Future

@@ -1,7 +1,5 @@
 """What ships as `example` goes through the very code of everything else, and is what its maker's rules say."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Features of a sample, by an extraction into a cache."""
 
-from __future__ import annotations
-
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.extract import ExtractOptions, extract
 

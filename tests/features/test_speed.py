@@ -1,7 +1,5 @@
 """The speed of a model on this machine: which passes count, and the result if none does."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """Tiny checkpoints, written once."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Tiny networks with random weights, one of each family that fine-tuning has to be right for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

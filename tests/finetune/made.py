@@ -1,7 +1,5 @@
 """Small samples that can be learned, and functions that load checkpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

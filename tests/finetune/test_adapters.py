@@ -1,7 +1,5 @@
 """Low-rank adapters: the layers that get them, what is trained, and the network after merging."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Blocks of real architectures, and how one of them is chosen."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import timm

@@ -1,7 +1,5 @@
 """Fine-tuning of tiny real checkpoints on samples that can be learned."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Test rows: none is trained on, and their classes have the same numbers as those of the training rows."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import datasets

@@ -1,7 +1,5 @@
 """The loop: its schedule, its end, and the state it leaves."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is trained and what is frozen, counted and compared by hand."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

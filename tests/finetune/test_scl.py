@@ -1,7 +1,5 @@
 """SCL-FT is another method than Layer-FT, for a network of every family."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

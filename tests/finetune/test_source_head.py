@@ -1,7 +1,5 @@
 """Parts and settings for a checkpoint's own head and its own training are not used in fine-tuning."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """A training that is interrupted after a pass continues as if it had not been."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """A kind of backbone without gradients for its weights: a probe is fitted, other methods fail with a row."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -4,8 +4,6 @@
 users see.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

@@ -5,8 +5,6 @@ their library writes. With FROZEN=exact in the environment not a byte may: for w
 written.
 """
 
-from __future__ import annotations
-
 import os
 import re
 

@@ -1,7 +1,5 @@
 """A hostile checkpoint as a test case, and changes that make a good one hostile."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Checkpoints with hostile descriptions: configurations, code, tokenizers and preprocessors."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from functools import partial

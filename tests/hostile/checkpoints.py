@@ -1,7 +1,5 @@
 """Hostile checkpoints: how each is written, and what must become of it."""
 
-from __future__ import annotations
-
 import json
 import os
 import pickle

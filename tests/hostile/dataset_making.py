@@ -1,7 +1,5 @@
 """A hostile dataset as a test case, and how its files are made."""
 
-from __future__ import annotations
-
 import io
 import json
 import tarfile

@@ -1,7 +1,5 @@
 """Datasets with hostile images and sounds."""
 
-from __future__ import annotations
-
 import io
 import pickle
 import struct

@@ -1,7 +1,5 @@
 """Datasets with hostile tables and archives."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

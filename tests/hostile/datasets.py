@@ -1,7 +1,5 @@
 """Hostile datasets: how each is written, and what must become of it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

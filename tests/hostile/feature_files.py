@@ -1,7 +1,5 @@
 """Hostile feature files: how each is written, and what must become of it."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -1,7 +1,5 @@
 """Parquet files whose pages hold more than their footers say."""
 
-from __future__ import annotations
-
 import io
 import struct
 from collections.abc import Mapping

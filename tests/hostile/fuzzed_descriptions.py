@@ -1,7 +1,5 @@
 """Changed descriptions of datasets (card, settings, older formats) and of checkpoints, and changed model cards."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from functools import cache

@@ -1,7 +1,5 @@
 """Changed feature files, alone and as uploads beside valid ones."""
 
-from __future__ import annotations
-
 import io
 import json
 import struct

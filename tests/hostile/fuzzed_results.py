@@ -1,7 +1,5 @@
 """Changed records, requests and tables in places of results, beside valid ones."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Callable, Iterable

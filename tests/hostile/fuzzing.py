@@ -3,8 +3,6 @@
 `python -m tests.hostile.fuzzing TIMES SEED` runs TIMES as many cases as the tests, with another seed.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """Compares the outcome of hostile input with what is allowed."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

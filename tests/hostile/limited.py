@@ -4,8 +4,6 @@
 commands in one process.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -1,7 +1,5 @@
 """Mutations of valid files for hypothesis: changed bytes, or values replaced by hostile ones."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Excessive checkpoints, texts and classes are refused, or cut, before the work."""
 
-from __future__ import annotations
-
 import io
 import json
 import time

@@ -1,7 +1,5 @@
 """Full disks at each point of a run: one sentence, exit status 2, and the same numbers once there is space."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager

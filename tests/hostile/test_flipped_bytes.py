@@ -1,7 +1,5 @@
 """One flipped bit in any file is an error or makes no difference, and never changes a number."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Files with one flipped bit are downloaded once more, then refused, and never used."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -1,7 +1,5 @@
 """A Hub that fails in every way: each failure gives one true sentence in time, or is overcome silently."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

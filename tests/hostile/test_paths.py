@@ -3,8 +3,6 @@
 One process with the real clients opens every dataset; traps show what was read.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import zipfile

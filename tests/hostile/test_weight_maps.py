@@ -1,7 +1,5 @@
 """A checkpoint reads only its own files: weight maps, links, tokenizers and adapters lead nowhere else."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Runs the command on each hostile input, and judges the outcome."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass

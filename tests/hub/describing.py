@@ -1,7 +1,5 @@
 """Information about a repository (files, card, parameters, tags), and lists of matching repositories."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

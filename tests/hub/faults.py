@@ -1,7 +1,5 @@
 """Faults on demand, and the log of requests."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Requests for files: lists, information about some of them, and contents."""
 
-from __future__ import annotations
-
 import hashlib
 from itertools import pairwise
 from pathlib import PurePosixPath

@@ -1,7 +1,5 @@
 """Jobs: commands in processes of their own, with machines, time limits, logs and cancelling as on the Hub."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Repositories as plain folders with a history: every state that was seen once stays readable by its commit."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import threading

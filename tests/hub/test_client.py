@@ -1,7 +1,5 @@
 """What exceptions of the Hub's clients mean, asking again, threads for what waits, and parts that downloads left."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time

@@ -1,7 +1,5 @@
 """The real huggingface_hub meets the local Hub: what it reads, what is refused or breaks, and what it writes."""
 
-from __future__ import annotations
-
 import hashlib
 
 import pytest

@@ -1,7 +1,5 @@
 """Requests that change repositories: creation, commits, large files, pull requests."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Records and boards made by hand."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from functools import partial

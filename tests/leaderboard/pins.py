@@ -1,7 +1,5 @@
 """Requirements of Spaces: pinned, and within the ranges of the package."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from pathlib import Path

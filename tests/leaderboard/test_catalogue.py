@@ -1,7 +1,5 @@
 """A catalogue: which boards there are, whose rows count, and what is known of a model."""
 
-from __future__ import annotations
-
 import threading
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The charts of a board: their data are the board's own numbers, and the page shows them as its screen needs."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The pages of a model, of two models and of trust: what records say is there, escaped."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, replace
 

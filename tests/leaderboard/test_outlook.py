@@ -1,7 +1,5 @@
 """The forecast of a board: it is that of the same records, learns from other datasets only, and nothing breaks it."""
 
-from __future__ import annotations
-
 import random
 import re
 from dataclasses import replace

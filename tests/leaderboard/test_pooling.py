@@ -1,7 +1,5 @@
 """Boards: solved by hand, against the ranking of the package, and whatever the order of the records."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

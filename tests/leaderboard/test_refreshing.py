@@ -1,7 +1,5 @@
 """Boards after a change are those that a fresh look would make; those that cannot have changed are not made anew."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Parts of a board: searched, filtered, sorted, written as CSV, and compared two by two."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -1,7 +1,5 @@
 """Submissions: checked against the local Hub, compared with boards and queue, answered in sentences."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Trust: metrics and trivial orders of a board against measured accuracies."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """FaCe, NCTI and LogME written a second time, slowly and from the definitions, with nothing shared with the package."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

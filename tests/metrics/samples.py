@@ -1,7 +1,5 @@
 """Small labelled samples for tests; every one is made from a seed."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Which classes overlap: read off FaCe's own coefficients, for the classes that overlap most."""
 
-from __future__ import annotations
-
 import json
 import math
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Tables of a community that is made up: models of families, measured on datasets, with metrics that see part of it."""
 
-from __future__ import annotations
-
 import csv
 from dataclasses import dataclass, field
 from pathlib import Path

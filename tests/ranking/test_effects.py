@@ -1,7 +1,5 @@
 """The linear model of other datasets against the same one written out with full matrices."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose

@@ -1,7 +1,5 @@
 """The forecast: right more often than what it is made of, calibrated, and steady beside junk."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache

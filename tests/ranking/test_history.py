@@ -1,7 +1,5 @@
 """What records and tables of them say of other datasets."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Ranges from stored intervals: against the confidence of the very replicates that are drawn."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

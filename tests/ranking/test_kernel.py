@@ -1,7 +1,5 @@
 """Every way to rank a pool, to the last bit as loops over single numbers rank it, on pools of all shapes and scales."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce

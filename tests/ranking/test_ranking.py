@@ -1,7 +1,5 @@
 """The type of a pool in order: made of features, of candidates and of stored records, it says the same."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

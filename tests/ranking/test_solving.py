@@ -1,7 +1,5 @@
 """The searches in NumPy find what SciPy's find."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.optimize import minimize, nnls

@@ -1,7 +1,5 @@
 """Records pulled, merged and looked through, between folders and a repository on a local Hub."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """A repository on the Hub as a place, over HTTP to a local Hub, by the real client."""
 
-from __future__ import annotations
-
 import subprocess
 
 import pytest

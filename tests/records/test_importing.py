@@ -1,7 +1,5 @@
 """Tables of others become records; what cannot be used is told by its line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Records of earlier versions load as this version's, and keep the name they were found by."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

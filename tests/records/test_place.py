@@ -1,7 +1,5 @@
 """Folders and memory as places: a state has a name that changes with any file, and writers take turns."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Records published to a repository on a local Hub: each there once, the newest stays, and the table is true."""
 
-from __future__ import annotations
-
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Records: nothing gets in that does not come out again, and each has one place."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import fields, replace
 

@@ -1,7 +1,5 @@
 """The JSON Schema says of a record's text what reading it says."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Iterator

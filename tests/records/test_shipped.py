@@ -1,7 +1,5 @@
 """The reference records that ship with the package: valid, true to their sources, and there once it is installed."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

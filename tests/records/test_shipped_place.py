@@ -1,7 +1,5 @@
 """Tables of shipped records are one place that is only read: whole, fast to open, and clear about what is wrong."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from dataclasses import replace

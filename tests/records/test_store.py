@@ -1,7 +1,5 @@
 """A store is its files: the table says what they hold, however much of it was known before."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path

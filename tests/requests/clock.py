@@ -1,7 +1,5 @@
 """A clock that is set by hand."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta, timezone
 
 

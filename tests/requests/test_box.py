@@ -1,7 +1,5 @@
 """The box of a job: its limits, its environment, and its removal."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -1,7 +1,5 @@
 """Which models and datasets of the local Hub may be requested."""
 
-from __future__ import annotations
-
 import pytest
 from huggingface_hub import HfApi
 

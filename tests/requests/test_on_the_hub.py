@@ -1,7 +1,5 @@
 """The queue in a repository of the local Hub, used by real clients: conflicts, lost answers, and few requests."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest

@@ -1,7 +1,5 @@
 """A queue in memory and in a folder: claims, leases, limits and invalid files."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Requests as files: round trips, identities, and invalid ones."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, replace
 

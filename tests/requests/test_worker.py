@@ -1,7 +1,5 @@
 """Claims and retries of a worker, with queues in memory."""
 
-from __future__ import annotations
-
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace

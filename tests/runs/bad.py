@@ -1,7 +1,5 @@
 """Checkpoints that cannot be scored, one for each reason."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """What the local Hub holds for these tests: a dataset of pictures, one of texts, and checkpoints, good and bad."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

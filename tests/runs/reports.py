@@ -1,7 +1,5 @@
 """Rankings made by hand from real scores: features with more or less noise stand for better and worse models."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial

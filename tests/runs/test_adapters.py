@@ -1,7 +1,5 @@
 """Adapters of the Hub as candidates of whole runs: found, merged, kept under both commits, fine-tuned; or refused."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

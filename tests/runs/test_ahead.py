@@ -1,7 +1,5 @@
 """Candidates whose features are there are scored beside each other, and say what they would have said alone."""
 
-from __future__ import annotations
-
 from threading import Event
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Runs at the same time on one cache: each forward pass is made once between them, whoever dies."""
 
-from __future__ import annotations
-
 import json
 import signal
 

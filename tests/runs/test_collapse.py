@@ -1,7 +1,5 @@
 """Collapse on held-out rows comes into the trainer's logs, and changes nothing of the training."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Runs whose candidates are worked on elsewhere: what is handed out, and what is made of what comes back."""
 
-from __future__ import annotations
-
 import pickle
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How long a verification takes, from the time of its first passes."""
 
-from __future__ import annotations
-
 import pytest
 
 from hf_transfer_score.finetune.recipe import Recipe

@@ -1,7 +1,5 @@
 """What the records of a run say about its candidates: what their repositories say."""
 
-from __future__ import annotations
-
 import pytest
 
 from hf_transfer_score.backbones.repository import Repository

@@ -1,7 +1,5 @@
 """What cannot be scored is a row that says why and what to do, beside good models that are ranked."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

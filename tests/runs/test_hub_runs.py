@@ -1,7 +1,5 @@
 """Whole runs of the command against a Hub: ranking, features, and what later runs ask for."""
 
-from __future__ import annotations
-
 import io
 import json
 

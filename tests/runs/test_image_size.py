@@ -1,7 +1,5 @@
 """A ranking and a verification at another size of images, off line, on the example that ships with the package."""
 
-from __future__ import annotations
-
 import pytest
 
 from hf_transfer_score import RankOptions, SampleOptions

@@ -1,7 +1,5 @@
 """Rankings and verifications by jobs of a Hub on this machine, which share no folder with the run."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The layer-wise profile of NC1, of real small checkpoints, against features and formulas by hand."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A Hub that is slow, busy, broken or away."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.conftest import NOBODY, clean_environment

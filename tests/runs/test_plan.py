@@ -1,7 +1,5 @@
 """What a run would do, which models it takes, and what it leaves on the disk."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.runs.pool import PICTURES, again, weights_on_disk

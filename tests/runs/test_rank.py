@@ -1,7 +1,5 @@
 """`rank` from Python, with checkpoints of a kind that this file makes itself: no library, no Hub."""
 
-from __future__ import annotations
-
 import json
 
 import datasets

@@ -1,7 +1,5 @@
 """From a ranking to records: every number is there, with what it needs to be understood, and nothing private."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace

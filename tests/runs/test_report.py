@@ -1,7 +1,5 @@
 """What a ranking shows by itself: its answer, a table, a chart, a card, a notebook's page."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from dataclasses import replace

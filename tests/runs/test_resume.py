@@ -1,7 +1,5 @@
 """Runs that are ended by hand or killed, and the runs after them."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

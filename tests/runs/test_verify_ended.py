@@ -1,7 +1,5 @@
 """`verify` ended by hand in the middle of fine-tuning, and the same command after it."""
 
-from __future__ import annotations
-
 import signal
 import time
 

@@ -1,7 +1,5 @@
 """`verify` on sounds: tones in folders, checkpoints of two families, a probe and real fine-tuning."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import soundfile

@@ -1,7 +1,5 @@
 """Small datasets that these tests make themselves."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Tasks and columns from the features of datasets as they are on the Hub."""
 
-from __future__ import annotations
-
 import datasets
 import pytest
 from datasets import Audio, ClassLabel, Features, Image, Value

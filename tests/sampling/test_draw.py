@@ -1,7 +1,5 @@
 """The one-pass draw against sorting everything, and the quotas against hand counts."""
 
-from __future__ import annotations
-
 from collections import Counter
 from fractions import Fraction
 

@@ -4,8 +4,6 @@ One process with the real clients makes all requests, and a second one works off
 the log of the local Hub.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Labels of all kinds: names, numbers, missing ones, hidden ones, and invalid ones."""
 
-from __future__ import annotations
-
 import datasets
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Samples of datasets in all common places and formats."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import os

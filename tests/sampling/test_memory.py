@@ -1,7 +1,5 @@
 """Datasets in memory: lists, data frames and datasets of torch give the same samples as files."""
 
-from __future__ import annotations
-
 import datasets
 import numpy as np
 import pandas

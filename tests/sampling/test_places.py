@@ -1,7 +1,5 @@
 """Which words and pixels are drawn."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import datasets

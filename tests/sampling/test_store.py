@@ -1,7 +1,5 @@
 """A sample is drawn once: the second request reads nothing of the dataset."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Uploads for tests: valid ones, and bombs."""
 
-from __future__ import annotations
-
 import inspect
 import io
 import struct

@@ -1,7 +1,5 @@
 """A real browser on a real app; without a browser the tests here are skipped."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator

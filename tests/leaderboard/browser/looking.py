@@ -1,7 +1,5 @@
 """What tests look at on the page of the leaderboard."""
 
-from __future__ import annotations
-
 from urllib.parse import parse_qs, urlsplit
 
 FIRST_CELL = "#lb-table [data-testid=cell-0-0]"

@@ -1,7 +1,5 @@
 """Records of small made-up pools."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from hf_transfer_score.records.record import Record, RecordedModel, RecordedOverlap

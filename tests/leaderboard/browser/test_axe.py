@@ -1,7 +1,5 @@
 """What axe-core, which knows the rules for people who see, hear or move otherwise, finds on each tab."""
 
-from __future__ import annotations
-
 import pytest
 
 from hf_transfer_score.leaderboard.pages.app import TABS

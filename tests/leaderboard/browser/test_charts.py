@@ -1,7 +1,5 @@
 """Charts of a board in a real browser: by day and by night, with words, facts and a way to save them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The page of a ranking in a real browser: drawn, dark at night, harmless, and without a request to anybody."""
 
-from __future__ import annotations
-
 import pytest
 
 from hf_transfer_score.drawing.files import save_plot

@@ -1,7 +1,5 @@
 """The tabs beside the board in a real browser: trust, compare, model, upload, submit."""
 
-from __future__ import annotations
-
 import json
 import signal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Agreement with measured accuracies, against scipy, against loops, and solved by hand."""
 
-from __future__ import annotations
-
 from itertools import permutations
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Agreement with accuracies measured several times: against scipy, against loops, and solved by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr, weightedtau

@@ -1,7 +1,5 @@
 """Differences of two scores: the same models drawn for both, checked against a loop over the drawn models."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
