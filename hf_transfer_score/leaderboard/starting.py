@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import inspect
 import os
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.leaderboard.library import POLL_SECONDS, Library
 from hf_transfer_score.records.place import FolderPlace, existing, open_place
@@ -43,13 +45,36 @@ def build(results: str | None, requests: str | None, *, poll_seconds: float = PO
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # tables and threads share the memory of the system,
     with suppress(AttributeError, OSError):  # which gets unused memory back
         ctypes.CDLL(None).mallopt(ARENA_MAX, 2)
-    sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]  # gradio would load it before each first answer
     library = library_of(results, poll_seconds=poll_seconds)
     place = None if requests is None else open_place(requests)
     library.start()
+    _load_gradio()
     from hf_transfer_score.leaderboard.pages.app import build_app
 
     return build_app(library, requests=place)
+
+
+def _load_gradio() -> None:
+    """Import gradio in half the time, without what only its own developers need.
+
+    Whenever it is imported, it writes type stubs beside its components, from source that it parses anew for each, and
+    compiles the same docstrings two hundred times. Before each first answer it would load matplotlib.
+    """
+    import jinja2
+
+    file_of, template = inspect.getfile, jinja2.Template
+
+    def known_file(thing: Any) -> str:
+        if type(thing).__module__ == "gradio.component_meta":
+            raise OSError("A component without a file gets no stub.")
+        return file_of(thing)
+
+    sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
+    inspect.getfile, jinja2.Template = known_file, lru_cache(template)  # type: ignore[assignment, misc]
+    try:
+        import gradio  # noqa: F401
+    finally:
+        inspect.getfile, jinja2.Template = file_of, template  # type: ignore[misc]
 
 
 def _settle() -> None:

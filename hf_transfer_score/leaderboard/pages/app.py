@@ -342,6 +342,7 @@ def serve(app: gr.Blocks, *, host: str | None = None, port: int | None = None, i
             css=(TEMPLATES / "leaderboard.css").read_text(encoding="utf-8"),
             js=ON_LOAD,
             footer_links=["api", "settings"],
+            ssl_verify=False,  # it asks itself, on this machine: no certificates need to be loaded
             ssr_mode=False,
             show_error=False,
             **options,
