@@ -290,9 +290,9 @@ def _read(file: Path, chunks: Sequence[Chunk], names: Sequence[str]) -> pyarrow.
     kinds, wanted = pyarrow.schema([_schema().field(name) for name in names]), set(names)
     _check_size(file, expanded_bytes(file, [chunk for chunk in chunks if chunk.is_in(wanted)]))
     words = [one.name for one in kinds if pyarrow.types.is_string(one.type) or pyarrow.types.is_dictionary(one.type)]
-    data = parquet.read_table(
-        file, columns=list(names), read_dictionary=words, use_threads=False, page_checksum_verification=True
-    )
+    # unlike parquet.read_table, it does not load pyarrow's engine for datasets of many files
+    with parquet.ParquetFile(file, read_dictionary=words, page_checksum_verification=True) as known:
+        data = known.read(columns=list(names), use_threads=False).select(list(names))
     written = 0
     for one in kinds:
         if pyarrow.types.is_string(one.type):

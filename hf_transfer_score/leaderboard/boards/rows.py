@@ -232,11 +232,13 @@ def groups(rows: RecordRows) -> Groups:
     """Return the groups of the rows."""
     from pyarrow import compute
 
-    keys = []  # order by time; ties are broken by content, not by position
-    for name in ("terms", "path", "identity"):
+    keys: list[Codes] = []  # order by time; ties are broken by content, not by position
+    for name in ("identity", "path", "terms"):
         whole = rows.table.data.column(name).combine_chunks()
         ranks = compute.rank(whole, sort_keys="ascending", tiebreaker="min")
-        keys.append(np.asarray(ranks.to_numpy(zero_copy_only=False), np.int64))
+        keys.insert(0, np.asarray(ranks.to_numpy(zero_copy_only=False), np.int64))
+        if len(np.unique(keys[0])) == len(keys[0]):  # no tie is left, as in most tables
+            break
     time = rows.coded("run_time")
     order = np.lexsort([*keys, np.array([*map(seconds, time.values), OLDEST])[time.codes]])
     newest = np.empty(len(order), np.int64)
