@@ -41,7 +41,9 @@ def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Li
 def build(results: str | None, requests: str | None, *, poll_seconds: float = POLL_SECONDS) -> gradio.Blocks:
     """Return the leaderboard of a place, and start reading its records."""
     import pyarrow
+    from threadpoolctl import threadpool_limits
 
+    threadpool_limits(1, "blas")  # more threads would mostly wait for each other: boards have small matrices
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # tables and threads share the memory of the system,
     with suppress(AttributeError, OSError):  # which gets unused memory back
         ctypes.CDLL(None).mallopt(ARENA_MAX, 2)

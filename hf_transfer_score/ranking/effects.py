@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -54,9 +54,20 @@ def normal_scores(values: Sequence[float] | Floats) -> Floats:
     """
     found = np.asarray(values, np.float64)
     _, places, counts = np.unique(found, return_inverse=True, return_counts=True)
-    ranks = (counts.cumsum() - (counts - 1) / 2)[places.reshape(-1)]
+    ranks = counts.cumsum() - (counts - 1) / 2
     shares = (ranks - 0.5) / max(len(found), 1)
-    return np.fromiter(map(USUAL_NORMAL.inv_cdf, shares.tolist()), np.float64, len(found))
+    scores = _untied_scores(len(found)) if len(shares) == len(found) else _scores_of(shares)
+    return np.asarray(scores[places.reshape(-1)])
+
+
+def _scores_of(shares: Floats) -> Floats:
+    return np.fromiter(map(USUAL_NORMAL.inv_cdf, shares.tolist()), np.float64, len(shares))
+
+
+@lru_cache(128)
+def _untied_scores(count: int) -> Floats:
+    """Return the normal scores of different values in order: many columns have the same number of models."""
+    return _scores_of((np.arange(1, count + 1) - 0.5) / max(count, 1))
 
 
 @dataclass(frozen=True)

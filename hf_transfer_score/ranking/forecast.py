@@ -34,6 +34,7 @@ from hf_transfer_score.ranking.looks import (
     drawn_places,
     expected_places,
     failed,
+    interpolated,
     weights_of,
     worth_of,
 )
@@ -286,7 +287,8 @@ class Forecaster:
         """Return the forecasts of models that are sorted by id."""
         known, belief, pulls, rates, final, absolute = self._imagined(looks)
         measured = bool(looks.accuracies or looks.drawn)
-        orders = (-final).argsort(0).argsort(0) + 1
+        orders = np.empty(final.shape, np.intp)
+        np.put_along_axis(orders, (-final).argsort(0), np.arange(1, len(final) + 1)[:, None], 0)
         final = np.clip(final, 0, 1, out=final) if absolute else final
         best = final.max(0)
         first = final >= best
@@ -341,14 +343,14 @@ class Forecaster:
         outcomes, drawn = np.empty_like(scores), scores.shape[1]
         which = generator.integers(len(self.curves), size=drawn)
         for number, curve in enumerate(self.curves):
-            outcomes[:, which == number] = np.interp(scores[:, which == number], *curve)
+            outcomes[:, which == number] = interpolated(scores[:, which == number], *curve)
         probes = np.sort(np.fromiter(looks.probes.values(), np.float64, len(looks.probes)))
         if len(probes) > 1:
             chosen = generator.random(drawn) < (PROBED if self.columns else 1)
             factors = np.exp(PROBE_SPREAD * generator.standard_normal(drawn))[chosen]
             curve = normal_scores(np.arange(len(probes), dtype=np.float64)), probes - np.median(probes)
             beside = scores[:, chosen] - belief.mean.mean()  # probes are spread like this pool, not like all models
-            outcomes[:, chosen] = np.interp(beside, *curve) * factors
+            outcomes[:, chosen] = interpolated(beside, *curve) * factors
         lost = generator.random(scores.shape) < rates[:, None]
         fallen = -self.falls[generator.integers(len(self.falls), size=scores.shape)]
         return np.where(lost, np.minimum(outcomes, fallen), outcomes)

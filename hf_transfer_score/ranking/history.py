@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.metrics.registry import MetricResult
-from hf_transfer_score.ranking.pools import rank_pool
+from hf_transfer_score.ranking.pools import rank_terms
 from hf_transfer_score.ranking.settings import Setting, rules
 from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.record import CANONICAL, Record, RecordedFacts
@@ -225,5 +224,5 @@ def _scores(setting: Setting, found: Mapping[str, Mapping[str, float]], signs: M
     if len(rule.terms) == 1 and rule.pool_rule == "value":
         term = rule.terms[0]
         return {name: term.direction * one[term.name] for name, one in whole.items()}
-    results = {name: MetricResult(rule.name, "ok", terms=dict(one)) for name, one in whole.items()}
-    return rank_pool(rule, results).scores if results else {}
+    values = np.array([[one[term.name] for one in whole.values()] for term in rule.terms], np.float64)
+    return rank_terms(rule, list(whole), values).scores if whole else {}

@@ -99,9 +99,11 @@ def drawn_places(orders: NDArray[np.intp], looks: Looks) -> Floats:
         looks: what is known about the pool on its own dataset.
     """
     found: Floats = orders.mean(1)
-    for value in set(looks.accuracies.values()):
-        alike = [place for place, one in looks.accuracies.items() if one == value]
-        found[alike] = found[alike].mean()
+    alike: dict[float, list[int]] = {}
+    for place, value in looks.accuracies.items():
+        alike.setdefault(value, []).append(place)
+    for places in alike.values():
+        found[places] = found[places].mean()
     return found
 
 
@@ -149,6 +151,14 @@ def failed(accuracies: Floats) -> NDArray[np.bool_]:
         return np.zeros(0, bool)
     low, high = np.quantile(accuracies, [0.25, 0.75])
     return np.asarray(accuracies < low - max(FAILED_SPREADS * (high - low), FAILED_POINTS))
+
+
+def interpolated(values: Floats, places: Floats, heights: Floats) -> Floats:
+    """Return what `np.interp` does, in half the time: sorted numbers are found sooner."""
+    order = values.argsort(None)
+    found = np.empty(values.size)
+    found[order] = np.interp(values.ravel()[order], places, heights)
+    return np.asarray(found.reshape(values.shape))
 
 
 DISTANCES = np.linspace(-6, 6, 1201)
@@ -217,7 +227,7 @@ class Belief:
         apart = variance[:, None] + variance[others] - 2 * more @ more[others].T
         least = (alone[:, None] + alone[others]) / 2
         steps = (mean[others] - mean[:, None]) / np.sqrt(np.maximum(apart, least))
-        return np.asarray(np.interp(steps, DISTANCES, SHARES))
+        return interpolated(steps, DISTANCES, SHARES)
 
     def drawn(self, count: int, generator: np.random.Generator) -> Floats:
         """Return draws (P, count)."""

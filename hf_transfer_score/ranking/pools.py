@@ -82,8 +82,13 @@ def rank_pool(metric: Metric, results: Mapping[str, MetricResult]) -> PoolRankin
         <PoolRanking of 2 models by nc1; the first is far>
     """
     models = [model for model, result in results.items() if result.status == "ok"]
+    values = [[results[model].terms[term.name] for model in models] for term in metric.terms]
+    return rank_terms(metric, models, np.array(values, dtype=np.float64))
+
+
+def rank_terms(metric: Metric, models: Sequence[str], values: NDArray[np.float64]) -> PoolRanking:
+    """Rank models by their raw terms (T, P)."""
     names = [term.name for term in metric.terms]
-    values = np.array([[results[model].terms[name] for model in models] for name in names], dtype=np.float64)
     terms = kernel.scaled(metric, values)
     scores = kernel.pool_scores(metric, terms)
     useless = kernel.uninformative(metric, values).tolist()

@@ -300,7 +300,7 @@ def _read(file: Path, chunks: Sequence[Chunk], names: Sequence[str]) -> pyarrow.
                 lengths = compute.binary_length(chunk.dictionary).take(chunk.indices)
                 written += compute.sum(lengths).as_py() or 0
     _check_size(file, written)
-    return data.cast(kinds)
+    return data.unify_dictionaries().cast(kinds).combine_chunks()  # rows of one chunk are found far sooner
 
 
 def _check_size(file: Path, expanded: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hf_transfer_score.leaderboard.boards.board import Board, BoardFailure, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered, sureness
-from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, Groups, RecordRows, parsed
+from hf_transfer_score.leaderboard.boards.rows import MODEL, Coded, Codes, Groups, RecordRows, parsed
 from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.pools import HeadlineRanks
 from hf_transfer_score.ranking.settings import Setting, described, row_labels
@@ -137,30 +137,69 @@ def _models(rows: RecordRows, grouped: Groups, chosen: Codes) -> tuple[list[dict
     return [blocks[place] for place in order], places[index.reshape(-1)]
 
 
-def _first(rows: RecordRows, name: str, latest: Sequence[int]) -> Any:
-    """Return the first known value of a column in some rows."""
-    column = rows.coded(name)
-    return next((value for row in latest if (value := column.at(row)) not in (None, "")), None)
+@dataclass(frozen=True)
+class _Told:
+    """The rows of all models of a board, each model's newest first.
+
+    Attributes:
+        latest: rows of the table (R,).
+        owner: the place of each row's model (R,).
+        count: number of models (M).
+    """
+
+    latest: Codes
+    owner: Codes
+    count: int
+
+    @classmethod
+    def of(cls, own: Sequence[Codes], newest: Codes) -> _Told:
+        """Return the rows of models, given for each of them."""
+        owner = np.repeat(np.arange(len(own)), [len(one) for one in own])
+        flat = np.concatenate([np.zeros(0, np.int64), *own])
+        order = np.lexsort([-newest[flat], owner])
+        return cls(flat[order], owner[order], len(own))
+
+    def first(self, values: Codes) -> Codes:
+        """Return the first value that is not negative for each model, out of those of all rows (R,); -1 for none."""
+        there = np.flatnonzero(values >= 0)[::-1]
+        found = np.full(self.count, -1, np.int64)
+        found[self.owner[there]] = values[there]
+        return found
+
+    def known(self, column: Coded) -> list[Any]:
+        """Return the newest known value of a column for each model."""
+        codes = column.codes[self.latest]
+        if "" in column.values:
+            codes = np.where(codes == column.values.index(""), -1, codes)
+        return [None if code < 0 else column.values[code] for code in self.first(codes).tolist()]
 
 
-def _facts(rows: RecordRows, newest: Codes, own: Codes) -> dict[str, Any]:
-    """Return what the records of one model say besides terms: the newest known facts, and all warnings."""
-    latest = own[np.argsort(-newest[own])].tolist()
-    seconds = rows.numbers("run_forward_seconds")
-    timed = [row for row in latest if seconds[row] > 0]
-    warnings, sources = (
-        dict.fromkeys(rows.coded(name).at(row) for row in own.tolist()) for name in ("warnings", "source")
+def _facts(rows: RecordRows, newest: Codes, own: Sequence[Codes]) -> list[dict[str, Any]]:
+    """Return what the records of each model say besides terms: the newest known facts, and all warnings."""
+    told = _Told.of(own, newest)
+    columns = [told.known(rows.coded(name)) for name in (*FACTS, "model_parameters")]
+    seconds, examples = rows.numbers("run_forward_seconds"), rows.numbers("dataset_examples")
+    last, timed = (
+        told.first(np.where(chosen, told.latest, -1)).tolist()
+        for chosen in (np.ones(len(told.latest), bool), seconds[told.latest] > 0)
     )
-    facts = {name: _first(rows, name, latest) for name in FACTS}
-    return {
-        **facts,
-        "parameters": _first(rows, "model_parameters", latest),
-        "throughput": float(rows.numbers("dataset_examples")[timed[0]] / seconds[timed[0]]) if timed else None,
-        "device": rows.coded("run_device").at((timed or latest)[0]) if latest else None,
-        "warnings": tuple(dict.fromkeys(one for text in warnings for one in parsed(text))),
-        "source": "; ".join(source for source in sources if source) or None,
-        "time": rows.coded("run_time").at(latest[0]) if latest else "",
-    }
+    warnings, source, device, time = (rows.coded(name) for name in ("warnings", "source", "run_device", "run_time"))
+    read = _read(warnings, told.latest.tolist())
+    found = []
+    for mine, facts, newest_row, row in zip(own, zip(*columns, strict=True), last, timed, strict=True):
+        sources = dict.fromkeys(source.codes[mine].tolist())
+        found.append(
+            dict(zip((*FACTS, "parameters"), facts, strict=True))
+            | {
+                "throughput": float(examples[row] / seconds[row]) if row >= 0 else None,
+                "device": device.at(row if row >= 0 else newest_row) if newest_row >= 0 else None,
+                "warnings": tuple(dict.fromkeys(one for some in mine.tolist() for one in read[some])),
+                "source": "; ".join(source.values[code] for code in sources if code >= 0 and source.values[code])
+                or None,
+                "time": time.at(newest_row) if newest_row >= 0 else "",
+            }
+        )
+    return found
 
 
 def _rows(
@@ -173,7 +212,8 @@ def _rows(
 ) -> list[BoardRow]:
     """Return the rows of models with terms, the best first, those without a rank last."""
     ranked, made = found.headline.ranks, {}
-    for place, (block, (label, mine)) in enumerate(zip(blocks, own.items(), strict=True)):
+    facts = _facts(rows, newest, list(own.values()))
+    for place, (block, label, known) in enumerate(zip(blocks, own, facts, strict=True)):
         made[label] = BoardRow(
             label=label,
             model=block["id"],
@@ -183,7 +223,7 @@ def _rows(
             **truth.of(block["id"], block["commit"]),
             rank=ranked.get(label),
             mean_rank=found.headline.mean_ranks.get(label),
-            **_facts(rows, newest, mine),
+            **known,
         )
     return [made[label] for label in ranked] + [row for row in made.values() if row.label not in ranked and row.scores]
 
@@ -236,21 +276,28 @@ def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str
     return BoardTruth(label, known, exact, upward[best], tuple(dict.fromkeys(notes)))
 
 
+def _read(column: Coded, chosen: Sequence[int]) -> dict[int, Any]:
+    """Return the JSON contents of some checked rows by row; equal texts are parsed once."""
+    codes = column.codes[np.array(chosen, np.int64)].tolist()
+    read = {code: parsed(column.values[code]) for code in set(codes)}
+    return {row: read[code] for row, code in zip(chosen, codes, strict=True)}
+
+
 def _ways(
     rows: RecordRows, chosen: Codes, newest: Codes
 ) -> dict[tuple[Setting, int], dict[str, list[tuple[str | None, float]]]]:
     """Return the newest measurements by method, without the seed, and by direction."""
     columns = [rows.coded(name).codes for name in MEASUREMENT]
-    in_time = sorted(chosen.tolist(), key=newest.__getitem__)
-    latest = {tuple(int(codes[row]) for codes in columns): row for row in in_time}
+    in_time = chosen[np.argsort(newest[chosen])]
+    latest = dict(zip(zip(*(codes[in_time].tolist() for codes in columns), strict=True), in_time.tolist(), strict=True))
     kept = sorted(latest.values(), key=newest.__getitem__)  # independent of the order of the table
+    parameters, signs = (_read(rows.coded(name), kept) for name in ("metric_parameters", "metric_directions"))
     found: dict[tuple[Setting, int], dict[str, list[tuple[str | None, float]]]] = {}
     for row, terms in zip(kept, rows.contents("terms", np.array(kept, np.int64)), strict=True):
-        options = parsed(rows.coded("metric_parameters").at(row))
-        how = json.dumps({name: value for name, value in options.items() if name != "seed"}, sort_keys=True)
+        how = json.dumps({name: one for name, one in parameters[row].items() if name != "seed"}, sort_keys=True)
         setting = Setting(rows.coded("metric_name").at(row), rows.coded("metric_version").at(row), how)
         name = setting.name if setting.name in terms else min(terms)
-        sign = parsed(rows.coded("metric_directions").at(row)).get(name, 1)
+        sign = signs[row].get(name, 1)
         measured = (rows.coded("model_commit").at(row), float(terms[name]))
         by_model = found.setdefault((setting, sign), defaultdict(list))
         by_model[rows.coded("model_id").at(row)].append(measured)

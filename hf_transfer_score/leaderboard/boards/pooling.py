@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.leaderboard.boards.board import BoardColumn, ColumnNumbers
 from hf_transfer_score.leaderboard.boards.rows import Codes, RecordRows, parsed
-from hf_transfer_score.metrics.registry import Metric, MetricResult
+from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.ranking.confidence import RankConfidence, stored_confidence
 from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, spreads
-from hf_transfer_score.ranking.pools import HEADLINE_METRICS, HeadlineRanks, headline_ranks, rank_pool
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS, HeadlineRanks, headline_ranks, rank_terms
 from hf_transfer_score.ranking.settings import Setting, canonical, installed, labels, rules
 
 Array = NDArray[np.float64]
@@ -137,14 +137,11 @@ def ordered(cells: Sequence[Cells], models: Sequence[str]) -> Order:
     columns, numbers, scoring = {}, {}, {}
     for one in cells:
         label, terms = one.column.label, tuple(term.name for term in one.metric.terms)
-        results = {
-            models[place]: MetricResult(one.metric.name, "ok", dict(zip(terms, values, strict=True)))
-            for place, values in zip(one.present.tolist(), one.values[one.present].tolist(), strict=True)
-        }
-        pool = rank_pool(one.metric, results)
+        present = one.present
+        pool = rank_terms(one.metric, [models[place] for place in present.tolist()], one.values[present].T)
         columns[label] = replace(one.column, flags=dict(pool.flags))
         scores, ranks = np.full(len(models), np.nan), np.full(len(models), np.nan)
-        scores[one.present], ranks[one.present] = list(pool.scores.values()), list(pool.ranks.values())
+        scores[present], ranks[present] = list(pool.scores.values()), list(pool.ranks.values())
         numbers[label] = ColumnNumbers(terms, scores, ranks, one.values, one.low, one.high)
         if one.column.kind != "baseline":
             scoring[label] = pool
