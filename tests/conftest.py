@@ -85,7 +85,6 @@ def clean_environment(home: Path | str, endpoint: str = NOBODY) -> dict[str, str
 
 
 def free_port() -> int:
-    """Return a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -110,7 +109,6 @@ def pytest_runtest_setup() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of the fast loop."""
     parser.addoption("--fast", action="store_true", help="only tests without processes, servers and heavy libraries")
 
 

@@ -17,5 +17,4 @@ def run(backbone, examples, step=0):
 
 
 def rows_of(kind, folder, examples, task, step=0, **options):
-    """Return features of a folder by layer."""
     return run(kind.load(folder, task, BackboneOptions(**options)), examples, step)[0]

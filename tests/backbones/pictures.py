@@ -24,7 +24,6 @@ PICTURES = [picture(32, 32), picture(50, 70, 1), picture(41, 33, 2)]
 
 
 def loaded(kind: BackboneKind, folder: Path, task=WHOLE, **options):
-    """Return a backbone."""
     return kind.load(folder, task, BackboneOptions(**options))
 
 

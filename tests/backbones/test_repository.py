@@ -10,7 +10,6 @@ from hf_transfer_score.tasks import get_task
 
 
 def holding(*names, **descriptions):
-    """A repository of files of ten bytes."""
     return Repository("some/model", dict.fromkeys(names, 10), descriptions)
 
 

@@ -120,7 +120,6 @@ def test_without_a_head_there_are_no_probabilities(checkpoint):
 
 
 def changed(folder, target, **values):
-    """Copy a checkpoint and change its config.json."""
     shutil.copytree(folder, target, dirs_exist_ok=True)
     config = json.loads((target / "config.json").read_text())
     config["pretrained_cfg"] |= values.pop("pretrained_cfg", {})

@@ -68,7 +68,6 @@ def scores(name: str = MODEL, height: float = 0.0, dataset: RecordedDataset = PE
 
 
 def truth(value: float, seed: int = 0, name: str = MODEL, dataset: RecordedDataset = PETS) -> Record:
-    """Return an accuracy after fine-tuning."""
     how = RecordedMetric("accuracy", kind="truth", parameters={"method": "full", "seed": seed})
     return Record(model(name), dataset, how, RUN, terms={"accuracy": value})
 
@@ -80,7 +79,6 @@ def unmeasured(seed: int = 0, name: str = MODEL, dataset: RecordedDataset = PETS
 
 
 def failure(name: str = MODEL, reason: str = "it has pickled weights only") -> Record:
-    """Return a failure of a model."""
     return Record(RecordedModel(name), PETS, None, RUN, status="failed", kind="pickle_only", reason=reason)
 
 
@@ -104,5 +102,4 @@ def known(folder: Path, records: list[Record], name: str = MODEL) -> Evidence:
 
 
 def later(record: Record, **changes) -> Record:
-    """Return a record of a later run."""
     return replace(record, run=replace(RUN, time="2026-02-02T03:04:05+00:00"), **changes)

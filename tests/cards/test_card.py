@@ -31,7 +31,6 @@ from tests.cards.made import (
 
 
 def rows(text: str) -> list[list[str]]:
-    """Return the cells of all tables."""
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
 
 

@@ -79,7 +79,6 @@ def rendered(text: str):
 
 
 def section(records: list) -> list:
-    """Return the tokens of a section."""
     return list(rendered(model_section(gather(records[0].model.id, records))))
 
 

@@ -75,7 +75,6 @@ OURS_ALONE = "model-index:\n-   results: []\n    name: theirs\n-   results: []\n
 
 
 def card(inside: str) -> str:
-    """Return a card with such metadata."""
     return f"---\n{inside.rstrip()}\n---\n{TEXT}"
 
 

@@ -27,7 +27,6 @@ def push(hub, token, evidence=EVIDENCE, **options):
 
 
 def text_of(repository, reference="refs/heads/main"):
-    """Return the card at a reference."""
     commit = repository.find(reference)
     return commit.files["README.md"].content.read_text(encoding="utf-8")
 

@@ -38,12 +38,10 @@ def write_adapter(folder: Path, base: Path, name: str, auto: str = "AutoModel", 
 
 
 def edit_settings(folder: Path, **changes: Any) -> Path:
-    """Change the settings of an adapter."""
     return edit_json(folder / CONFIG, **changes)
 
 
 def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> Path:
-    """Change the weights of an adapter."""
     changed = {key: value.contiguous() for key, value in change(load_file(folder / WEIGHTS)).items()}
     save_file(changed, folder / WEIGHTS)
     return folder

@@ -30,7 +30,6 @@ MODELS = {
 
 
 def model_of(name: str, folder: Path) -> Any:
-    """Load a checkpoint by its own class."""
     return getattr(transformers, MODELS[name]).from_pretrained(folder).eval()
 
 
@@ -90,7 +89,6 @@ def deit(folder: Path, *, classes: int = CLASSES, seed: int = 0) -> Path:
 
 
 def beit(folder: Path, *, classes: int = CLASSES, seed: int = 0) -> Path:
-    """Write a BEiT with a head."""
     config = transformers.BeitConfig(**TRANSFORMER, **SMALL, num_labels=classes)
     processor = transformers.BeitImageProcessor(size=SIZE, do_center_crop=False)
     return transformers_image(folder, built(transformers.BeitForImageClassification, config, seed), processor)
@@ -106,7 +104,6 @@ def dinov2(folder: Path, *, classes: int = CLASSES, head: bool = False, seed: in
 
 
 def dinov3(folder: Path, *, seed: int = 0) -> Path:
-    """Write a DINOv3 with register tokens."""
     config = transformers.DINOv3ViTConfig(**TRANSFORMER, **SMALL, num_register_tokens=2)
     model = built(transformers.DINOv3ViTModel, config, seed)
     return transformers_image(folder, model, transformers.DINOv3ViTImageProcessor(size=SIZE))

@@ -66,7 +66,6 @@ def whole(chosen, tmp_path_factory):
 
 
 def truths(home):
-    """Return the stored records of accuracies."""
     records = [Record.from_json(path.read_bytes()) for path in home.rglob("results/records/**/*.json")]
     return [one for one in records if one.metric and one.metric.kind == "truth"]
 

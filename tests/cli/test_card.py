@@ -16,7 +16,6 @@ from tests.cli.rank_pool import write_checkpoint
 
 @pytest.fixture
 def results(tmp_path):
-    """A folder of results."""
     return str(write(tmp_path / "results", pool()).folder)
 
 

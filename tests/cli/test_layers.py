@@ -29,7 +29,6 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def layers(made, run, monkeypatch):
-    """Run the command in that folder."""
     monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(made / "home"))
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.chdir(made)

@@ -148,7 +148,6 @@ def online(parent, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(online):
-    """What a run printed as JSON."""
     done = online("--per-class", "8", "--json", "--device", "cpu")
     assert done.status == 0, done.err
     assert "9 models to run" in done.err

@@ -60,7 +60,6 @@ def verify(folder, monkeypatch, capsys):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Count the measurements that are made."""
     made = []
 
     def counting(load, train, test, recipe, seed, **more):
@@ -72,7 +71,6 @@ def counted(monkeypatch):
 
 
 def records(folder):
-    """Return the stored records of a folder."""
     paths = sorted((folder / "records").rglob("*.json"))
     return [Record.from_json(path.read_bytes()) for path in paths], paths
 

@@ -80,5 +80,4 @@ def rows_of(chart, mark="point"):
 
 
 def marks(figure):
-    """Return where the models are by name."""
     return {row["model"]: (row["x"], row["y"]) for row in rows_of(figure.chart)}

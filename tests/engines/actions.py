@@ -70,7 +70,6 @@ def refuse() -> None:
 
 
 def attempts(folder: Path, name: str) -> int:
-    """Return how often work was started."""
     return len(list(folder.glob(f"{name}.*")))
 
 

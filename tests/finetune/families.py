@@ -17,7 +17,6 @@ def timm_small(architecture: str, **arguments: object) -> Writer:
 
 
 def regnet(folder: Path) -> Path:
-    """Write a RegNet with its head."""
     from transformers import ConvNextImageProcessor, RegNetConfig, RegNetForImageClassification
 
     config = RegNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], groups_width=4, num_labels=5)

@@ -49,5 +49,4 @@ Loader = Callable[[], Backbone]
 
 
 def weights(backbone: Backbone) -> dict[str, np.ndarray]:
-    """Return all weights and buffers by name."""
     return {name: value.detach().numpy().copy() for name, value in backbone.module.state_dict().items()}

@@ -100,7 +100,6 @@ def _pool() -> Iterator[None]:
 
 
 def _printed(*arguments: str) -> str:
-    """Return what a command prints."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
         status = main(list(arguments))
@@ -143,7 +142,6 @@ def _board(folder: Path) -> str:
 
 
 def write() -> None:
-    """Write what is expected again."""
     EXPECTED.mkdir(exist_ok=True)
     for name, text in everything().items():
         (EXPECTED / name).write_text(text, encoding="utf-8", newline="\n")

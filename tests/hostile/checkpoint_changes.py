@@ -35,7 +35,6 @@ class CheckpointCase:
 
     @property
     def modality(self) -> Modality:
-        """The kind of its inputs."""
         return {"bert": "text", "sentences": "text", "wav2vec2": "sound"}.get(self.base, "image")  # type: ignore[return-value]
 
 
@@ -77,8 +76,6 @@ def written(file: str, content: bytes | Callable[[bytes], bytes]) -> Change:
 
 
 def weighed(change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Change:
-    """Return a change of the weights."""
-
     def apply(folder: Path, traps: Traps) -> None:
         save_file(change(dict(load_file(folder / WEIGHTS))), folder / WEIGHTS, metadata={"format": "pt"})
 

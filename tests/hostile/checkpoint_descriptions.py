@@ -119,7 +119,6 @@ def _module(kind: str, path: str = "") -> Change:
 
 
 def code() -> Iterator[CheckpointCase]:
-    """Yield checkpoints with code of their own."""
     references = {
         "own": "own.OwnModel",
         "of-another": "owner/private-model--own.OwnModel",

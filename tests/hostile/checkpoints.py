@@ -250,5 +250,4 @@ def places() -> Iterator[CheckpointCase]:
 
 
 def checkpoint_cases() -> list[CheckpointCase]:
-    """Return all of them."""
     return [case for maker in (weights, numbers, places, configs, code, readers) for case in maker()]

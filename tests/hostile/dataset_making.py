@@ -65,7 +65,6 @@ def each(
 
 
 def table(columns: Any = None, **options: Any) -> bytes:
-    """Return a .parquet file."""
     buffer = io.BytesIO()
     made = columns if isinstance(columns, pa.Table) else pa.table(columns or COLUMNS)
     parquet.write_table(made, buffer, **options)
@@ -73,12 +72,10 @@ def table(columns: Any = None, **options: Any) -> bytes:
 
 
 def csv(texts: Any = TEXTS, labels: Any = LABELS) -> bytes:
-    """Return a .csv file."""
     return "\n".join(["text,label", *(f"{text},{label}" for text, label in zip(texts, labels, strict=True))]).encode()
 
 
 def lines(rows: Any) -> bytes:
-    """Return a .jsonl file."""
     return "\n".join(json.dumps(row) for row in rows).encode()
 
 
@@ -94,7 +91,6 @@ def media(contents: Sequence[bytes | str], column: str = "image", kind: str = "I
 
 
 def sounding(contents: Sequence[bytes | str]) -> bytes:
-    """Return a .parquet file of sounds."""
     return media(contents, "audio", "Audio")
 
 
@@ -113,7 +109,6 @@ SOUNDS = [sound(row) for row in range(ROWS)]
 
 
 def tar(members: dict[str, bytes]) -> bytes:
-    """Return a .tar file."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, content in members.items():

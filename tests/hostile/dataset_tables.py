@@ -36,7 +36,6 @@ from tests.hostile.traps import Traps
 
 
 def tables() -> Iterator[DatasetCase]:
-    """Yield broken and odd tables."""
     whole = table()
 
     def labelled(labels: Any) -> bytes:
@@ -156,7 +155,6 @@ def texts() -> Iterator[DatasetCase]:
 
 
 def gzip_of(buffer: io.BytesIO) -> Any:
-    """Return a .gz file to write into."""
     return gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1)
 
 

@@ -163,6 +163,5 @@ def no_files() -> Iterator[DatasetCase]:
 
 
 def dataset_cases() -> list[DatasetCase]:
-    """Return all of them."""
     makers = (leading_elsewhere, cards, images, sounds, tables, texts, archives, no_files)
     return [one for maker in makers for one in maker()]

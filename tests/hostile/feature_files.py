@@ -29,8 +29,6 @@ HUGE = 1 << 40
 
 
 class Payload:
-    """Makes a folder when it is unpickled."""
-
     def __init__(self, marker: Path) -> None:
         self.marker = marker
 
@@ -54,7 +52,6 @@ class FeatureCase:
 
 
 def whole(ending: str, features: Any = FEATURES, labels: Any = LABELS, **more: Any) -> bytes:
-    """Return a valid file."""
     if ending == ".safetensors":
         return save({"features": np.ascontiguousarray(features), "labels": np.asarray(labels), **more})
     if ending == ".parquet":
@@ -116,7 +113,6 @@ def damaged() -> Iterator[FeatureCase]:
 
 
 def npy(header: dict[str, Any] | str, body: bytes = bytes(64), version: bytes = b"\x01\x00") -> bytes:
-    """Return an .npy file with any header."""
     text = (header if isinstance(header, str) else repr(header)).encode() + b"\n"
     length = struct.pack("<H" if version == b"\x01\x00" else "<I", len(text))
     return b"\x93NUMPY" + version + length + text + body
@@ -127,7 +123,6 @@ def _described(shape: Any, descr: Any = "<f4", order: Any = False) -> dict[str, 
 
 
 def forged_npy() -> Iterator[FeatureCase]:
-    """Yield .npy files with forged headers."""
     for name, header in {
         "giant-shape": _described((HUGE, 4)),
         "overflowing-shape": _described((1 << 62, 1 << 62)),
@@ -166,7 +161,6 @@ def _pickled_labels(path: Path, marker: Path) -> None:
 
 
 def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Return a zip file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in members.items():
@@ -210,7 +204,6 @@ def forged_npz() -> Iterator[FeatureCase]:
 
 
 def safetensors(header: Any, body: bytes = bytes(1024), length: int | None = None) -> bytes:
-    """Return a .safetensors file with any header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + body
 
@@ -251,7 +244,6 @@ def forged_safetensors() -> Iterator[FeatureCase]:
 
 
 def tables(columns: dict[str, Any], **options: Any) -> bytes:
-    """Return a .parquet file of some columns."""
     buffer = io.BytesIO()
     table = columns if isinstance(columns, pa.Table) else pa.table(columns)
     parquet.write_table(table, buffer, **options)
@@ -386,6 +378,5 @@ def _sparse(path: Path, _: Path) -> None:
 
 
 def feature_cases() -> list[FeatureCase]:
-    """Return all of them."""
     makers = (damaged, forged_npy, forged_npz, forged_safetensors, forged_parquet, odd_numbers, no_files)
     return [case for maker in makers for case in maker()]

@@ -71,7 +71,6 @@ OF_OLD_DATASETS = (
 
 @cache
 def dataset_cards() -> tuple[bytes, ...]:
-    """Return valid cards."""
     return tuple(b"---\n" + yaml.safe_dump(one, sort_keys=False).encode() + b"---\n\n# Films\n" for one in OF_DATASETS)
 
 
@@ -162,7 +161,6 @@ def _check_files(files: Files, folder: Path) -> None:
 
 @cache
 def model_cards() -> tuple[bytes, ...]:
-    """Return valid model cards."""
     metadata = {
         "license": "mit",
         "tags": ["a", "b"],
@@ -178,7 +176,6 @@ RESULTS = [{"task": {"type": "image-classification"}, "metrics": [{"type": "face
 
 
 def card_of_a_checkpoint() -> tuple[st.SearchStrategy[bytes], Callable[[bytes, Path], None]]:
-    """Return changed model cards, and their check."""
     heads = [yaml.safe_load(split(one.decode())[0].strip().strip("-")) for one in model_cards() if b"---" in one]
     trees = changed_tree(heads).map(lambda tree: b"---\n" + json_of(tree) + b"\n---\n# A model\n")
     dumped = changed_tree(heads).map(

@@ -34,7 +34,6 @@ def sound() -> dict[str, bytes]:
 
 
 def _npy(header: Any) -> bytes:
-    """Return an .npy file with any header."""
     text = json.dumps(header).replace("[", "(").replace("]", ",)").replace("false", "False").replace("null", "None")
     text = text.replace(DEEP, "(" * 3000).replace(DIGITS, "7" * 5000).replace(TWICE, "")
     return npy(text[:65534], BODY)
@@ -53,7 +52,6 @@ def _column(values: list[Any]) -> bytes:
 
 
 def _changed() -> st.SearchStrategy[File]:
-    """Draw a changed file with its ending."""
     by_bytes = [changed_bytes([content]).map(lambda found, end=end: (end, found)) for end, content in sound().items()]
     headers = changed_tree([HEADER]).map(_npy)
     content = sound()[".safetensors"]
@@ -70,7 +68,6 @@ def _changed() -> st.SearchStrategy[File]:
 
 
 def feature_files() -> tuple[st.SearchStrategy[File], Callable[[File, Path], None]]:
-    """Return changed feature files, and their check."""
     return _changed(), _check_file
 
 

@@ -62,7 +62,6 @@ def sound_files() -> dict[str, bytes]:
 
 
 def by_path(records: Iterable[Record]) -> dict[str, Record]:
-    """Return records by path."""
     return {str(record_path(record)): record for record in records}
 
 
@@ -70,7 +69,6 @@ SOUND = by_path(sound())
 
 
 def records() -> Drawn:
-    """Return changed records, and their check."""
     return changed_json([json.loads(record.to_json()) for record in examples()]), _check_record
 
 
@@ -107,7 +105,6 @@ def _check_library(place: MemoryPlace) -> None:
 
 
 def requests() -> Drawn:
-    """Return changed requests, and their check."""
     pending = Request("owner/other", "owner/pets", asked="2025-01-01T00:00:00.000+00:00", asked_by="somebody")
     until = "2025-01-01T01:00:00.000+00:00"
     changed = [
@@ -174,7 +171,6 @@ def changed_table(draw: st.DrawFn) -> bytes:
 
 @cache
 def table() -> pa.Table:
-    """Return the table of the valid records."""
     files = sound_files()
     return RecordTable.of(Stored.of(path, blob_id(files[path]), record) for path, record in SOUND.items()).data
 
@@ -212,7 +208,6 @@ def _hostile_column(value: Any, count: int) -> pa.Array:
 
 
 def tables() -> Drawn:
-    """Return forged tables, and their check."""
     return st.one_of(changed_table(), changed_bytes([written()[0]])), _check_table
 
 

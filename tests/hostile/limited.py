@@ -32,8 +32,6 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended."""
-
     code: int  # its exit code, negative for a signal
     out: str
     err: str

@@ -78,7 +78,6 @@ def _hostile(draw: st.DrawFn) -> Any:
 
 
 def _like(draw: st.DrawFn, value: Any) -> Any:
-    """Draw another value of the same kind."""
     if isinstance(value, bool) or value is None:
         return not value
     if isinstance(value, int):

@@ -37,7 +37,6 @@ def on(warm: Warm, home: Path, *arguments: str, **environment: str) -> Done:
 
 
 def numbers(done: Done) -> dict[str, object]:
-    """Return the exact results of a run."""
     assert done.status == 0, done.err
     models = {name: one["scores"] for name, one in done.models.items()}
     terms = {

@@ -17,15 +17,12 @@ LONGEST = 25.0  # time limit for a run, most of which is its start
 
 @dataclass(frozen=True)
 class Mode:
-    """One way to fail."""
-
     kind: FaultKind  # the kind of the fault
     says: str | None  # part of the sentence; None if the run overcomes it
     paths: str = "all"  # the affected requests for a repository: "all", "files" or "questions"
     options: dict[str, Any] = field(default_factory=dict)  # more options of the fault, such as times
 
     def strike(self, hub: LocalHub, name: str) -> None:
-        """Add the fault for a repository."""
         start = {"all": "/(api/)?", "files": "/", "questions": "/api/"}[self.paths]
         kind = "(datasets/|models/)?"
         hub.fault(f"^{start}{kind}{name}(/|$)", self.kind, **{"times": None, **self.options})

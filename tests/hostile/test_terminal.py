@@ -39,7 +39,6 @@ def names(folder) -> list[str]:
 
 
 def steering(text: str) -> list[str]:
-    """Return the control characters in a text."""
     return sorted({letter for letter in text if not letter.isprintable() and letter not in ALLOWED})
 
 

@@ -61,7 +61,6 @@ class Good:
     datasets: Mapping[str, Path]
 
     def command(self, dataset: Path | str, *models: Path) -> list[str]:
-        """Return the command of a ranking."""
         return ["rank", str(dataset), "--models", *map(str, models), *SHORT]
 
 

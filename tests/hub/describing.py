@@ -48,7 +48,6 @@ def describe(exchange: Exchange, repository: Repository, commit: Commit, *, size
 
 
 def expanded(exchange: Exchange) -> list[str]:
-    """Return the properties that `expand` requests."""
     names = exchange.options("expand")
     if unknown := [name for name in names if name not in EXPANDABLE]:
         raise Refusal(400, None, f'Invalid option in "expand": {unknown[0]!r}; expected one of {sorted(EXPANDABLE)}')

@@ -139,7 +139,6 @@ class Exchange(BaseHTTPRequestHandler):
         return values[-1] if values else None
 
     def flag(self, name: str) -> bool:
-        """Whether a query parameter says yes."""
         return self.option(name) in TRUE
 
     def options(self, name: str) -> list[str]:
@@ -149,7 +148,6 @@ class Exchange(BaseHTTPRequestHandler):
 
     @property
     def user(self) -> str | None:
-        """The user, None without a token."""
         header = self.headers.get("Authorization")
         if header is None:
             return None
@@ -291,5 +289,4 @@ def parse_range(header: str, size: int) -> tuple[int, int]:
 
 
 def kind_word(kind: str) -> str:
-    """Return the singular of a kind."""
     return kind.removesuffix("s")

@@ -23,8 +23,6 @@ LARGE_BYTES = 10 * 2**20
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of a commit."""
-
     path: str
     size: int
     sha256: str
@@ -53,8 +51,6 @@ class Commit:
 
 @dataclass
 class Discussion:
-    """A pull request."""
-
     number: int
     title: str
     author: str

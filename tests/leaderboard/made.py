@@ -93,7 +93,6 @@ def catalogue(records: Iterable[Record]) -> Catalogue:
 
 
 def board(records: Iterable[Record], *, by_metrics: bool = False) -> Board:
-    """Return the one board of some records."""
     made = catalogue(records)
     (summary,) = made.boards()
     return made.board(summary.key, by_metrics=by_metrics)
@@ -103,5 +102,4 @@ published = partial(board, by_metrics=True)
 
 
 def facts(license_name=None, downloads=None):
-    """Return facts that a model's page states."""
     return RecordedFacts(license=license_name, downloads=downloads)

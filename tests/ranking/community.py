@@ -22,7 +22,6 @@ class Community:
     facts: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Draw it."""
         generator = np.random.default_rng(self.seed)
         good = dict(zip(FAMILIES, generator.normal(0, 0.8, len(FAMILIES)), strict=True))
         for number in range(self.models):
@@ -62,7 +61,6 @@ class Community:
 
 
 def write_table(path: Path, rows: list[dict[str, object]]) -> Path:
-    """Write rows as CSV."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

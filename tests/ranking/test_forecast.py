@@ -22,8 +22,6 @@ TASK = "image-classification"
 
 
 def history_of(community: Community) -> History:
-    """Return a community's tables as history."""
-
     def column(dataset: str, protocol: str, values: Callable[[str], float]) -> MeasuredColumn:
         return MeasuredColumn(dataset, TASK, protocol, {model: values(model) for model in community.facts})
 

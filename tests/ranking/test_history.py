@@ -17,7 +17,6 @@ from tests.ranking.community import DATASETS, TARGET, Community
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory) -> list[Record]:
-    """The tables of a community as records."""
     truth, scores, facts = Community(models=12).write(tmp_path_factory.mktemp("tables"), hidden=())
     return [
         record

@@ -13,8 +13,6 @@ TASK = "image-classification"
 
 @pytest.fixture
 def table(tmp_path):
-    """Write a table and import it."""
-
     def take(text: str, *, facts: str | None = None, name: str = "table.csv", **options) -> Imported:
         path = tmp_path / name
         path.write_bytes(text.encode())

@@ -35,7 +35,6 @@ class TinyModel(PreTrainedModel):
 
 
 def add_bad(hub: LocalHub) -> None:
-    """Put them on the Hub."""
     again(hub, "bad/gated", gated=True)
     again(hub, "bad/private", private=True)
     again(hub, "bad/disabled", disabled=True)

@@ -97,12 +97,10 @@ def change_weights(folder: Path, change: Any) -> None:
 
 
 def kept(warm: Warm) -> FeatureCache:
-    """Return the features that runs kept."""
     return FeatureCache(warm.home / "features", 10**9)
 
 
 def sample_of(warm: Warm, report: dict[str, Any]) -> LabelledSample:
-    """Return the sample of a report."""
     (path,) = (warm.home / "samples").glob(f"{report['sample']['fingerprint']}-*.arrow")
     return LabelledSample.load(path)
 

@@ -59,7 +59,6 @@ class Done:
 
     @property
     def models(self) -> dict[str, dict[str, Any]]:
-        """Outcomes by name."""
         return dict(self.report["pool"])
 
     @property
@@ -70,8 +69,6 @@ class Done:
 
 @dataclass
 class Running:
-    """A command that runs."""
-
     parent: Parent
     pid: int
     out: Path
@@ -79,11 +76,9 @@ class Running:
     start: float = field(default_factory=time.perf_counter)
 
     def send(self, number: int) -> None:
-        """Send it a signal."""
         os.kill(self.pid, number)
 
     def wait(self) -> Done:
-        """Wait for its end."""
         status = self.parent.ask(wait=self.pid)
         seconds = time.perf_counter() - self.start
         written = (path.read_text() if path.exists() else "" for path in (self.out, self.err))  # killed before both
@@ -116,13 +111,11 @@ class Parent:
         self.count = 0
 
     def ask(self, **question: Any) -> Any:
-        """Return its answer."""
         assert self.process.stdin is not None and self.process.stdout is not None
         print(json.dumps(question), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:
-        """End it."""
         self.process.communicate()
 
     def start(
@@ -181,7 +174,6 @@ class Warm:
 
     @property
     def hub_cache(self) -> Path:
-        """Where the Hub's client keeps files."""
         return Path(self.environment["HF_HOME"]) / "hub"
 
     def start(self, *arguments: str, **environment: str) -> Running:

@@ -12,7 +12,6 @@ datasets.disable_progress_bars()
 
 
 def picture(seed: int, height: int = 6, width: int = 8) -> bytes:
-    """Return a PNG of noise."""
     values = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
     return image_bytes(values)
 

@@ -26,7 +26,6 @@ def scored_here(files: Sequence[Path], metrics: Sequence[str]) -> list[FeatureSc
 
 
 def features(seed: int = 0) -> np.ndarray:
-    """Return features of three classes."""
     return (np.random.default_rng(seed).normal(size=(len(LABELS), 8)) + 2 * np.eye(8)[LABELS]).astype(np.float32)
 
 

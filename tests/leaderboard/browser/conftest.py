@@ -34,7 +34,6 @@ def browser():
 
 
 def write_records(folder: Path, records: Iterable[Record]) -> None:
-    """Write records as a store has them."""
     files = {str(record_path(record)): record.to_json().encode() for record in records}
     FolderPlace(folder).update(lambda _: files, title="records")
 

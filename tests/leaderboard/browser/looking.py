@@ -6,7 +6,6 @@ FIRST_CELL = "#lb-table [data-testid=cell-0-0]"
 
 
 def wait_for_table(page) -> None:
-    """Wait until the table has a row."""
     page.wait_for_selector(FIRST_CELL)
 
 
@@ -18,7 +17,6 @@ def column(page, place: int = 1) -> list[str]:
 
 
 def headers(page) -> list[str]:
-    """Return the headers of the table."""
     return [one.inner_text() for one in page.query_selector_all("#lb-table [role=columnheader] .header.text")]
 
 
@@ -34,7 +32,6 @@ def wait_for_models(page, *names: str) -> None:
 
 
 def wait_for_text(page, selector: str, text: str) -> None:
-    """Wait until an element's text contains another."""
     page.wait_for_function(
         "([selector, text]) => document.querySelector(selector)?.innerText.includes(text)", arg=[selector, text]
     )
@@ -52,7 +49,6 @@ def wait_for_query(page, **wanted: str | None) -> None:
 
 
 def query(page) -> dict[str, str]:
-    """Return the parameters of the address."""
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
@@ -67,13 +63,11 @@ def open_tab(page, title: str) -> None:
 
 
 def open_controls(page) -> None:
-    """Open columns, filters and order."""
     if not page.locator("#lb-columns").is_visible():
         page.get_by_role("button", name="Columns, filters and order").click()
         page.wait_for_selector("#lb-columns", state="visible")
 
 
 def choose(page, name: str, text: str) -> None:
-    """Choose an entry of a dropdown."""
     page.click(f"#{name} input")
     page.locator(f"#{name} [role=option]", has_text=text).first.click()
