@@ -61,7 +61,6 @@ class BackboneOptions:
     allow_pickle: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse invalid options before any model is loaded."""
         check_known(self, pooling=POOLINGS, subword=("first", "mean"))
         if self.layer not in (LAST, ALL, MEAN) and not (isinstance(self.layer, int) and self.layer >= 0):
             raise OptionError(f"layer={self.layer!r}: expected last, all, mean, or a number from 0 on.")

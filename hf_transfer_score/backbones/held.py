@@ -116,7 +116,6 @@ class InMemoryModel:
         self.name, self.module, self.processor, self.form = name, module, processor, form
 
     def __str__(self) -> str:
-        """Return its name."""
         return self.name
 
     @property

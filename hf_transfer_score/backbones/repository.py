@@ -80,7 +80,6 @@ class Repository:
         return cls(str(folder), sizes, descriptions, unread=unread)
 
     def __contains__(self, name: str) -> bool:
-        """Whether there is a file of that name."""
         return name in self.sizes
 
     @property

@@ -47,7 +47,6 @@ class Candidate:
     held: InMemoryModel | None = None
 
     def __str__(self) -> str:
-        """Show it as it is typed."""
         return self.name if self.revision is None else f"{self.name}@{self.revision}"
 
 
@@ -201,7 +200,6 @@ class Search:
     limit: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse invalid options before the Hub is asked."""
         check_known(self, sort=SORTS)
         check_least(self, limit=1)
 

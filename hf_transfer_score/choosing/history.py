@@ -33,7 +33,6 @@ class Spent:
         return self.seconds if budget.unit == "seconds" else self.tunings
 
     def __str__(self) -> str:
-        """Return it in words."""
         return f"{rough_duration(self.seconds)}, {self.tunings:.2f} fine-tunings"
 
 

@@ -107,7 +107,6 @@ class Looking:
     rows_a_tuning: float
 
     def __post_init__(self) -> None:
-        """Begin with nothing looked at."""
         self.parts: dict[str, list[PlannedModel]] = {}
         self.seconds: dict[str, float] = {}
         self._cache = FeatureCache(self.folder / "features", cache_limit())

@@ -48,7 +48,6 @@ class Budget:
         raise OptionError(f'budget={text!r}: expected a time such as 20m or 2h, or a number such as "3 fine-tunings".')
 
     def __str__(self) -> str:
-        """Return it as it can be typed."""
         if self.unit == "fine-tunings":
             return f"{self.amount:g} fine-tuning{'' if self.amount == 1 else 's'}"
         unit = next(name for name in ("d", "h", "m", "s") if self.amount >= SECONDS[name] or name == "s")
@@ -89,7 +88,6 @@ class ChooseOptions:
     test_samples: int = 1000
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense before anything is read."""
         Budget.of(self.budget)
         check_known(self, method=RACED)
         check_least(self, first_rows=16, looks=1, test_samples=1)

@@ -81,7 +81,6 @@ class Choice(Shown):
     typed: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Return one short line."""
         return f"<{type(self).__name__} of {len(self.ranking.models)} models. {self.answer}>"
 
     @property

@@ -101,11 +101,9 @@ class Rendered(str):
     __slots__ = ()
 
     def __add__(self, other: str) -> Rendered:
-        """Join, and make the other text safe."""
         return Rendered(str(self) + safe(other))
 
     def __radd__(self, other: str) -> Rendered:
-        """Join, and make the other text safe."""
         return Rendered(safe(other) + str(self))
 
     def rstrip(self, characters: str | None = None, /) -> Rendered:

@@ -62,7 +62,6 @@ class Jobs:
     ask: Callable[[str, bool], bool] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse invalid options before anything is read."""
         check_least(self, workers=1, batch=1, minutes=1, retries=0)
         if self.poll <= 0:
             raise OptionError(f"poll={self.poll}: expected seconds above 0.")

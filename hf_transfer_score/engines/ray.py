@@ -45,7 +45,6 @@ class Ray:
     _began_cluster: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse invalid options before anything is read."""
         check_least(self, workers=1, retries=0)
         extra("ray", "ray")
 

@@ -62,7 +62,6 @@ class Slurm:
     cluster: str = "slurm"
 
     def __post_init__(self) -> None:
-        """Refuse invalid options before anything is read."""
         check_least(self, workers=1, minutes=1, cores=1, memory=1, gpus=0, retries=0)
         check_known(self, cluster=("slurm", "local"))
         extra("submitit", "slurm")

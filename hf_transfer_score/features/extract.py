@@ -85,7 +85,6 @@ class ExtractOptions:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse invalid options before anything is loaded."""
         check_known(self, dtype=DTYPES, runtime=RUNTIMES)
         check_least(self, batch_size=1, threads=1)
         if self.runtime != "openvino":

@@ -66,7 +66,6 @@ class Recipe:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse invalid options before any model is loaded."""
         check_known(self, method=METHODS, skip=("pad", "interpolate"), precision=PRECISIONS)
         for name, values in (("learning_rates", self.learning_rates), ("penalties", self.penalties)):
             if not values or not all(value > 0 for value in values):

@@ -22,15 +22,7 @@ from hf_transfer_score.metrics import gaussians
 from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import AUTO, LabelledFeatures
 from hf_transfer_score.metrics.nc1 import within_per_between
-from hf_transfer_score.metrics.registry import (
-    ClassOverlap,
-    Metric,
-    Outcome,
-    Term,
-    check_choice,
-    check_pca,
-    check_positive,
-)
+from hf_transfer_score.metrics.registry import CheckedOptions, ClassOverlap, Components, Metric, Outcome, Positive, Term
 
 SATURATED = 0.999
 SHOWN_CLASSES = 20
@@ -38,7 +30,6 @@ SHOWN_CLASSES = 20
 
 DIGITS = 4
 
-COVARIANCES = ("shrunk", "full", "pooled_spherical", "spherical", "diagonal")
 
 MOST_WORK = 2e8
 """The limit of "auto" on the cost of shrunk covariances: classes squared times components cubed."""
@@ -48,7 +39,7 @@ TRUST, ROUND = 0.25, 0.1
 
 
 @dataclass(frozen=True)
-class FaceOptions:
+class FaceOptions(CheckedOptions):
     """Options of FaCe.
 
     Attributes:
@@ -64,18 +55,10 @@ class FaceOptions:
 
     weighting: Literal["class", "sample"] = "class"
     covariance: Literal["shrunk", "full", "pooled_spherical", "spherical", "diagonal"] = "shrunk"
-    temperature: float = 0.05
+    temperature: Positive = 0.05
     include_self: bool = False
-    variance_floor: float = 1e-4
-    pca: int | str = "auto"
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_choice("weighting", self.weighting, ("class", "sample"))
-        check_choice("covariance", self.covariance, COVARIANCES)
-        check_positive("temperature", self.temperature)
-        check_positive("variance_floor", self.variance_floor)
-        check_pca(self.pca)
+    variance_floor: Positive = 1e-4
+    pca: Components = "auto"
 
 
 def face(data: LabelledFeatures, options: FaceOptions) -> Outcome:

@@ -10,11 +10,11 @@ import numpy as np
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics import gaussians
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_pca, check_positive
+from hf_transfer_score.metrics.registry import CheckedOptions, Components, Metric, Outcome, Positive, Term
 
 
 @dataclass(frozen=True)
-class GBCOptions:
+class GBCOptions(CheckedOptions):
     """Options of GBC.
 
     Attributes:
@@ -28,16 +28,8 @@ class GBCOptions:
     convention: Literal["exact", "official"] = "exact"
     covariance: Literal["spherical", "diagonal"] = "spherical"
     variance: Literal["biased", "unbiased"] = "biased"
-    variance_floor: float = 1e-4
-    pca: int | str = "auto"
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_choice("convention", self.convention, ("exact", "official"))
-        check_choice("covariance", self.covariance, ("spherical", "diagonal"))
-        check_choice("variance", self.variance, ("biased", "unbiased"))
-        check_positive("variance_floor", self.variance_floor)
-        check_pca(self.pca)
+    variance_floor: Positive = 1e-4
+    pca: Components = "auto"
 
 
 def gbc(data: LabelledFeatures, options: GBCOptions) -> Outcome:

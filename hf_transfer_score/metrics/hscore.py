@@ -8,11 +8,11 @@ import numpy as np
 
 from hf_transfer_score.metrics.class_stats import RELATIVE_CUT
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca, check_positive
+from hf_transfer_score.metrics.registry import CheckedOptions, Components, Metric, Outcome, Positive, Term
 
 
 @dataclass(frozen=True)
-class HScoreOptions:
+class HScoreOptions(CheckedOptions):
     """Options of H-score.
 
     Attributes:
@@ -20,13 +20,8 @@ class HScoreOptions:
         pca: components kept first: "none", "auto" or a number.
     """
 
-    cut: float = RELATIVE_CUT
-    pca: int | str = "auto"
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_positive("cut", self.cut)
-        check_pca(self.pca)
+    cut: Positive = RELATIVE_CUT
+    pca: Components = "auto"
 
 
 def hscore(data: LabelledFeatures, options: HScoreOptions) -> Outcome:

@@ -12,11 +12,11 @@ from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
 from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_whole
+from hf_transfer_score.metrics.registry import CheckedOptions, Metric, Outcome, Rows, Seed, Term, Whole
 
 
 @dataclass(frozen=True)
-class KNNOptions:
+class KNNOptions(CheckedOptions):
     """Options of kNN.
 
     Attributes:
@@ -27,19 +27,11 @@ class KNNOptions:
         seed: of that part.
     """
 
-    neighbours: int = 5
+    neighbours: Whole = 5
     distance: Literal["cosine", "euclidean"] = "cosine"
     ties: Literal["nearest", "smallest_label"] = "nearest"
-    max_rows: int = 2000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_whole("neighbours", self.neighbours)
-        check_choice("distance", self.distance, ("cosine", "euclidean"))
-        check_choice("ties", self.ties, ("nearest", "smallest_label"))
-        check_whole("max_rows", self.max_rows, least=2)
-        check_whole("seed", self.seed, least=0)
+    max_rows: Rows = 2000
+    seed: Seed = 0
 
 
 def knn(data: LabelledFeatures, options: KNNOptions) -> Outcome:

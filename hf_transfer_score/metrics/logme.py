@@ -9,15 +9,7 @@ import numpy as np
 
 from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.registry import (
-    Metric,
-    Outcome,
-    Term,
-    check_choice,
-    check_pca,
-    check_positive,
-    check_whole,
-)
+from hf_transfer_score.metrics.registry import CheckedOptions, Components, Metric, Outcome, Positive, Term, Whole
 
 PRIOR_COUNT = 1e-5
 OFFICIAL_ROUNDS, OFFICIAL_TOLERANCE = 11, 1e-3
@@ -25,7 +17,7 @@ ICML_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
-class LogMEOptions:
+class LogMEOptions(CheckedOptions):
     """Options of LogME.
 
     Attributes:
@@ -37,16 +29,9 @@ class LogMEOptions:
     """
 
     convention: Literal["evidence", "official", "icml"] = "evidence"
-    pca: int | str = "auto"
-    rounds: int = 1000
-    tolerance: float = 1e-9
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_choice("convention", self.convention, ("evidence", "official", "icml"))
-        check_pca(self.pca)
-        check_whole("rounds", self.rounds)
-        check_positive("tolerance", self.tolerance)
+    pca: Components = "auto"
+    rounds: Whole = 1000
+    tolerance: Positive = 1e-9
 
 
 class Spectrum(NamedTuple):

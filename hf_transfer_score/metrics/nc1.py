@@ -9,11 +9,11 @@ import numpy as np
 
 from hf_transfer_score.metrics.class_stats import ONE_THREAD_WIDTH, RELATIVE_CUT, Array, one_thread
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice
+from hf_transfer_score.metrics.registry import CheckedOptions, Metric, Outcome, Term
 
 
 @dataclass(frozen=True)
-class NC1Options:
+class NC1Options(CheckedOptions):
     """Options of NC1.
 
     Attributes:
@@ -24,11 +24,6 @@ class NC1Options:
 
     weighting: Literal["class", "sample", "mixed"] = "class"
     form: Literal["pseudo_inverse", "trace_ratio"] = "pseudo_inverse"
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_choice("weighting", self.weighting, ("class", "sample", "mixed"))
-        check_choice("form", self.form, ("pseudo_inverse", "trace_ratio"))
 
 
 def nc1(data: LabelledFeatures, options: NC1Options) -> Outcome:

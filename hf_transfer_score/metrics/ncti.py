@@ -15,7 +15,7 @@ from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.class_stats import ONE_THREAD_WIDTH, RELATIVE_CUT, Array, one_thread
 from hf_transfer_score.metrics.gaussians import gaussian_posterior
 from hf_transfer_score.metrics.labelled import LabelledFeatures, Principal
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca
+from hf_transfer_score.metrics.registry import CheckedOptions, Components, Metric, Outcome, Term
 
 SHRINKAGE_COMPONENTS = 32
 SHRINKAGE_FLOOR = 1e-10
@@ -25,18 +25,14 @@ SATURATED = 0.99
 
 
 @dataclass(frozen=True)
-class NCTIOptions:
+class NCTIOptions(CheckedOptions):
     """Options of NCTI.
 
     Attributes:
         pca: components kept: "auto" for min(64, D, N // 5); 64 reproduces the published numbers; "none" keeps all.
     """
 
-    pca: int | str = "auto"
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_pca(self.pca)
+    pca: Components = "auto"
 
 
 def ncti(data: LabelledFeatures, options: NCTIOptions) -> Outcome:

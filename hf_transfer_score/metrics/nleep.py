@@ -18,7 +18,7 @@ from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.gaussians import softmax
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.leep import expected_prediction
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_share, check_whole
+from hf_transfer_score.metrics.registry import CheckedOptions, Metric, Outcome, Seed, Share, Term, Whole
 
 VARIANCE_FLOOR = 1e-5
 CONVERGED = 1e-3
@@ -27,7 +27,7 @@ START_ROUNDS = 10
 
 
 @dataclass(frozen=True)
-class NLEEPOptions:
+class NLEEPOptions(CheckedOptions):
     """Options of NLEEP.
 
     Attributes:
@@ -38,18 +38,11 @@ class NLEEPOptions:
         seed: of the mixture's initialisation.
     """
 
-    components_per_class: int = 5
-    variance_kept: float = 0.8
+    components_per_class: Whole = 5
+    variance_kept: Share = 0.8
     logarithm: bool = True
-    rounds: int = 100
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_whole("components_per_class", self.components_per_class)
-        check_share("variance_kept", self.variance_kept)
-        check_whole("rounds", self.rounds)
-        check_whole("seed", self.seed, least=0)
+    rounds: Whole = 100
+    seed: Seed = 0
 
 
 def nleep(data: LabelledFeatures, options: NLEEPOptions) -> Outcome:

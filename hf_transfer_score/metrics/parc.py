@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from hf_transfer_score.metrics.checks import row_chunks
 from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import NO_PCA, LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca, check_whole
+from hf_transfer_score.metrics.registry import CheckedOptions, Components, Metric, Outcome, Rows, Seed, Term
 
 
 @dataclass(frozen=True)
-class PARCOptions:
+class PARCOptions(CheckedOptions):
     """Options of PARC.
 
     Attributes:
@@ -24,15 +24,9 @@ class PARCOptions:
         seed: of that part.
     """
 
-    pca: int | str = "none"
-    max_rows: int = 1500
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_pca(self.pca)
-        check_whole("max_rows", self.max_rows, least=2)
-        check_whole("seed", self.seed, least=0)
+    pca: Components = "none"
+    max_rows: Rows = 1500
+    seed: Seed = 0
 
 
 def parc(data: LabelledFeatures, options: PARCOptions) -> Outcome:

@@ -8,22 +8,18 @@ import numpy as np
 
 from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca
+from hf_transfer_score.metrics.registry import CheckedOptions, Components, Metric, Outcome, Term
 
 
 @dataclass(frozen=True)
-class RegHScoreOptions:
+class RegHScoreOptions(CheckedOptions):
     """Options of the regularised H-score.
 
     Attributes:
         pca: components kept first: "none", "auto" or a number.
     """
 
-    pca: int | str = "auto"
-
-    def __post_init__(self) -> None:
-        """Check the value."""
-        check_pca(self.pca)
+    pca: Components = "auto"
 
 
 def reg_hscore(data: LabelledFeatures, options: RegHScoreOptions) -> Outcome:

@@ -11,8 +11,9 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -108,6 +109,58 @@ class MetricResult:
     seconds: float = 0.0
     reason: str | None = None
     overlap: ClassOverlap | None = None
+
+
+def check_choice(option: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise OptionError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise OptionError(f"{option} must be one of {', '.join(choices)}; got {value!r}{_nearest(value, choices)}.")
+
+
+def check_positive(option: str, value: Any) -> None:
+    """Raise OptionError unless `value` is a number above zero."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise OptionError(f"{option} must be a number above 0, got {value!r}.")
+
+
+def check_share(option: str, value: Any) -> None:
+    """Raise OptionError unless `value` is a number above 0 and at most 1."""
+    check_positive(option, value)
+    if value > 1:
+        raise OptionError(f"{option} must be a share, at most 1; got {value!r}.")
+
+
+def check_whole(option: str, value: Any, *, least: int = 1) -> None:
+    """Raise OptionError unless `value` is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise OptionError(f"{option} must be a whole number of at least {least}, got {value!r}.")
+
+
+def check_components(option: str, value: Any) -> None:
+    """Raise OptionError unless `value` is a valid choice of principal components."""
+    if value not in (AUTO, NO_PCA) and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise OptionError(f'{option} must be "auto", "none" or a whole number of components above 0, got {value!r}.')
+
+
+Positive = Annotated[float, check_positive]
+Share = Annotated[float, check_share]
+Whole = Annotated[int, check_whole]
+Rows = Annotated[int, partial(check_whole, least=2)]
+Seed = Annotated[int, partial(check_whole, least=0)]
+Components = Annotated[int | str, check_components]
+"""Types of options whose values are checked."""
+
+
+@dataclass(frozen=True)
+class CheckedOptions:
+    """Options of a metric, which refuse values that their types do not allow."""
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self), include_extras=True).items():
+            if get_origin(hint) is Literal:
+                check_choice(name, getattr(self, name), get_args(hint))
+            elif get_origin(hint) is Annotated:
+                hint.__metadata__[0](name, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -226,39 +279,6 @@ def sample_warnings(data: LabelledFeatures) -> tuple[str, ...]:
     if single:
         found.append(f"{single} of {classes} classes have one sample, so no spread of their own")
     return tuple(found)
-
-
-def check_choice(option: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Raise OptionError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise OptionError(f"{option} must be one of {', '.join(choices)}; got {value!r}{_nearest(value, choices)}.")
-
-
-def check_positive(option: str, value: Any) -> None:
-    """Raise OptionError unless `value` is a number above zero."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise OptionError(f"{option} must be a number above 0, got {value!r}.")
-
-
-def check_share(option: str, value: Any) -> None:
-    """Raise OptionError unless `value` is a number above 0 and at most 1."""
-    check_positive(option, value)
-    if value > 1:
-        raise OptionError(f"{option} must be a share, at most 1; got {value!r}.")
-
-
-def check_whole(option: str, value: Any, *, least: int = 1) -> None:
-    """Raise OptionError unless `value` is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise OptionError(f"{option} must be a whole number of at least {least}, got {value!r}.")
-
-
-def check_pca(value: Any) -> None:
-    """Raise OptionError unless `value` is a valid choice of principal components."""
-    if value in (AUTO, NO_PCA):
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise OptionError(f'pca must be "auto", "none" or a whole number of components above 0, got {value!r}.')
 
 
 _added: dict[str, Metric] = {}

@@ -39,7 +39,6 @@ class FeatureScores:
     reason: str | None = None
 
     def __getitem__(self, metric: str) -> MetricResult:
-        """Return the result of one metric."""
         return self.results[metric]
 
     def as_dict(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from hf_transfer_score.metrics.class_stats import Array, ScatterSum, add_class_sums
 from hf_transfer_score.metrics.gaussians import gaussian_posterior, softmax
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice
+from hf_transfer_score.metrics.registry import CheckedOptions, Metric, Outcome, Term
 
 SHRINKAGE_RATE = 5.0
 SHRINKAGE_FLOOR = 1e-10
@@ -19,7 +19,7 @@ SATURATED = 0.999
 
 
 @dataclass(frozen=True)
-class SFDAOptions:
+class SFDAOptions(CheckedOptions):
     """Options of SFDA.
 
     Attributes:
@@ -28,10 +28,6 @@ class SFDAOptions:
     """
 
     convention: Literal["exact", "official"] = "exact"
-
-    def __post_init__(self) -> None:
-        """Check the value."""
-        check_choice("convention", self.convention, ("exact", "official"))
 
 
 def sfda(data: LabelledFeatures, options: SFDAOptions) -> Outcome:

@@ -9,14 +9,14 @@ import numpy as np
 
 from hf_transfer_score.metrics.class_stats import Array, one_thread
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_pca, check_positive
+from hf_transfer_score.metrics.registry import CheckedOptions, Components, Metric, Outcome, Positive, Term
 
 SMALL_CLASS = 512
 """Gram matrices of classes up to this size are too small to share between threads."""
 
 
 @dataclass(frozen=True)
-class TransRateOptions:
+class TransRateOptions(CheckedOptions):
     """Options of TransRate.
 
     Attributes:
@@ -28,14 +28,8 @@ class TransRateOptions:
 
     normalise: bool = True
     weighting: Literal["sample", "class"] = "sample"
-    distortion: float = 1e-4
-    pca: int | str = "auto"
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_choice("weighting", self.weighting, ("sample", "class"))
-        check_positive("distortion", self.distortion)
-        check_pca(self.pca)
+    distortion: Positive = 1e-4
+    pca: Components = "auto"
 
 
 def transrate(data: LabelledFeatures, options: TransRateOptions) -> Outcome:

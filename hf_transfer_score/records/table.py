@@ -137,7 +137,6 @@ class RecordTable:
     extra: pyarrow.Table | None = None
 
     def __len__(self) -> int:
-        """Return the number of records."""
         return int(self.data.num_rows)
 
     @classmethod

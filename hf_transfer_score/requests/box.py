@@ -48,13 +48,11 @@ class BoxLimits:
     disk: int = 20 * 10**9  # bytes of its files at any time, including downloads
 
     def __post_init__(self) -> None:
-        """Refuse values that are too small."""
         for name, least in (("memory", 5 * 10**8), ("seconds", 1), ("disk", 10**6)):
             if getattr(self, name) < least:
                 raise OptionError(f"{name}={getattr(self, name):g}: expected at least {least:g} for one job.")
 
     def __str__(self) -> str:
-        """Describe the limits."""
         return f"{self.memory / 1e9:.3g} GB of memory, {self.seconds:g} s and {self.disk / 1e9:.3g} GB of disk"
 
 

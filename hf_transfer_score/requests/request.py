@@ -110,7 +110,6 @@ class Request:
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
-        """Refuse invalid values."""
         _check_id("model", self.model)
         _check_id("dataset", self.dataset)
         if self.revision is not None and (len(self.revision) > LONGEST_TEXT or not REVISION.fullmatch(self.revision)):

@@ -52,7 +52,6 @@ class WorkerOptions:
     pauses: tuple[float, ...] = PAUSES  # seconds before each further attempt to reach a place
 
     def __post_init__(self) -> None:
-        """Refuse an invalid name."""
         if not 0 < len(self.name) <= 100 or not self.name.isprintable() or self.name != self.name.strip():
             raise OptionError(
                 f"The name {self.name[:100]!r} cannot name a worker: expected 1 to 100 printable letters."
@@ -79,7 +78,6 @@ class Lease:
         self._thread = Thread(target=self._renew, daemon=True)
 
     def __enter__(self) -> Lease:
-        """Start renewing."""
         self._thread.start()
         return self
 

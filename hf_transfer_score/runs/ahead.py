@@ -60,7 +60,6 @@ class ScoresAhead:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def __enter__(self) -> ScoresAhead:
-        """Start all jobs."""
         if self._jobs:
             self._open.enter_context(one_thread())
         self._started = {name: self._pool.submit(job) for name, job in self._jobs.items()}

@@ -57,7 +57,6 @@ class LayerProfile(Shown):
     report: RankReport
 
     def __repr__(self) -> str:
-        """Return one short line."""
         return f"<{type(self).__name__} of {len(self.rows)} layers. {self.answer}>"
 
     @property

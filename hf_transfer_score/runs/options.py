@@ -43,7 +43,6 @@ class RankOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense before anything is read."""
         placed = self.backbone.placed
         if placed and (self.extract.device is not None or self.extract.runtime == "openvino"):
             raise OptionError(f"{placed[0]} places the weights when they are loaded: leave out device and runtime.")

@@ -43,7 +43,6 @@ class VerifyOptions:
     test_samples: int = 1000
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense before anything is read."""
         for name in ("top", "test_samples"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name}={getattr(self, name)}: expected at least 1.")
@@ -126,7 +125,6 @@ class VerifyReport(Shown):
     interrupted: bool = False
 
     def __repr__(self) -> str:
-        """Return one short line."""
         return f"<{type(self).__name__} of {len(self.models)} models. {self.answer}>"
 
     @property

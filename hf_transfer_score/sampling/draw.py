@@ -74,11 +74,9 @@ class RowFile:
         self._live = self._next = 0
 
     def __enter__(self) -> RowFile:
-        """Return the file."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove the file."""
         self._file.close()
 
     def __len__(self) -> int:

@@ -32,7 +32,6 @@ class ArrowChunk:
         self.table = table
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return int(self.table.num_rows)
 
     def column(self, name: str) -> list[Any]:
@@ -64,7 +63,6 @@ class PythonChunk:
         self.rows = rows
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.rows)
 
     def column(self, name: str) -> list[Any]:

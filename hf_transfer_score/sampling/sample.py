@@ -60,7 +60,6 @@ class SampleOptions:
     max_rows: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse invalid values."""
         if self.task is not None:
             get_task(self.task)
         check_least(self, max_samples=4, per_class=2, rows_per_example=1, max_rows=1)
@@ -110,7 +109,6 @@ class LabelledSample:
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        """Return the number of examples."""
         return int(self.table.num_rows)
 
     @property

@@ -212,7 +212,6 @@ class Form:
         return [upload.path for upload in self.uploads]
 
     def __enter__(self) -> Form:
-        """Return the form."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -50,7 +50,6 @@ class Catalogue:
             self._earlier = {key: one for key, one in previous._outlooks.items() if key in self._built}
 
     def __len__(self) -> int:
-        """Return the number of records."""
         return len(self.table)
 
     @property

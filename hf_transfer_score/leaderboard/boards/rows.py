@@ -72,7 +72,6 @@ class RecordRows:
     _numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check every row."""
         self.sound = np.ones(len(self.table), bool)
         for reason, passed in _checks(self):
             self.refuse(np.flatnonzero(self.sound & ~passed), reason)
