@@ -41,6 +41,7 @@ class Compiled:
         self._run: Any = None
 
     def __call__(self, inputs: Mapping[str, Any]) -> BatchOutput:
+        """Run a batch."""
         values = list(inputs.values())
         if any(len(value) == 1 for value in values):
             return self.backbone.forward(inputs)
