@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from hf_transfer_score.errors import OptionError
+from hf_transfer_score.errors import OptionError, check_least
 from hf_transfer_score.finetune.fine_tune import FineTuningResult, truth_metric, truth_record
 from hf_transfer_score.finetune.recipe import Method, Recipe, default_recipe
 from hf_transfer_score.metrics.scores import plain
@@ -43,9 +43,7 @@ class VerifyOptions:
     test_samples: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("top", "test_samples"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name}={getattr(self, name)}: expected at least 1.")
+        check_least(self, top=1, test_samples=1)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise OptionError(f"seeds={self.seeds}: expected whole numbers from 0 on, each once, such as 0,1,2.")
         replace(default_recipe("image", self.method), **self.changes)  # refuses what no recipe can have
