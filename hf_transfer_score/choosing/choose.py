@@ -34,12 +34,11 @@ from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.records.place import FOLDER as RECORDS
 from hf_transfer_score.records.place import listed_places, places_of
-from hf_transfer_score.runs.facts import facts_of
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel
 from hf_transfer_score.runs.records import dataset_id
 from hf_transfer_score.runs.report import Interrupted, RankReport
-from hf_transfer_score.runs.scoring import choose_scoring
+from hf_transfer_score.runs.scoring import choose_scoring, facts_of
 
 RESULTS = "results"
 """The folder, beside samples and features, of accuracies that choices on this computer measured."""

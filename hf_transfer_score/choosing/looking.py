@@ -25,13 +25,12 @@ from hf_transfer_score.ranking.ranking import ranked
 from hf_transfer_score.records.place import places_of
 from hf_transfer_score.records.store import cache_file, load
 from hf_transfer_score.runs.candidates import GONE
-from hf_transfer_score.runs.facts import facts_of
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.runs.run import rank
-from hf_transfer_score.runs.scoring import choose_scoring, score_layer
+from hf_transfer_score.runs.scoring import choose_scoring, facts_of, score_layer
 from hf_transfer_score.sampling.sample import LabelledSample
 
 CHEAPEST = "parameter_count"

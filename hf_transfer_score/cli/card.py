@@ -125,7 +125,7 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
 
 def metric_text(name: str) -> str:
     """Return the card of a metric."""
-    from hf_transfer_score.cards.metric_card import metric_card
+    from hf_transfer_score.cards.model_card import metric_card
 
     metric = get_metric(name)
     return metric_card(metric, metric_guide(metric))

@@ -16,7 +16,6 @@ from hf_transfer_score.choosing.history import Round
 from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.choosing.pushing import check_target
 from hf_transfer_score.choosing.result import Choice
-from hf_transfer_score.cli.choose_progress import following
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
 from hf_transfer_score.cli.flags import (
     MODELS,
@@ -35,6 +34,7 @@ from hf_transfer_score.cli.flags import (
 )
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Output, Page, Rendered, render, say, words, write
+from hf_transfer_score.cli.progress import following
 from hf_transfer_score.cli.rank import check_folder
 from hf_transfer_score.cli.tables import Note, forecast_group, forecast_legend, groups_text, notes_table, table_of
 from hf_transfer_score.cli.tuning import TUNING, RaceFlags

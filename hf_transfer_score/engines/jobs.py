@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 
 from hf_transfer_score.engines.base import Finished, Portable, Work
 from hf_transfer_score.engines.exchange import Exchange
-from hf_transfer_score.engines.flavors import Flavor, flavor_for, read_flavors
-from hf_transfer_score.engines.job_runs import Batch, JobRun, Launcher, refused
+from hf_transfer_score.engines.job_runs import Batch, Flavor, JobRun, Launcher, flavor_for, read_flavors, refused
 from hf_transfer_score.errors import CheckpointError, OptionError, check_least
 from hf_transfer_score.hub.client import patiently, quiet_client
 from hf_transfer_score.hub.repository import HubRepository

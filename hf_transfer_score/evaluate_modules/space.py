@@ -14,9 +14,8 @@ from hf_transfer_score.metrics.registry import Metric, get_metric
 from hf_transfer_score.text import markdown
 from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.file_box import FileBox, remove_with_page
-from hf_transfer_score.uploads.gate import guarded, ledger_of
+from hf_transfer_score.uploads.gate import SCORING, guarded, ledger_of
 from hf_transfer_score.uploads.limits import FILE_BYTES, KEPT_SECONDS, MEGABYTE, QUEUE
-from hf_transfer_score.uploads.turns import SCORING
 
 ADVICE = "See “How to make the file” below for what a file must hold."
 ENDINGS = (".npz", ".safetensors", ".parquet")

@@ -1,16 +1,19 @@
-"""From cached features to scored models, and from these to a report."""
+"""From cached features and repositories to scored models with their facts, and from these to a report."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from hf_transfer_score.checkpoints.resolve import Checkpoint
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.features.cache import CachedFeatures
 from hf_transfer_score.home import write_text
@@ -22,7 +25,7 @@ from hf_transfer_score.metrics.scores import MetricChoice, choose_metrics, score
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS, USUAL_METRICS
 from hf_transfer_score.ranking.ranking import Ranking, ranked
-from hf_transfer_score.runs.facts import facts_of
+from hf_transfer_score.records.record import RecordedFacts
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel
 from hf_transfer_score.runs.report import RankReport
@@ -229,3 +232,38 @@ def keep_replicates(folder: Path | None, layer: str, bootstrap: Bootstrap, terms
 
 def _place(folder: Path, question: str) -> Path:
     return folder / f"replicates.{hashlib.blake2b(question.encode(), digest_size=8).hexdigest()}.json"
+
+
+MOST_LETTERS = 200
+"""Longer texts from a repository are not kept as names."""
+
+TIMM_FAMILY = re.compile(r"(?:tf_|legacy_|gluon_)?([a-z]+)")
+"""The first word of timm's architectures is their kind: tf_efficientnet_lite0, resnet50, vit_small_patch16_224."""
+
+
+def facts_of(checkpoint: Checkpoint | None) -> RecordedFacts:
+    """Return the facts about a candidate; none if its repository could not be read."""
+    if checkpoint is None:
+        return RecordedFacts()
+    config, tags = checkpoint.repository.config, checkpoint.repository.tags
+    of_timm = _name(config.get("architecture"))
+    found, classes = TIMM_FAMILY.match(of_timm or ""), config.get("architectures")
+    return RecordedFacts(
+        license=_name(checkpoint.license),
+        downloads=checkpoint.downloads,
+        family=_name(config.get("model_type")) or (found and found[1]),
+        architecture=of_timm or _name(classes[0] if isinstance(classes, list) and classes else None),
+        base_model=checkpoint.adapter.base if checkpoint.adapter else _tagged(tags, "base_model:"),
+        pretrained_on=_tagged(tags, "dataset:"),
+    )
+
+
+def _tagged(tags: Iterable[str], start: str) -> str | None:
+    """Return the values of the Hub's tags of one kind; those with a further qualifier repeat others."""
+    named = [tag.removeprefix(start) for tag in tags if tag.startswith(start)]
+    return _name(", ".join(dict.fromkeys(one for one in named if ":" not in one)))
+
+
+def _name(value: Any) -> str | None:
+    """Return text from a stranger if it can be a name."""
+    return value if isinstance(value, str) and 0 < len(value) <= MOST_LETTERS and value.isprintable() else None

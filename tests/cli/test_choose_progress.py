@@ -7,8 +7,8 @@ import pytest
 
 from hf_transfer_score.choosing.history import Round
 from hf_transfer_score.choosing.options import ChooseOptions
-from hf_transfer_score.cli.choose_progress import ChoiceTable, following
 from hf_transfer_score.cli.output import Page, render, standard_streams
+from hf_transfer_score.cli.progress import ChoiceTable, following
 
 HOSTILE = "o/\x1b[31mred\x1b]0;title\x07\u202egnp\nline [bold]x[/bold]"
 MANY = tuple(f"owner/model-{place:02d}" for place in range(52))

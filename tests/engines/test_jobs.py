@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from hf_transfer_score.engines.base import Work
-from hf_transfer_score.engines.flavors import Flavor
-from hf_transfer_score.engines.job_runs import Batch, JobEnd, JobRun, taken
+from hf_transfer_score.engines.job_runs import Batch, Flavor, JobEnd, JobRun, taken
 from hf_transfer_score.errors import DatasetError
 from tests.conftest import clean_environment
 from tests.engines.actions import Sent, attempts

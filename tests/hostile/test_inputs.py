@@ -1,14 +1,17 @@
-"""Hostile inputs are refused with a reason, or read correctly; the benchmarks try more of them."""
+"""Hostile inputs, also thousands of changed ones, are refused with a reason or read correctly, within their limits."""
 
+import json
 import shutil
+import sys
 
 import pytest
 
 from tests.hostile.checkpoints import checkpoint_cases
 from tests.hostile.datasets import dataset_cases
 from tests.hostile.feature_files import feature_cases
+from tests.hostile.fuzzing import CASES
 from tests.hostile.judging import fault_of, judge, same
-from tests.hostile.limited import run_batch, run_watched
+from tests.hostile.limited import ROOT, run_batch, run_limited, run_python, run_watched
 from tests.hostile.trying import (
     MODELS,
     clean_terms,
@@ -68,3 +71,56 @@ def test_hostile_checkpoints_are_rows_beside_good_ones(warm, traps, tmp_path, mo
     assert {name: why for name, why in wrong.items() if why} == {}
     for base in bases:
         assert same(ranked(done, base)[0], clean_terms(warm, good, modality, base))
+
+
+@pytest.fixture(scope="module")
+def campaign():
+    """All cases, in a separate process with a memory limit, since they reach native code."""
+    return run_limited([sys.executable, "-m", "tests.hostile.fuzzing"], seconds=180, megabytes=2048, folder=ROOT)
+
+
+def told(campaign):
+    return {one["kind"]: one for one in map(json.loads, campaign.out.splitlines())}
+
+
+def test_it_ends_within_its_limits(campaign):
+    assert (campaign.over, campaign.code) == ("", 0), campaign.err[-2000:] + campaign.out[-4000:]
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_each_is_refused_with_a_reason_or_read_and_valid_input_stays(campaign, kind):
+    found = told(campaign)[kind]
+    assert found["wrong"] == ""
+    assert found["cases"] >= CASES[kind]
+
+
+def test_they_are_thousands(campaign):
+    assert sum(one["cases"] for one in told(campaign).values()) >= sum(CASES.values()) >= 2000
+
+
+def test_a_command_within_its_limits_returns_its_output():
+    done = run_python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
+    assert (done.code, done.out, done.err, done.over) == (3, "out\n", "err\n", "")
+    assert done.clean
+
+
+LARGE = "a = bytearray(400 << 20); import time; time.sleep(30)"
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds", "over"),
+    [
+        ("import time; time.sleep(30)", 2, "time"),
+        (LARGE, 5, "memory"),
+        (f"import subprocess, sys; subprocess.run([sys.executable, '-c', {LARGE!r}])", 30, "memory"),
+    ],
+    ids=["time", "memory", "memory of children"],
+)
+def test_a_command_that_exceeds_a_limit_is_stopped(code, seconds, over):
+    done = run_python(code, seconds=seconds, megabytes=200)
+    assert done.over == over and not done.clean and done.seconds < 25
+
+
+def test_a_traceback_and_a_signal_are_not_clean():
+    assert not run_python("1 / 0").clean
+    assert not run_python("import os, signal; os.kill(os.getpid(), signal.SIGBUS)").clean

@@ -1,10 +1,13 @@
-"""How long a verification takes, from the time of its first passes."""
+"""How long a run and a verification take, by what ran before and by the first passes."""
 
 import pytest
 
+from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.checkpoints.resolve import Checkpoint
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.expected import ExpectedTime, Pace, RowCounts
+from hf_transfer_score.runs.plan import KnownPace, PlannedModel, expected_seconds, paces
 
 
 def model(name, seconds=None, parameters=None):
@@ -73,3 +76,35 @@ def test_a_probe_is_timed_as_a_whole_and_the_last_thing_to_do_is_no_news():
 
 def test_a_single_pass_says_at_most_of_nothing():
     assert str(ExpectedTime(7000.0, 2, 1, 2, 1, 1)) == "about 1 h 57 min for 2 models x 1 seed x 1 learning rate"
+
+
+def planned(name, state="on disk", kind="timm_images", parameters=10_000_000):
+    checkpoint = Checkpoint(name, "0" * 40, Repository(name, {}), parameters=parameters)
+    return PlannedModel(name, state, checkpoint, kind)
+
+
+def kept(kind, parameters, seconds, examples=100, device="cpu"):
+    made = {"seconds": seconds, "examples": examples, "device": device}
+    return {"kind": kind, "own_parameters": parameters, "extraction": made}
+
+
+def test_the_pace_is_that_of_the_nearest_in_size_of_the_same_kind():
+    known = [
+        KnownPace("timm_images", 10_000_000, 0.02),
+        KnownPace("timm_images", 90_000_000, 0.5),
+        KnownPace("hub_text", 10, 9.0),
+    ]
+    assert expected_seconds([planned("a")], 500, known) == 500 * 0.02
+    assert expected_seconds([planned("a"), planned("b", parameters=20_000_000)], 500, known) == 500 * 0.06
+    assert expected_seconds([planned("a"), planned("b", state="cached")], 500, known) == 500 * 0.02
+
+
+def test_without_a_peer_nothing_is_said():
+    assert expected_seconds([planned("a", kind="hub_audio")], 500, [KnownPace("timm_images", 10_000_000, 0.02)]) is None
+    assert expected_seconds([planned("a", parameters=10**9)], 500, [KnownPace("timm_images", 10_000_000, 0.02)]) is None
+    assert expected_seconds([planned("a", state="failed")], 500, []) == 0
+
+
+def test_what_is_kept_tells_the_pace_of_the_device_that_ran_last():
+    meta = [kept("timm_images", 100, 4.0), kept("timm_images", 100, 0.1, device="cuda"), {}, kept("hub_text", None, 1)]
+    assert paces(meta) == [KnownPace("timm_images", 100, 0.04)]

@@ -25,9 +25,9 @@ from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.text import joined, markdown
 from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.file_box import FileBox
+from hf_transfer_score.uploads.gate import SCORING
 from hf_transfer_score.uploads.limits import FILE_BYTES, KEPT_SECONDS, MEGABYTE, MOST_FILES
 from hf_transfer_score.uploads.scoring import ELSEWHERE, too_slow
-from hf_transfer_score.uploads.turns import SCORING
 
 LONGEST_NAME = 80
 MOST_NAMED = 4
