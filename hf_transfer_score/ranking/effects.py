@@ -246,6 +246,12 @@ class Effects:
         of_model = own + self.seen.properties @ fit.effects[self.columns :]
         return np.asarray(self.seen.values - fit.effects[self.seen.columns] - of_model[self.seen.models])
 
+    def deviations(self) -> Floats:
+        """Return what the fit does not explain of each model in each column (M, columns), 0 for one without a value."""
+        found = np.zeros((len(self.seen.properties), self.columns))
+        found[self.seen.models, self.seen.columns] = self.residuals()
+        return found
+
     def known(self, properties: Floats, models: Places) -> Known:
         """Return what is known about models on a new dataset.
 

@@ -1,11 +1,11 @@
 """How a pool would come out after fine-tuning, from the metrics on this dataset and accuracies on other datasets.
 
 Everything is on one scale: the normal scores of a model among all models of a dataset. What other datasets say about a
-model (`effects`) is the prior. Each metric on this dataset is a noisy look at the truth, weighted by its worth on other
-datasets. Together they give a normal distribution over the pool, from which outcomes are drawn: how often each model is
-the best, and how many points the others are behind. The distributions of accuracies on other datasets turn a normal
-score into an accuracy. Large networks sometimes fail to learn; the rate is estimated from records, starting from what
-is known about such networks.
+model (`effects`), above all those that resemble this one (`resemblance`), is the prior. Each metric on this dataset is a
+noisy look at the truth, weighted by its worth on other datasets. Together they give a normal distribution over the pool,
+from which outcomes are drawn: how often each model is the best, and how many points the others are behind. The
+distributions of accuracies on other datasets turn a normal score into an accuracy. Large networks sometimes fail to
+learn; the rate is estimated from records, starting from what is known about such networks.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from hf_transfer_score.ranking.looks import (
     worth_of,
 )
 from hf_transfer_score.ranking.reasons import reasons_of
+from hf_transfer_score.ranking.resemblance import Resemblance
 
 Floats = NDArray[np.float64]
 
@@ -114,6 +115,7 @@ class _Imagined(NamedTuple):
     """The belief about a pool, and how it comes out in each draw (P, draws)."""
 
     known: Known
+    alike: Floats
     belief: Belief
     pulls: dict[str, Floats]
     rates: Floats
@@ -200,6 +202,11 @@ class Forecaster:
         seen = Observations(values, models, columns, ways, properties, groups, np.ones(len(values)))
         return Effects(seen).with_columns_weighed()
 
+    @cached_property
+    def resemblance(self) -> Resemblance | None:
+        """Which other datasets resemble one; None without records."""
+        return None if self.effects is None else Resemblance(self.effects, self.numbers, self.history.scores)
+
     def expected(self, ids: Sequence[str]) -> Known:
         """Return what other datasets say about models; without records their size says a little."""
         properties, _ = self.properties(ids)
@@ -266,7 +273,10 @@ class Forecaster:
         return found
 
     def _imagined(self, looks: Looks) -> _Imagined:
-        known = self.expected(looks.ids)
+        known, alike = self.expected(looks.ids), np.zeros(len(looks.ids))
+        if self.resemblance is not None:
+            alike = self.resemblance.expected(looks, self.properties(looks.ids)[0])
+            known = replace(known, mean=known.mean + alike)
         middle = known.shared - known.shared.mean(0)
         unit = float(np.sqrt(np.var(known.mean) + known.alone.mean() + (middle**2).sum() / len(looks.ids)))
         belief = Belief.of(known)
@@ -281,11 +291,11 @@ class Forecaster:
         outcomes = self._outcomes(belief, rates, looks, generator)
         accuracies = anchored(outcomes, looks, belief.mean, generator)
         final = outcomes if accuracies is None else accuracies
-        return _Imagined(known, belief, pulls, rates, final, absolute=accuracies is not None)
+        return _Imagined(known, alike, belief, pulls, rates, final, absolute=accuracies is not None)
 
     def _forecasts(self, looks: Looks) -> list[ModelForecast]:
         """Return the forecasts of models that are sorted by id."""
-        known, belief, pulls, rates, final, absolute = self._imagined(looks)
+        known, alike, belief, pulls, rates, final, absolute = self._imagined(looks)
         measured = bool(looks.accuracies or looks.drawn)
         orders = np.empty(final.shape, np.intp)
         np.put_along_axis(orders, (-final).argsort(0), np.arange(1, len(final) + 1)[:, None], 0)
@@ -315,6 +325,7 @@ class Forecaster:
                     self.relations.get(name, UNKNOWN),
                     {metric: float(part[place]) for metric, part in parts.items() if pulls[metric][place]},
                     measured=counts[name],
+                    alike=float(alike[place]),
                     rate=float(rates[place]),
                     accuracy=looks.accuracies.get(place),
                 ),

@@ -29,6 +29,7 @@ def reasons_of(
     metrics: Mapping[str, float],
     *,
     measured: int,
+    alike: float,
     rate: float,
     accuracy: float | None,
 ) -> tuple[str, ...]:
@@ -40,10 +41,11 @@ def reasons_of(
         relations: what it has in common with others.
         metrics: the part of each metric on this dataset.
         measured: the number of other datasets on which it was measured.
+        alike: how much better it is expected to be on datasets that resemble this one.
         rate: how often networks like it fail to learn.
         accuracy: measured on this dataset.
     """
-    parts = list(_elsewhere(place, known, relations, measured))
+    parts = [*_elsewhere(place, known, relations, measured), (alike, "what is known of datasets like this one")]
     if metrics:
         parts.append((sum(metrics.values()), _metrics_part(metrics)))
     parts.sort(key=lambda one: -abs(one[0]))
