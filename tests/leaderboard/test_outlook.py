@@ -121,7 +121,7 @@ def test_junk_hardly_moves_the_others():
     networks = [score(f"junk/{number}", "logme", -100.0 - number, dataset=on(TARGET)) for number in range(6)]
     assert turned(good, labels(board_on([*RECORDS, *networks]))) <= 0.02
     liars = [accuracy(f"junk/{number}", 1.0, dataset=on(one)) for number in range(6) for one in DATASETS[1:]]
-    assert turned(good, labels(board_on([*RECORDS, *liars]))) <= 0.05
+    assert turned(good, labels(board_on([*RECORDS, *liars]))) <= 0.06
 
 
 def made_up(seed: int = 0) -> list[Record]:
