@@ -1,9 +1,9 @@
 """How a pool would come out after fine-tuning, from the metrics on this dataset and accuracies on other datasets.
 
 Everything is on one scale: the normal scores of a model among all models of a dataset. What other datasets say about a
-model (`effects`), above all those that resemble this one (`resemblance`), is the prior. Each metric on this dataset is a
-noisy look at the truth, weighted by its worth on other datasets. Together they give a normal distribution over the pool,
-from which outcomes are drawn: how often each model is the best, and how many points the others are behind. The
+model (`effects`), above all those that resemble this one (`resemblance`), is the prior. Each metric on this dataset is
+a noisy look at the truth, weighted by its worth on other datasets. Together they give a normal distribution over the
+pool, from which outcomes are drawn: how often each model is the best, and how many points the others are behind. The
 distributions of accuracies on other datasets turn a normal score into an accuracy. Large networks sometimes fail to
 learn; the rate is estimated from records, starting from what is known about such networks.
 """
