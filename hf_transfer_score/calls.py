@@ -62,11 +62,7 @@ class Option:
     about: str
 
     def converted(self, value: Any) -> Any:
-        """Return a value with the type of the field: single values and lists become tuples if it holds tuples.
-
-        Raises:
-            OptionError: it is a text where the field holds none.
-        """
+        """Return a value with the type of the field: single values and lists become tuples if it holds tuples."""
         words = set(re.findall(r"\w+", self.annotation)) - {"None"}
         if isinstance(value, str) and words <= {"int", "float", "bool"}:
             expected = "True or False" if words == {"bool"} else "a number"
@@ -102,17 +98,9 @@ class Keywords:
         changes: Mapping[str, type] | None = None,
         left_out: tuple[str, ...] = (),
     ) -> None:
-        """Collect the keywords.
+        """Collect the keywords of a function that takes some dataclasses, without fields that it decides itself.
 
-        Args:
-            function: a function that takes option dataclasses.
-            name: its public name.
-            groups: the dataclass of each such argument.
-            changes: by argument, the dataclass whose fields its mapping `changes` holds by name.
-            left_out: fields that the function decides itself.
-
-        Raises:
-            TypeError: two fields claim one keyword.
+        The mapping `changes` in such an argument holds the fields of another dataclass by name.
         """
         self.name, self._groups = name, dict(groups)
         self.own = tuple(inspect.signature(function).parameters)
@@ -129,11 +117,7 @@ class Keywords:
             self.options.setdefault(one.name, []).append(one)
 
     def arguments(self, named: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of the function for some keywords.
-
-        Raises:
-            OptionError: a keyword is unknown, or an argument has the wrong type.
-        """
+        """Return the arguments of the function for some keywords; unknown ones, and wrong types, are OptionErrors."""
         found = {name: value for name, value in named.items() if name not in self.options}
         for name in found:
             if name not in self.own:

@@ -154,11 +154,9 @@ class NoSpaceError(TransferScoreError, OSError):
 
 
 class NoAnswerError(HubError):
-    """A URL of the Hub gave no answer in time, or not a valid one.
+    """A URL of the Hub gave no answer in time, or not a valid one; the reason is a clause.
 
     Attributes:
-        reason: what happened, as a clause.
-        url: the URL.
         status: the HTTP status, if there was one.
         wait: seconds that the Hub asks to wait, if it does.
         offline: whether no server was reached.

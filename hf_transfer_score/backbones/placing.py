@@ -64,14 +64,8 @@ def placed(
     """Return what transformers loads, a model and what it says about it, with the weights where options want them.
 
     All are in float32, except those that are quantised or stay in half precision. Weights on disk are read from the
-    checkpoint's own files; those whose form differs there are in a folder that is removed with the model.
-
-    Args:
-        load: `from_pretrained`, which is called with more arguments.
-        kinds: the kinds of numbers in the checkpoint's files, such as "F32".
-        quantize: as in `BackboneOptions`, and so are device_map and half.
-        device_map: where layers go.
-        half: whether weights stay in half precision.
+    checkpoint's own files; those whose form differs there are in a folder that is removed with the model. `load` is
+    `from_pretrained`, which is called with more arguments; the kinds of numbers in the files are such as "F32".
     """
     stored = HALF.get(next(iter(kinds)), "float32") if half and len(kinds) == 1 else "float32"
     how = {"dtype": torch_type(stored)} if quantize is None else _quantized(quantize)

@@ -110,11 +110,7 @@ BENCHMARK = "eval.yaml"
 def eval_result_files(
     evidence: Evidence, *, eval_task: str | None = None, token: str | bool | None = None, endpoint: str | None = None
 ) -> dict[str, bytes]:
-    """Return the files for the measured accuracies of a model, by path; the task may be None if there is only one.
-
-    Raises:
-        OptionError: no accuracy was measured, or the dataset is not a benchmark.
-    """
+    """Return the files for the measured accuracies of a model, by path; the task may be None if there is only one."""
     import yaml  # type: ignore[import-untyped]
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 

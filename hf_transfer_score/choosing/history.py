@@ -14,13 +14,10 @@ Stage = Literal["facts", "rows", "race", "proof"]
 
 @dataclass
 class Spent:
-    """What a choice has cost so far.
+    """What a choice has cost so far: seconds of forward passes and training, whenever they ran; the same in tunings.
 
-    Attributes:
-        seconds: of forward passes and training, whenever they ran.
-        tunings: the same, counted in fine-tunings of one candidate by the whole recipe.
-        rows: forward passes of one example.
-        passes: training epochs, over all candidates and learning rates.
+    A tuning is the fine-tuning of one candidate by the whole recipe. `rows` counts forward passes of one example,
+    `passes` the training epochs, over all candidates and learning rates.
     """
 
     seconds: float = 0.0

@@ -276,11 +276,7 @@ class Choice(Shown):
         return push_winner(self, name, private=private, token=token, endpoint=endpoint)
 
     def save_model(self, folder: str | Path) -> Path:
-        """Write the winner's weights with its head, a training script and a description into a folder.
-
-        Raises:
-            InputError: no training is complete.
-        """
+        """Write the winner's weights with its head, a training script and a description into a folder."""
         from hf_transfer_score.choosing.saving import save_winner
 
         if self.trained is None or not self.tested:

@@ -37,7 +37,6 @@ class FeatureFile:
     """The contents of one file: the features of one model on one sample.
 
     Attributes:
-        path: the file.
         features: (N, D) in the file's own precision, memory-mapped for .npy; bfloat16 and 8-bit floats come as float32.
         labels: one value per row (N,); names are encoded as integers in the order of `label_names`. None where the file
             only holds regression targets.

@@ -47,13 +47,9 @@ class Score:
 
 
 def kept_pass(accuracies: Sequence[float], rows: int) -> int:
-    """Return which state of a training counts: the last that is within one standard error of the best.
+    """Return which state of a training counts: the last that is within one standard error of the best, on some rows.
 
     Of few rows the most accurate pass was often lucky, and a later one, at a smaller learning rate, is better.
-
-    Args:
-        accuracies: after each pass.
-        rows: that they were measured on.
 
     Example:
         >>> kept_pass([0.5, 0.8, 0.75, 0.6], 40), kept_pass([0.5, 0.8, 0.75, 0.6], 4000)

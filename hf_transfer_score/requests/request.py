@@ -62,28 +62,18 @@ State = Literal["pending", "running", "done", "failed", "refused"]
 
 @dataclass(frozen=True)
 class Request:
-    """A request to score a model on a dataset.
+    """A request to score a model on a dataset; an invalid value is an InputError.
 
     Attributes:
-        model: the id on the Hub.
-        dataset: the id on the Hub.
         revision: branch, tag or commit of the model; None for the default branch.
-        config: the configuration of the dataset, None if there is only one.
-        split: the split; None for train, or the only one.
-        label_column: the column with the labels; None to determine it from types and names.
+        split: None for train, or the only one.
+        label_column: None to determine it from types and names.
         metrics: names of metrics; empty for the default ones.
         asked_by: the user's name on the Hub; None if nobody had to sign in.
         asked: when it was submitted, in UTC; the queue fills it in.
-        claimed_by: the worker that runs it.
-        claimed_until: when its claim ends unless it is renewed, in UTC.
+        claimed_until: when the claim ends unless it is renewed, in UTC.
         attempts: how often it was claimed by a worker that did not release it.
-        kind: the kind of failure.
-        reason: why it failed or was refused.
-        finished: when it was done, failed or refused, in UTC.
         records: how many records were published.
-
-    Raises:
-        InputError: a field has an invalid value.
 
     Example:
         >>> Request("timm/resnet18.a1_in1k", "ethz/food101").state
@@ -278,14 +268,8 @@ class CheckLimits:
 def check_request(request: Request, *, api: HfApi | None = None, limits: CheckLimits | None = None) -> str:
     """Refuse a request that no worker can or should run, and return the full commit of the model.
 
-    Args:
-        request: a request with valid names.
-        api: the client; None for one with the settings of the environment.
-        limits: what may be requested.
-
-    Raises:
-        InputError: the model or the dataset is missing, not public, or of a kind that is not run.
-        HubError: the Hub did not answer; the same request may be valid later.
+    An InputError is final: the model or the dataset is missing, not public, or of a kind that is not run. After a
+    HubError the Hub did not answer, and the same request may be valid later.
     """
     if api is None:
         from huggingface_hub import HfApi

@@ -144,9 +144,6 @@ class Worker:
         """Run requests up to the limit, and return the number of requests by outcome.
 
         However it ends, requests that it still holds are released at once.
-
-        Raises:
-            StoreError, HubError: a place is closed, or the results cannot be published.
         """
         try:
             if self._patiently(self.queue.place.version) is None:

@@ -10,11 +10,7 @@ from hf_transfer_score.tasks import Task
 
 
 def check_fits(options: RankOptions, task: Task) -> None:
-    """Refuse options that do not apply to a task.
-
-    Raises:
-        OptionError: one was set to something other than its default.
-    """
+    """Refuse options that do not apply to a task, if they differ from their defaults."""
     backbone, sample = options.backbone, options.sample
     for group, name, what, applies in (
         (backbone, "max_length", "texts", task.modality == "text"),
@@ -32,11 +28,7 @@ def check_fits(options: RankOptions, task: Task) -> None:
 
 
 def check_trainable(options: RankOptions) -> None:
-    """Refuse ways to read features that leave nothing to fine-tune.
-
-    Raises:
-        OptionError: several features for each model, or weights that are quantised or spread over devices.
-    """
+    """Refuse ways to read features that leave nothing to fine-tune."""
     backbone = options.backbone
     if backbone.layer == "all":
         raise OptionError('layer="all" gives several features for each model, and fine-tuning takes one.')
@@ -47,11 +39,7 @@ def check_trainable(options: RankOptions) -> None:
 
 
 def check_device(wanted: str | None) -> None:
-    """Refuse a device that this computer does not have.
-
-    Raises:
-        OptionError: torch does not know it, or finds no such device.
-    """
+    """Refuse a device that this computer does not have, or that torch does not know."""
     if wanted is None:
         return
     import torch

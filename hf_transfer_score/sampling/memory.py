@@ -25,9 +25,6 @@ ACCEPTED = (
 def known_form(dataset: Any) -> Any:
     """Return a dataset as an object of `datasets`, or a dictionary of such objects.
 
-    Raises:
-        DatasetError: it is in no accepted form.
-
     Example:
         >>> known_form((["good", "bad"], ["yes", "no"])).column_names
         ['input', 'label']
