@@ -23,6 +23,7 @@ from tests.runs.warm import Parent, Warm
 NOBODY = "http://127.0.0.1:9"  # an endpoint without a server
 
 LONGEST = (
+    "hostile/test_inputs.py",
     "example/test_example.py",
     "leaderboard/browser/test_tabs.py",
     "leaderboard/browser/test_board.py",
@@ -31,11 +32,9 @@ LONGEST = (
     "runs/test_jobs.py",
     "test_notebooks.py",
     "cli/test_worker.py",
-    "hostile/test_fuzz.py",
     "finetune/test_scl.py",
     "evidence/test_pipeline.py",
     "evidence/test_page.py",
-    "hostile/test_inputs.py",
 )
 """Files that take about half a minute each; they start first, so that none is left for the end."""
 
@@ -53,7 +52,6 @@ SLOW_FILES = (
     "test_examples.py",
     "test_flipped_bytes.py",
     "test_held_out.py",
-    "test_image_size.py",
     "test_model_cards.py",
     "test_notebooks.py",
     "test_readme.py",

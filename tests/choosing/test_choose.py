@@ -24,7 +24,7 @@ from hf_transfer_score.finetune.loop import Training
 from hf_transfer_score.finetune.recipe import default_recipe
 from hf_transfer_score.records.record import Record
 from tests.checkpoints import texts
-from tests.cli.printed import check_printed
+from tests.cli.pool import check_printed
 from tests.cli.test_verify import write_reviews
 from tests.finetune.made import Loads
 

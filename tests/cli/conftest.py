@@ -5,8 +5,7 @@ import pytest
 
 from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
 from hf_transfer_score.cli import main
-from tests.cli.pool import LABELS, POOL
-from tests.cli.rank_pool import TOY, write_dataset
+from tests.cli.pool import LABELS, POOL, TOY, write_dataset
 
 
 @pytest.fixture

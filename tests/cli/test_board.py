@@ -10,7 +10,7 @@ import pytest
 
 from hf_transfer_score.cli import main
 from hf_transfer_score.ranking.agreement import weighted_kendall
-from tests.cli.printed import check_printed
+from tests.cli.pool import check_printed
 from tests.ranking.community import TARGET, Community, write_table
 
 TASK = ("--task", "image-classification", "--source", "The community")

@@ -10,8 +10,7 @@ import yaml
 
 from hf_transfer_score.records.record import Record
 from tests.cards.made import PETS, pool, scores, truth, write
-from tests.cli.printed import check_printed
-from tests.cli.rank_pool import write_checkpoint
+from tests.cli.pool import check_printed, write_checkpoint
 
 
 @pytest.fixture

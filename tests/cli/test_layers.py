@@ -10,7 +10,7 @@ from PIL import Image
 
 from hf_transfer_score.cli.layers import bars
 from tests.checkpoints.texts import write_text
-from tests.cli.printed import check_printed
+from tests.cli.pool import check_printed
 
 WORDS = ("bank", "card", "town")
 

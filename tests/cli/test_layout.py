@@ -12,8 +12,7 @@ from hf_transfer_score.cli.metrics import all_guides
 from hf_transfer_score.cli.output import Page
 from hf_transfer_score.cli.score import pool_text
 from hf_transfer_score.cli.tables import number
-from tests.cli.pool import FILES, LABELS, POOL, flat, table_rows
-from tests.cli.printed import check_printed
+from tests.cli.pool import FILES, LABELS, POOL, check_printed, flat, table_rows
 
 
 class TestLayout:

@@ -14,7 +14,7 @@ from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.records.place import FolderPlace
 from hf_transfer_score.records.record import record_path
 from hf_transfer_score.records.store import load
-from tests.cli.printed import check_printed
+from tests.cli.pool import check_printed
 from tests.conftest import clean_environment
 from tests.leaderboard.made import face, facts, score
 from tests.runs.warm import until

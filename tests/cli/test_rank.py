@@ -10,8 +10,7 @@ from PIL import Image
 
 from hf_transfer_score.cli.app import build_app
 from hf_transfer_score.cli.flags import count
-from tests.cli.printed import check_printed
-from tests.cli.rank_pool import write_checkpoint
+from tests.cli.pool import check_printed, write_checkpoint
 
 
 @pytest.fixture

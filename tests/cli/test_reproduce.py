@@ -12,7 +12,7 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.ranking.agreement import agreement
 from hf_transfer_score.reproduction import NCTI_CHECKPOINTS, SOURCES, published_table
 from tests.checkpoints.images import timm_image
-from tests.cli.printed import check_printed
+from tests.cli.pool import check_printed
 from tests.conftest import clean_environment
 from tests.hub.server import LocalHub
 from tests.sampling.made import image_bytes

@@ -9,7 +9,7 @@ from hf_transfer_score.records.place import FolderPlace
 from hf_transfer_score.records.publishing import publish
 from hf_transfer_score.records.record import record_path
 from hf_transfer_score.records.store import SNAPSHOT, load
-from tests.cli.printed import check_printed
+from tests.cli.pool import check_printed
 from tests.records.test_record import FAILED, METRIC, OK, SKIPPED
 
 RECORDS = [OK, FAILED, replace(SKIPPED, metric=replace(METRIC, name="leep"))]

@@ -12,8 +12,7 @@ from hf_transfer_score import ModelFacts, rank_features, score_features
 from hf_transfer_score.cli.score_files import name_models
 from hf_transfer_score.cli.tables import number
 from hf_transfer_score.errors import OptionError
-from tests.cli.pool import FILES, LABELS, POOL, flat, table_rows
-from tests.cli.printed import check_printed
+from tests.cli.pool import FILES, LABELS, POOL, check_printed, flat, table_rows
 
 
 def without_times(value):

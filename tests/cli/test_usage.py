@@ -17,8 +17,7 @@ from hf_transfer_score.cli.app import COMMANDS, build_app, flags_of
 from hf_transfer_score.cli.flags import RankFlags, configured_metrics, search_of
 from hf_transfer_score.errors import OptionError, UnknownMetricError
 from hf_transfer_score.sampling.sample import SampleOptions
-from tests.cli.pool import FILES, LABELS, POOL
-from tests.cli.printed import check_printed
+from tests.cli.pool import FILES, LABELS, POOL, check_printed
 
 
 def failing(error):

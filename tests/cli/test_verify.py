@@ -14,7 +14,7 @@ from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.table import RecordTable, Stored
 from hf_transfer_score.runs import verifying
 from tests.checkpoints import texts
-from tests.cli.printed import check_printed
+from tests.cli.pool import check_printed
 
 WORDS = (("bad", "slow", "cold"), ("good", "warm", "wit"))
 QUICK = ("--max-samples", "40", "--learning-rates", "3e-3", "--epochs", "2", "--device", "cpu", "--replicates", "0")

@@ -9,7 +9,7 @@ from hf_transfer_score import RankOptions, SampleOptions, VerifyOptions, rank, v
 from hf_transfer_score.engines.base import Work, open_engine
 from hf_transfer_score.runs.listener import Listener
 from tests.checkpoints.statics import write_model2vec
-from tests.cli.rank_pool import write_dataset
+from tests.cli.pool import write_dataset
 from tests.engines.actions import check_killed_workers
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'hf-transfer-score[ray]'")

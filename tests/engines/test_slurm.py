@@ -6,7 +6,7 @@ from hf_transfer_score import RankOptions, rank
 from hf_transfer_score.engines.base import open_engine
 from hf_transfer_score.errors import OptionError
 from tests.checkpoints.statics import write_model2vec
-from tests.cli.rank_pool import write_dataset
+from tests.cli.pool import write_dataset
 from tests.engines.actions import check_killed_workers
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install 'hf-transfer-score[slurm]'")

@@ -27,7 +27,7 @@ from hf_transfer_score.uploads.limits import FILE_BYTES
 from tests.cards.test_card import HEADINGS
 from tests.conftest import clean_environment, free_port
 from tests.evaluate_modules.samples import MODULES, NAMES, SPACES, expected, sample
-from tests.leaderboard.pins import check_pins
+from tests.leaderboard.made import check_pins
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the Hub client's own making
 

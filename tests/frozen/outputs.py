@@ -23,7 +23,7 @@ from hf_transfer_score.records.record import identity
 from hf_transfer_score.records.shipped import shipped_place
 from hf_transfer_score.records.table import RecordTable, Stored
 from tests.checkpoints import texts
-from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
+from tests.cli.pool import TOY, write_checkpoint, write_dataset
 
 EXPECTED = Path(__file__).parent / "expected"
 MODELS = ("./models/clear", "./models/noisy", "./models/vowels", "./models/broken")

@@ -17,7 +17,7 @@ from hf_transfer_score.leaderboard.space import REQUIREMENTS, demo_files, push_s
 from hf_transfer_score.records.shipped import shipped_folder
 from hf_transfer_score.version import VERSION
 from tests.conftest import clean_environment
-from tests.leaderboard.pins import ROOT, check_pins
+from tests.leaderboard.made import ROOT, check_pins
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client's own making
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.checkpoints.statics import write_model2vec
-from tests.cli.rank_pool import write_dataset
+from tests.cli.pool import write_dataset
 from tests.conftest import clean_environment
 from tests.hub.jobs import ROOT
 

@@ -7,7 +7,7 @@ import pytest
 
 from hf_transfer_score import rank
 from tests.checkpoints.texts import write_text
-from tests.cli.rank_pool import write_dataset
+from tests.cli.pool import write_dataset
 from tests.conftest import free_port
 
 SCRIPT = """

@@ -21,7 +21,7 @@ from hf_transfer_score.runs.records import dataset_id, without_places
 from hf_transfer_score.runs.scoring import facts_of
 from hf_transfer_score.version import VERSION
 from tests.checkpoints.texts import write_text
-from tests.cli.rank_pool import write_dataset
+from tests.cli.pool import write_dataset
 from tests.runs.reports import Made, classified, measured, report_of
 
 POOL = [Made("timm/small", 0.7, 2_000_000), Made("timm/large", 1.0, 80_000_000, 16), Made("private/x", kind="gated")]

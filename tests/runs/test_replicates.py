@@ -10,7 +10,7 @@ from hf_transfer_score.backbones.base import register_backbone, unregister_backb
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.runs import scoring
 from hf_transfer_score.runs.scoring import Bootstrap, keep_replicates, recall_replicates
-from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
+from tests.cli.pool import TOY, write_checkpoint, write_dataset
 
 
 @pytest.fixture

@@ -1,11 +1,15 @@
-"""Charts of a board in a real browser: by day and by night, with words, facts and a way to save them."""
+"""Charts and pages of a board in a real browser: by day and by night, with words and facts, and accessible."""
 
 from pathlib import Path
 
 import pytest
 
+from hf_transfer_score.drawing.files import save_plot
 from hf_transfer_score.drawing.look import AT_NIGHT, DAY, NIGHT
-from tests.leaderboard.browser.looking import choose
+from hf_transfer_score.leaderboard.pages.app import TABS
+from tests.drawing.test_rankings import HOSTILE, pool
+from tests.leaderboard.browser.looking import choose, open_tab, wait_for_table
+from tests.runs.reports import Made, classified, report_of
 
 POINTS = "#lb-plot-{} svg.marks [aria-roledescription='point']"
 
@@ -51,3 +55,66 @@ def test_pointing_tells_facts_the_chosen_model_has_a_ring_everywhere_and_a_chart
         page.locator("#lb-plot-1 .vega-actions a", has_text="PNG").click()
     assert found.value.suggested_filename == "size.png"
     assert Path(found.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    """A page of models with names that would do harm if they could."""
+    models = [Made(name, 0.6 + number / 8, 10**6 * (number + 1)) for number, name in enumerate(HOSTILE)]
+    path = tmp_path_factory.mktemp("page") / "ranking.html"
+    save_plot(report_of([*models, *pool(3)], classified("<script>d</script>", revision="d" * 40)), path)
+    return path.as_uri()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_chart_is_drawn_by_day_and_by_night_and_tells_facts(opened, page_file, dark):
+    page = opened(page_file, dark=dark)
+    page.wait_for_selector("#chart svg [aria-roledescription='point']")
+    points = page.query_selector_all("#chart svg [aria-roledescription='point']")
+    assert len(points) == len(HOSTILE) + 3
+    assert all("rank: " in point.get_attribute("aria-label") for point in points)
+    ground = page.evaluate("getComputedStyle(document.querySelector('#chart svg')).backgroundColor")
+    assert ground == ("rgb(21, 23, 26)" if dark else "rgb(255, 255, 255)")
+    colours = {point.get_attribute("fill") for point in points}
+    assert colours <= set(AT_NIGHT.values() if dark else AT_NIGHT)
+    page.locator("#chart svg [aria-roledescription='point']").last.hover(force=True)
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    told = page.inner_text("#vg-tooltip-element")
+    assert "mean rank" in told and "parameters" in told
+    assert page.locator("#vg-tooltip-element script, #vg-tooltip-element img").count() == 0
+
+
+SERIOUS = ("serious", "critical")
+THERE = {
+    "board": "#lb-board-plot svg.marks",
+    "plots": "#lb-plot-3 svg.marks",
+    "trust": "#lb-trust-table table",
+    "compare": "#lb-compare-plot svg.marks",
+    "model": "#lb-model-page table",
+    "upload": "#upload-score",
+    "submit": "[role=tabpanel]:has-text('request')",
+}
+
+
+def findings(page) -> list[str]:
+    """Return the serious findings on a page, each with the first elements that it is about."""
+    axe_module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+    found = axe_module.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in found
+        if one["impact"] in SERIOUS
+    ]
+
+
+@pytest.mark.parametrize(("dark", "width", "height"), [(False, 1280, 900), (True, 390, 844)])
+def test_no_tab_has_a_serious_finding(opened, address, dark, width, height):
+    page = opened(f"{address}?model=timm%2Falpha", dark=dark, width=width, height=height)
+    wait_for_table(page)
+    found = {}
+    for name, (title, _) in TABS.items():
+        open_tab(page, title)
+        page.wait_for_selector(f"{THERE[name]} >> visible=true")
+        if said := findings(page):
+            found[name] = said
+    assert found == {}
