@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
-from hf_transfer_score.choosing.estimate import Estimate
 from hf_transfer_score.choosing.history import LearningCurve, Round
+from hf_transfer_score.choosing.start import Estimate
 from hf_transfer_score.cli.metrics import MetricGuide
 from hf_transfer_score.features.cache import CacheEntry
 from hf_transfer_score.finetune.fine_tune import FineTuningResult

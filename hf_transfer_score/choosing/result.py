@@ -228,7 +228,7 @@ class Choice(Shown):
     @property
     def script(self) -> str:
         """A training script that repeats the fine-tuning without this package; "" without a winner."""
-        from hf_transfer_score.choosing.script import training_script
+        from hf_transfer_score.choosing.saving import training_script
 
         return training_script(self)
 
@@ -271,7 +271,7 @@ class Choice(Shown):
             token: for the Hub; None for the one that its client finds.
             endpoint: another Hub than that of HF_ENDPOINT.
         """
-        from hf_transfer_score.choosing.pushing import push_winner
+        from hf_transfer_score.choosing.saving import push_winner
 
         return push_winner(self, name, private=private, token=token, endpoint=endpoint)
 

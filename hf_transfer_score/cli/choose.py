@@ -11,11 +11,11 @@ from cyclopts import Group as FlagGroup
 from cyclopts import Parameter
 
 from hf_transfer_score.choosing.choose import choose as run_choose
-from hf_transfer_score.choosing.estimate import estimate
 from hf_transfer_score.choosing.history import Round
 from hf_transfer_score.choosing.options import ChooseOptions
-from hf_transfer_score.choosing.pushing import check_target
 from hf_transfer_score.choosing.result import Choice
+from hf_transfer_score.choosing.saving import check_target
+from hf_transfer_score.choosing.start import estimate
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
 from hf_transfer_score.cli.flags import (
     MODELS,

@@ -108,7 +108,7 @@ def test_words_of_somebody_else_stay(hub, choice):
 
 
 def test_what_cannot_be_pushed_is_refused_before_any_work(monkeypatch, capsys):
-    from hf_transfer_score.choosing.pushing import check_target
+    from hf_transfer_score.choosing.saving import check_target
 
     for name in ("chosen", "a/b/c", "../x", "owner/"):
         with pytest.raises(OptionError, match="expected OWNER/NAME"):
