@@ -273,10 +273,9 @@ class Forecaster:
         return found
 
     def _imagined(self, looks: Looks) -> _Imagined:
-        known, alike = self.expected(looks.ids), np.zeros(len(looks.ids))
-        if self.resemblance is not None:
-            alike = self.resemblance.expected(looks, self.properties(looks.ids)[0])
-            known = replace(known, mean=known.mean + alike)
+        known = self.expected(looks.ids)
+        alike = np.zeros(len(looks.ids)) if self.resemblance is None else self.resemblance.expected(looks)
+        known = replace(known, mean=known.mean + alike)
         middle = known.shared - known.shared.mean(0)
         unit = float(np.sqrt(np.var(known.mean) + known.alone.mean() + (middle**2).sum() / len(looks.ids)))
         belief = Belief.of(known)

@@ -42,31 +42,24 @@ class Resemblance:
 
     def __init__(self, effects: Effects, numbers: Mapping[str, int], scores: Collection[MeasuredColumn]) -> None:
         self.numbers = numbers
-        self.deviations = effects.deviations()
-        properties = effects.seen.properties
-        products = properties.T @ properties + TRUST * np.eye(properties.shape[1])
-        self.of_kin = np.linalg.solve(products, properties.T @ self.deviations)
+        self.deviations, self.properties = effects.deviations(), effects.seen.properties
         self.usual = cache(lambda metrics: usual_scores(scores, metrics))
 
-    def expected(self, looks: Looks, properties: Floats) -> Floats:
-        """Return how much better than elsewhere models are expected to be (P,), relative to the pool.
-
-        Only models with records tell which datasets resemble this one.
-
-        Args:
-            looks: what is known about the pool on its own dataset.
-            properties: of its models (P, q).
-        """
+    def expected(self, looks: Looks) -> Floats:
+        """Return how much better here than elsewhere models are expected to be (P,), 0 for those without records."""
         metrics = {name: values for name, values in looks.metrics.items() if len(set(values.values())) > 1}
         here, usual = mean_scores(metrics.values()), self.usual(frozenset(metrics))
         known = np.array([self.numbers.get(name, -1) for name in looks.ids], np.intp)
         places = [place for place in sorted(here) if known[place] >= 0 and looks.ids[place] in usual]
-        if len(places) < FEWEST:
-            return np.zeros(len(looks.ids))
-        surprises = np.array([here[place] - usual[looks.ids[place]] for place in places])
-        weights = mixture(surprises, self.deviations[known[places]], properties[places])
-        found = np.where(known >= 0, self.deviations[known] @ weights, properties @ (self.of_kin @ weights))
-        return np.asarray(found - found.mean())
+        found = np.zeros(len(looks.ids))
+        if len(places) >= FEWEST:
+            surprises = np.array([here[place] - usual[looks.ids[place]] for place in places])
+            chosen, there = known[places], known >= 0
+            better = self.deviations[known[there]] @ mixture(
+                surprises, self.deviations[chosen], self.properties[chosen]
+            )
+            found[there] = better - better.mean()
+        return found
 
 
 def mean_scores(columns: Iterable[Mapping[Key, float]]) -> dict[Key, float]:
