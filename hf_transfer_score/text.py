@@ -306,6 +306,7 @@ def environment(
         return lambda *values, **options: Markup(function(*values, **options))  # noqa: S704
 
     made = jinja2.Environment(
+        auto_reload=False,  # it would look at the files again each time
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         finalize=shown,

@@ -60,7 +60,8 @@ def _load_gradio() -> None:
     """Import gradio in half the time, without what only its own developers need.
 
     Whenever it is imported, it writes type stubs beside its components, from source that it parses anew for each, and
-    compiles the same docstrings two hundred times. Before each first answer it would load matplotlib.
+    compiles the same docstrings two hundred times. Before each first answer it would load matplotlib, and for each table
+    it would look for polars on the disk.
     """
     import jinja2
 
@@ -71,7 +72,8 @@ def _load_gradio() -> None:
             raise OSError("A component without a file gets no stub.")
         return file_of(thing)
 
-    sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
+    for name in ("matplotlib", "polars"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     inspect.getfile, jinja2.Template = known_file, lru_cache(template)  # type: ignore[assignment, misc]
     try:
         import gradio  # noqa: F401

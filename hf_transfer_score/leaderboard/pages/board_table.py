@@ -301,10 +301,10 @@ def _shades(columns: Sequence[TableColumn], cells: Sequence[Sequence[Cell]]) -> 
     """Return the style of each cell: the better a value is within its column, the more it is shaded."""
     across = []
     for place, column in enumerate(columns):
-        values = [line[place].value if column.shaded else None for line in cells]
+        values = [line[place].value for line in cells] if column.shaded else []
         known = [value for value in values if isinstance(value, (int, float))]
         low, high = min(known, default=0.0), max(known, default=0.0)
-        across.append([_shade(value, low, high, column.shaded) for value in values])
+        across.append([_shade(value, low, high, column.shaded) for value in values] or [""] * len(cells))
     return [list(line) for line in zip(*across, strict=True)]
 
 
