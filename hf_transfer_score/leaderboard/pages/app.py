@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import gradio as gr
+from gradio.routes import App
 from starlette.middleware import Middleware
 from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -183,7 +185,7 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
     """
     for name, value in WITHOUT_STATISTICS.items():
         os.environ.setdefault(name, value)
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as app:
+    with _unserved(), gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as app:
         gr.HTML(HEAD, elem_id="lb-title")
         tab, board, model, version = gr.State(ids.BOARD), gr.State(None), gr.State(None), gr.State(None)
         screen = gr.Textbox(visible="hidden", label="Screen")
@@ -210,8 +212,20 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
         refresh.click(follower.refresh, trigger_mode="once", **looking)
         _keep_address(page)
     _report_progress_on(app, tab)
-    app.queue(default_concurrency_limit=AT_ONCE, max_size=QUEUE, api_open=False)
+    with _unserved():
+        app.queue(default_concurrency_limit=AT_ONCE, max_size=QUEUE, api_open=False)
     return app
+
+
+@contextmanager
+def _unserved() -> Iterator[None]:
+    """Keep gradio from making its server, which it otherwise makes and forgets three times before `serve`."""
+    made = App.create_app
+    App.create_app = staticmethod(lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        App.create_app = staticmethod(made)
 
 
 def _report_progress_on(app: gr.Blocks, nothing: gr.State) -> None:
