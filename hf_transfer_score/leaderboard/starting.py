@@ -60,8 +60,8 @@ def _load_gradio() -> None:
     """Import gradio in half the time, without what only its own developers need.
 
     Whenever it is imported, it writes type stubs beside its components, from source that it parses anew for each, and
-    compiles the same docstrings two hundred times. Before each first answer it would load matplotlib, and for each table
-    it would look for polars on the disk.
+    compiles the same docstrings two hundred times. Before each first answer it would load matplotlib, and for each
+    table it would look for polars on the disk.
     """
     import jinja2
 
