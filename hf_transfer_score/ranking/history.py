@@ -9,18 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_transfer_score.ranking.pools import rank_terms
 from hf_transfer_score.ranking.settings import Setting, rules
+from hf_transfer_score.records.coded import Coded, coded, grouped
 from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.record import CANONICAL, Record, RecordedFacts
 from hf_transfer_score.records.table import RecordTable, Stored
 
 if TYPE_CHECKING:
     import pyarrow
-
-Codes = NDArray[np.int64]
 
 USUAL = "full"
 """The method that a forecast is about, if there are records of it."""
@@ -134,7 +132,7 @@ class History:
 
 
 class _Columns:
-    """Columns of a table as codes of their distinct values, so that repeated values are processed once."""
+    """The columns of a table of records that a history is made of."""
 
     SAME = ("dataset_id", "dataset_task", "dataset_fingerprint", "metric_name", "way", "metric_directions")
     """What the rows of one column of the history have in common."""
@@ -142,11 +140,8 @@ class _Columns:
     RELATIONS = ("family", "architecture", "base_model", "pretrained_on")
 
     def __init__(self, data: pyarrow.Table) -> None:
-        self.coded = {
-            name: _codes(data.column(name))
-            for name in (*self.SAME, "model_id", "metric_parameters", *self.RELATIONS)
-            if name != "way"
-        }
+        names = {*self.SAME, "model_id", "metric_parameters", *self.RELATIONS} - {"way"}
+        self.coded = {name: coded(data.column(name)) for name in names}
         self.coded["way"] = self._ways()
         self.terms = data.column("terms").to_pylist()
         self.versions = [1 if version is None else version for version in data.column("metric_version").to_pylist()]
@@ -154,57 +149,39 @@ class _Columns:
 
     def at(self, name: str, row: int) -> str:
         """Return a value, "" for none."""
-        values, codes = self.coded[name]
-        code = codes[row]
-        return values[code] if code >= 0 else ""
+        return self.coded[name].at(row) or ""
 
-    def _ways(self) -> tuple[list[str], Codes]:
+    def _ways(self) -> Coded:
         """Return how each row was measured: its parameters except for those of repetitions."""
-        values, codes = self.coded["metric_parameters"]
+        column = self.coded["metric_parameters"]
         ways: dict[str, int] = {}
         places = []
-        for text in values:
+        for text in column.values:
             way = {name: value for name, value in json.loads(text).items() if name != REPEATED}
             places.append(ways.setdefault(CANONICAL.encode(way), len(ways)))
-        return list(ways), np.array([*places, -1])[codes]
+        return Coded(np.array([*places, -1])[column.codes], list(ways))
 
     def groups(self) -> list[list[int]]:
         """Return the rows that have terms, in order, for each column of the history."""
         whole = np.flatnonzero([bool(text) and text != "{}" for text in self.terms])
-        key = np.asarray(self.versions)[whole]
-        for name in self.SAME:
-            codes = self.coded[name][1][whole] + 1
-            _, key = np.unique(key * (codes.max(initial=0) + 1) + codes, return_inverse=True)
+        columns = (np.asarray(self.versions), *(self.coded[name].codes for name in self.SAME))
+        key = grouped((codes[whole] for codes in columns), len(whole))
         order = np.argsort(key, kind="stable")
         cuts = np.flatnonzero(np.diff(key[order])) + 1
         return [part.tolist() for part in np.split(whole[order], cuts)] if len(whole) else []
 
     def relations(self) -> dict[str, Relations]:
         """Return what is known about each model: all that its records state, preferring later records."""
-        names, models = self.coded["model_id"]
+        names, models = self.coded["model_id"].values, self.coded["model_id"].codes
         found: dict[str, list[Any]] = {name: [None] * (len(self.RELATIONS) + 1) for name in names}
-        for place, name in enumerate(self.RELATIONS):
-            values, codes = self.coded[name]
-            there = codes >= 0
-            for model, code in dict(zip(models[there].tolist(), codes[there].tolist(), strict=True)).items():
-                found[names[model]][place] = values[code]
+        for place, column in enumerate(self.coded[name] for name in self.RELATIONS):
+            there = column.codes >= 0
+            for model, code in dict(zip(models[there].tolist(), column.codes[there].tolist(), strict=True)).items():
+                found[names[model]][place] = column.values[code]
         for model, size in zip(models.tolist(), self.sizes, strict=True):
             if size is not None:
                 found[names[model]][-1] = size
         return {name: Relations(*one) for name, one in found.items()}
-
-
-def _codes(column: pyarrow.ChunkedArray) -> tuple[list[str], Codes]:
-    """Return the distinct values of a column, and the number of each row's value, -1 for none."""
-    import pyarrow
-
-    if not pyarrow.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    if not len(column):
-        return [], np.zeros(0, np.int64)
-    whole = column.unify_dictionaries().combine_chunks()
-    whole = whole.chunk(0) if isinstance(whole, pyarrow.ChunkedArray) else whole
-    return whole.dictionary.to_pylist(), whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _means(names: Sequence[str], terms: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -12,10 +12,11 @@ import numpy as np
 
 from hf_transfer_score.leaderboard.boards.board import Board, BoardFailure, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered, sureness
-from hf_transfer_score.leaderboard.boards.rows import MODEL, Coded, Codes, Groups, RecordRows, parsed
+from hf_transfer_score.leaderboard.boards.rows import MODEL, Groups, RecordRows, parsed
 from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.pools import HeadlineRanks
 from hf_transfer_score.ranking.settings import Setting, described, row_labels
+from hf_transfer_score.records.coded import Coded, Codes
 from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.record import FACTS
 

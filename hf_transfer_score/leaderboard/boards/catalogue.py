@@ -14,7 +14,8 @@ from hf_transfer_score.errors import RecordError
 from hf_transfer_score.leaderboard.boards.board import Board, BoardKey, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.building import Built, build
 from hf_transfer_score.leaderboard.boards.outlook import Outlook, answered, outlook, unaided_ranks
-from hf_transfer_score.leaderboard.boards.rows import KEY, Codes, Groups, Mask, RecordRows, groups
+from hf_transfer_score.leaderboard.boards.rows import KEY, Groups, RecordRows, groups
+from hf_transfer_score.records.coded import Codes, Mask
 from hf_transfer_score.records.record import Record, RecordedOverlap
 from hf_transfer_score.records.store import TableChange
 from hf_transfer_score.records.table import RecordTable

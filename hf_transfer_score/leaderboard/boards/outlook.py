@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
-from hf_transfer_score.leaderboard.boards.rows import Codes, Groups, Mask, RecordRows, finite, parsed
+from hf_transfer_score.leaderboard.boards.rows import Groups, RecordRows, finite, parsed
 from hf_transfer_score.metrics.registry import MetricResult
 from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.ranking.answer import next_step
@@ -25,6 +25,7 @@ from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import PoolRanking
 from hf_transfer_score.ranking.ranking import PROBE, Ranking
 from hf_transfer_score.ranking.settings import installed
+from hf_transfer_score.records.coded import Codes, Mask
 from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.table import RecordTable
 

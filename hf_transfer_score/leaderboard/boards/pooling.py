@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.leaderboard.boards.board import BoardColumn, ColumnNumbers
-from hf_transfer_score.leaderboard.boards.rows import Codes, RecordRows, parsed
+from hf_transfer_score.leaderboard.boards.rows import RecordRows, parsed
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.ranking.confidence import RankConfidence, stored_confidence
 from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, spreads
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS, HeadlineRanks, headline_ranks, rank_terms
 from hf_transfer_score.ranking.settings import Setting, canonical, installed, labels, rules
+from hf_transfer_score.records.coded import Codes
 
 Array = NDArray[np.float64]
 

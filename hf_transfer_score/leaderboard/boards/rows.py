@@ -9,21 +9,16 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import RecordError
+from hf_transfer_score.records.coded import Coded, Codes, Mask, coded, grouped
 from hf_transfer_score.records.possible import time_of
 from hf_transfer_score.records.record import plain_record
 from hf_transfer_score.records.table import RecordTable
-
-if TYPE_CHECKING:
-    import pyarrow
-
-Codes = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 MODEL = ("id", "revision", "commit", "library", "layer", "pooling", "dtype", "width", "details")
 """What distinguishes models. The number of parameters follows from it, however it was counted."""
@@ -42,24 +37,6 @@ _TERM, _ENDS = f"{_NAME}:{_NUMBER}", rf"{_NAME}:\[{_NUMBER},{_NUMBER}\]"
 PLAIN_TERMS = rf"^\{{{_TERM}(?:,{_TERM})*\}}$"
 PLAIN_INTERVALS = rf"^\{{(?:{_ENDS}(?:,{_ENDS})*)?\}}$"
 """Texts as the package writes them, which need no closer look; all others are parsed one by one."""
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column as numbers of its distinct values, -1 where the value is missing."""
-
-    codes: Codes
-    values: list[Any]
-
-    def at(self, row: int) -> Any:
-        """Return the value of a row."""
-        code = self.codes[row]
-        return None if code < 0 else self.values[code]
-
-    def where(self, test: Callable[[Any], bool]) -> Mask:
-        """Return the rows whose value passes a test; missing ones do not."""
-        passed = np.array([*map(test, self.values), False], bool)
-        return np.asarray(passed[self.codes])
 
 
 @dataclass
@@ -109,26 +86,7 @@ class RecordRows:
 
     def grouped(self, names: Iterable[str]) -> Codes:
         """Return a number for each row, equal for rows that agree in all the columns."""
-        found = np.zeros(len(self.table), np.int64)
-        for codes in (self.coded(name).codes for name in names) if len(found) else ():
-            found = found * (int(codes.max()) + 2) + codes + 1
-            found = np.unique(found, return_inverse=True)[1].reshape(-1)
-        return found
-
-
-def coded(column: pyarrow.ChunkedArray) -> Coded:
-    """Return a column of words or whole numbers as codes; equal values have equal codes."""
-    import pyarrow
-
-    if not pyarrow.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    whole = column.unify_dictionaries().combine_chunks()
-    whole = whole.combine_chunks() if isinstance(whole, pyarrow.ChunkedArray) else whole
-    indices = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    values: dict[Any, int] = {}
-    given = whole.dictionary.to_pylist()
-    renamed = [-1 if value is None else values.setdefault(value, len(values)) for value in given]
-    return Coded(np.array([*renamed, -1], np.int64)[indices], list(values))
+        return grouped((self.coded(name).codes for name in names), len(self.table))
 
 
 def seconds(text: str) -> float:
