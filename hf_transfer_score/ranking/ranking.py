@@ -197,12 +197,9 @@ class Ranking(Shown):
         if not names:
             return self
         found = dict(zip(names, forecaster.forecast(looks), strict=True))
-        for (
-            name,
-            probe,
-        ) in self.probes.items():  # probes that are right on all rows leave the draws nothing to differ in
-            if name in found and name not in {**(accuracies or {}), **(drawn or {})}:
-                found[name] = found[name].spread_like(probe)
+        measured = {*(accuracies or {}), *(drawn or {})}
+        for name in found.keys() & self.probes.keys() - measured:  # probes without errors leave the draws no spread
+            found[name] = found[name].spread_like(self.probes[name])
         order = sorted(names, key=lambda name: -found[name].score)
         scores = [found[name].score for name in order]
         ranks = {name: scores.index(found[name].score) + 1 for name in order}

@@ -46,13 +46,16 @@ class Resemblance:
         self.usual = cache(lambda metrics: usual_scores(scores, metrics))
 
     def expected(self, looks: Looks) -> Floats:
-        """Return how much better here than elsewhere models are expected to be (P,), 0 for those without records."""
+        """Return how much better here than elsewhere models are expected to be (P,).
+
+        It is 0 for models without records, and for all if these or the other datasets are few.
+        """
         metrics = {name: values for name, values in looks.metrics.items() if len(set(values.values())) > 1}
         here, usual = mean_scores(metrics.values()), self.usual(frozenset(metrics))
         known = np.array([self.numbers.get(name, -1) for name in looks.ids], np.intp)
         places = [place for place in sorted(here) if known[place] >= 0 and looks.ids[place] in usual]
         found = np.zeros(len(looks.ids))
-        if len(places) >= FEWEST:
+        if min(len(places), self.deviations.shape[1]) >= FEWEST:
             surprises = np.array([here[place] - usual[looks.ids[place]] for place in places])
             chosen, there = known[places], known >= 0
             better = self.deviations[known[there]] @ mixture(

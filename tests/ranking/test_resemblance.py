@@ -85,11 +85,15 @@ def test_models_without_records_do_not_change_which_datasets_resemble(history, l
     assert_allclose(after, [*before, *[0.0] * 10])
 
 
-@pytest.mark.parametrize("few", [4, MODELS])
-def test_nothing_is_expected_without_scores_elsewhere_or_with_few_models(history, looks, few):
-    here = Looks(IDS[:few], {"logme": {place: looks.metrics["logme"][place] for place in range(few)}})
-    before = history if few < MODELS else replace(history, scores=())
-    assert not expected(before, here).any()
+@pytest.mark.parametrize("missing", ["models", "datasets", "scores elsewhere"])
+def test_nothing_is_expected_of_few_models_or_datasets(history, looks, missing):
+    if missing == "models":
+        looks = Looks(IDS[:4], {"logme": {place: looks.metrics["logme"][place] for place in range(4)}})
+    elif missing == "datasets":
+        history = replace(history, accuracies=history.accuracies[:5])  # the target is one of them
+    else:
+        history = replace(history, scores=())
+    assert not expected(history, looks).any()
 
 
 def test_the_mixture_is_a_ridge_regression():
