@@ -1,13 +1,6 @@
 """What users import; each name is loaded when it is first used."""
 
-from .backbones.base import (
-    Backbone,
-    BackboneKind,
-    BackboneOptions,
-    BatchOutput,
-    all_kinds,
-    register_backbone,
-)
+from .backbones.base import Backbone, BackboneKind, BackboneOptions, BatchOutput, all_kinds, register_backbone
 from .calls import choose, layers, plan_rank, rank, rank_adaptively, verify
 from .checkpoints.candidate import Search
 from .choosing.adaptive import AdaptiveOptions
@@ -15,30 +8,14 @@ from .choosing.history import ChooseListener
 from .choosing.options import Budget, ChooseOptions
 from .choosing.result import Choice
 from .engines.base import Engine, Finished, Work, all_engines, open_engine
-from .errors import (
-    CheckpointError,
-    DatasetError,
-    HubError,
-    InputError,
-    MetricError,
-    OptionError,
-    TransferScoreError,
-)
+from .errors import CheckpointError, DatasetError, HubError, InputError, MetricError, OptionError, TransferScoreError
 from .evaluate_modules.install import register
 from .features.extract import ExtractOptions
 from .finetune.recipe import Recipe, default_recipe
 from .logs import set_verbosity
 from .metrics.class_stats import ClassStatistics
 from .metrics.labelled import ModelFacts
-from .metrics.registry import (
-    Metric,
-    MetricResult,
-    Outcome,
-    Term,
-    all_metrics,
-    get_metric,
-    register_metric,
-)
+from .metrics.registry import Metric, MetricResult, Outcome, Term, all_metrics, get_metric, register_metric
 from .metrics.scores import FeatureScores, score_features
 from .ranking.agreement import weighted_kendall
 from .ranking.board import board

@@ -250,9 +250,5 @@ rank_adaptively = called(
     left_out=("layer", "replicates", "level"),
 )
 layers = called(
-    layer_profile,
-    "layers",
-    {"options": RankOptions},
-    {"listener": Listener},
-    left_out=("layer", "replicates", "level"),
+    layer_profile, "layers", {"options": RankOptions}, {"listener": Listener}, left_out=("layer", "replicates", "level")
 )

@@ -42,8 +42,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
         return _of_timm(held, task, options)
     if task.unit != "example" or options.pooling != "auto" or options.layer != LAST or options.image_size is not None:
         raise CheckpointError(
-            "unsupported",
-            "is a module with a transform: there is no layer, pooling or image_size to choose",
+            "unsupported", "is a module with a transform: there is no layer, pooling or image_size to choose"
         )
     return ModuleBackbone(held, task)
 

@@ -54,12 +54,7 @@ def most_memory(device_map: str) -> dict[int | str, str] | None:
 
 
 def placed(
-    load: Callable[..., tuple[Any, Any]],
-    kinds: Set[str],
-    *,
-    quantize: str | None,
-    device_map: str | None,
-    half: bool,
+    load: Callable[..., tuple[Any, Any]], kinds: Set[str], *, quantize: str | None, device_map: str | None, half: bool
 ) -> tuple[Any, Any]:
     """Return what transformers loads, a model and what it says about it, with the weights where options want them.
 

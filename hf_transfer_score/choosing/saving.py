@@ -211,12 +211,7 @@ def check_target(name: str, token: str | bool | None = None) -> None:
 
 
 def push_winner(
-    choice: Choice,
-    name: str,
-    *,
-    private: bool = False,
-    token: str | bool | None = None,
-    endpoint: str | None = None,
+    choice: Choice, name: str, *, private: bool = False, token: str | bool | None = None, endpoint: str | None = None
 ) -> str:
     """Push the fine-tuned winner to a model repository, which is created if needed; return its address.
 

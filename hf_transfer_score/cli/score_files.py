@@ -66,10 +66,7 @@ def score_files(
 def _score(path: Path, metrics: Sequence[Metric], options: FileOptions, facts: ModelFacts) -> FeatureScores:
     try:
         file = read_features(
-            path,
-            labels_path=options.labels_path,
-            features_key=options.features_key,
-            labels_key=options.labels_key,
+            path, labels_path=options.labels_path, features_key=options.features_key, labels_key=options.labels_key
         )
         return score_features(
             file.features,

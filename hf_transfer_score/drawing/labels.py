@@ -64,10 +64,7 @@ def label_size(text: str) -> tuple[float, float]:
 
 
 def place_labels(
-    points: Sequence[tuple[float, float]],
-    sizes: Sequence[tuple[float, float]],
-    bars: Sequence[Box],
-    frame: Box,
+    points: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], bars: Sequence[Box], frame: Box
 ) -> list[Spot | None]:
     """Return a place for each name, None where no place is left; points that matter most come first.
 

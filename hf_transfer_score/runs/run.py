@@ -40,15 +40,7 @@ from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel, make_plan
 from hf_transfer_score.runs.report import Interrupted, RankReport
-from hf_transfer_score.runs.scoring import (
-    Ready,
-    Scored,
-    Scoring,
-    choose_scoring,
-    failed_model,
-    labelled,
-    make_report,
-)
+from hf_transfer_score.runs.scoring import Ready, Scored, Scoring, choose_scoring, failed_model, labelled, make_report
 from hf_transfer_score.sampling.load import SampleStore, load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.sampling.sources import local_path, refuse_missing
@@ -192,12 +184,7 @@ class _RankRun:
             self.listener = Listener()
 
     def prepare(
-        self,
-        dataset: Any,
-        models: Models,
-        metrics: MetricChoice,
-        headline: Sequence[str] | None,
-        search: Search | None,
+        self, dataset: Any, models: Models, metrics: MetricChoice, headline: Sequence[str] | None, search: Search | None
     ) -> PreparedRun:
         """Return the sample and the plan; every process gets the same."""
         named = named_candidates(dataset, models, search)
