@@ -10,16 +10,7 @@ from PIL import Image
 from hf_transfer_score.backbones.hub_vision import KIND
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Pixels
-from tests.backbones.pictures import (
-    PICTURES,
-    PLACES,
-    at_places,
-    features,
-    inputs_of,
-    loaded,
-    outcome,
-    picture,
-)
+from tests.backbones.pictures import PICTURES, PLACES, at_places, features, inputs_of, loaded, outcome, picture
 from tests.checkpoints import images as written
 
 WITH_HEAD = ("vit", "deit", "beit", "convnext", "swin", "resnet")

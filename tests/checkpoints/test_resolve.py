@@ -148,10 +148,7 @@ def test_what_is_no_folder_is_missing(tmp_path, make, words):
     [
         (["README.md"], "has no config.json, so its architecture is unknown"),
         ([], "is empty: there are no files in it"),
-        (
-            ["adapter_config.json", "adapter_model.safetensors"],
-            "adapters are only read from the Hub; name it there",
-        ),
+        (["adapter_config.json", "adapter_model.safetensors"], "adapters are only read from the Hub; name it there"),
     ],
 )
 def test_a_folder_without_a_model_is_a_folder_and_the_hub_is_not_asked(tmp_path, monkeypatch, names, words):

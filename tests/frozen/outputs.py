@@ -50,10 +50,7 @@ def everything() -> dict[str, str]:
     """Return all outputs by file name."""
     with _pool():
         rank = ("rank", "bank.jsonl", "--models", *MODELS, "--device", "cpu")
-        found = {
-            "rank.json": _plain(_printed(*rank, "--json")),
-            "rank.csv": _without_times(_printed(*rank, "--csv")),
-        }
+        found = {"rank.json": _plain(_printed(*rank, "--json")), "rank.csv": _without_times(_printed(*rank, "--csv"))}
         _printed(*rank, "--save", "results")
         found["records.json"] = _records(Path("results"))
         found["board.csv"] = _without_times(_board(Path("results")))

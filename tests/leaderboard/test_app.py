@@ -198,7 +198,7 @@ def test_html_around_a_table_has_no_foreign_element(made):
 
 def test_numbers_read_well():
     assert [number(one) for one in (0.5, -1.0, 12.345678, 123456.0, 0.0, 1e-9, 2e15)] == [
-        *("0.5000", "-1.000", "12.35", "123,456", "0", "1e-09", "2.000e+15"),
+        *("0.5000", "-1.000", "12.35", "123,456", "0", "1e-09", "2.000e+15")
     ]
 
 

@@ -55,11 +55,7 @@ def outcome_of(made: Made, sample: LabelledSample, scoring: Scoring, seed: int) 
         return replace(outcome, **(made.known or {}))
     facts = ModelFacts(made.name, made.parameters, 7)
     scores = score_features(
-        features_of(made, sample, seed),
-        sample.labels,
-        metrics=scoring.metrics,
-        targets=sample.targets,
-        facts=facts,
+        features_of(made, sample, seed), sample.labels, metrics=scoring.metrics, targets=sample.targets, facts=facts
     )
     extraction = {
         "examples": len(sample),

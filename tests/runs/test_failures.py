@@ -43,10 +43,7 @@ EXPECTED = {
         "60 of 60 rows have features that are not finite, the first is row 0; its weights may be",
     ),
     "bad/lacking": ("corrupt", "lacks 16 of 40 weights: .*; features of random weights would mean nothing"),
-    "bad/adapter": (
-        "unsupported",
-        "is an adapter of the kind 'None'; only LORA is read",
-    ),
+    "bad/adapter": ("unsupported", "is an adapter of the kind 'None'; only LORA is read"),
     "bad/empty": ("unsupported", "is empty: there are no files in it"),
     "bad/keras": ("unsupported", "has weights only for other frameworks, none for PyTorch"),
     "bad/pickled": (

@@ -58,10 +58,7 @@ def test_ctrl_c_ends_fine_tuning_with_what_is_measured(ended):
     assert done.report["interrupted"] and told(done) == stored
     assert "interrupted: run the same command again to continue" in done.err
     for model in done.report["models"].values():
-        assert (model["status"], model["reason"]) in (
-            ("ok", None),
-            ("interrupted", "the run ended before its turn"),
-        )
+        assert (model["status"], model["reason"]) in (("ok", None), ("interrupted", "the run ended before its turn"))
     assert not [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json"], "nothing half written"
 
 
