@@ -115,7 +115,7 @@ def _kind(model: Any) -> Any:
 def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
     """Run a model as it is, and copies of it as chosen for 5,000 rows: with torch alone, and with OpenVINO."""
     from hf_transfer_score.features.batches import Loader, cut
-    from hf_transfer_score.features.openvino import is_installed
+    from hf_transfer_score.features.runtimes import is_installed
 
     bare, own = backbones
     loader, result = Loader(own, sample), Compared()

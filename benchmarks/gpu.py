@@ -282,7 +282,7 @@ def main() -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from hf_transfer_score.features.speed import machine_name
+    from hf_transfer_score.features.runtimes import machine_name
 
     table = Table(*HEADER, title=machine_name(torch.device(device)))
     for row in measure(device, QUICK if arguments.quick else Scale(), arguments.parts):

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from hf_transfer_score.backbones.after_pooling import contains, modules_after_pooling, tower_pooling
 from hf_transfer_score.backbones.base import LAST, BackboneOptions, BatchOutput
 from hf_transfer_score.backbones.loading import head_modules, load_config, read_json
 from hf_transfer_score.backbones.pooling import (
     back_in_order,
+    contains,
     groups_of,
     mask_of,
+    modules_after_pooling,
     padding_matters,
     pick_layers,
     pool,
     pool_words,
+    tower_pooling,
 )
 from hf_transfer_score.backbones.text_models import (
     CLASS_TOKEN_LAST,

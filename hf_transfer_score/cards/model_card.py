@@ -7,18 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_transfer_score.cards.command import SAMPLE_DEFAULTS, reproduction
 from hf_transfer_score.cards.evidence import (
+    SAMPLE_DEFAULTS,
     Evidence,
     KnownAccuracy,
     Sample,
     chosen_options,
     direction,
     known_metric,
+    reproduction,
     setting,
 )
-from hf_transfer_score.cards.merging import merged_card
-from hf_transfer_score.cards.metadata import model_index, model_name
+from hf_transfer_score.cards.metadata import merged_card, model_index, model_name
 from hf_transfer_score.errors import HubError, OptionError
 from hf_transfer_score.metrics.registry import NEED_REASONS, Metric
 from hf_transfer_score.records.place import HubPlace, PlaceView, existing

@@ -21,8 +21,7 @@ from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import codes_of, split_rows
 from hf_transfer_score.home import home
-from hf_transfer_score.runs.fitting import check_trainable
-from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.options import RankOptions, check_trainable
 from hf_transfer_score.runs.plan import Plan
 from hf_transfer_score.runs.rows import training_and_test
 from hf_transfer_score.runs.run import named_candidates, plan_rank, rank

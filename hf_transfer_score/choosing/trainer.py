@@ -28,9 +28,8 @@ from hf_transfer_score.runs.expected import STEP_COST
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
-    from hf_transfer_score.finetune.built import Builder, BuiltNetwork
+    from hf_transfer_score.finetune.built import Builder, BuiltNetwork, KeptTraining
     from hf_transfer_score.finetune.loop import Training
-    from hf_transfer_score.finetune.states import KeptTraining
 
 
 COUNTED = 3
@@ -145,7 +144,7 @@ class Trainer:
 
     def measured(self, arm: Arm) -> FineTuningResult:
         """Return how well the state that counts does on the test rows, which have no part in any choice."""
-        from hf_transfer_score.finetune.states import kept_training
+        from hf_transfer_score.finetune.built import kept_training
 
         kept = kept_training(self.journal.state(self._key(arm)))
         done = 0 if kept is None else len(kept.scores)
@@ -174,8 +173,8 @@ class Trainer:
         return self._builders[name]
 
     def _resumed(self, arm: Arm) -> tuple[BuiltNetwork, Training, KeptTraining | None]:
+        from hf_transfer_score.finetune.built import kept_training, resume
         from hf_transfer_score.finetune.loop import Training
-        from hf_transfer_score.finetune.states import kept_training, resume
 
         kept, builder = kept_training(self.journal.state(self._key(arm))), self._builder(arm.name)
         built = builder.built(None if kept is None else kept.anchors)
@@ -204,7 +203,7 @@ class Trainer:
 
     def _leg(self, arm: Arm, passes: int) -> dict[str, Any]:
         """Return the result after this number of epochs; epochs that an earlier run completed are not run again."""
-        from hf_transfer_score.finetune.states import keep_training, kept_training
+        from hf_transfer_score.finetune.built import keep_training, kept_training
 
         begin, path = time.perf_counter(), self.journal.state(self._key(arm))
         kept = kept_training(path)
@@ -258,9 +257,9 @@ class Prober(Trainer):
     def _leg(self, arm: Arm, passes: int) -> dict[str, Any]:
         from safetensors.torch import save_file
 
+        from hf_transfer_score.finetune.built import KEY
         from hf_transfer_score.finetune.fine_tune import fit_probe
         from hf_transfer_score.finetune.loop import features
-        from hf_transfer_score.finetune.states import KEY
 
         begin, builder = time.perf_counter(), self._builder(arm.name)
         classifier, rows = builder.bare(), builder.rows
@@ -293,9 +292,8 @@ class Prober(Trainer):
         """Return the unchanged network with the probe as its head."""
         import torch
 
-        from hf_transfer_score.finetune.built import BuiltNetwork
+        from hf_transfer_score.finetune.built import BuiltNetwork, kept_training
         from hf_transfer_score.finetune.classifier import Trained
-        from hf_transfer_score.finetune.states import kept_training
 
         kept, builder = kept_training(self.journal.state(self._key(arm))), self._builder(arm.name)
         assert kept is not None

@@ -56,8 +56,8 @@ def save_race(race: Curves, path: Path) -> None:
 def save_profile(values: Mapping[str, float | None], best: str, model: str, about: str, path: Path) -> None:
     """Write `profile_chart` to a file."""
     check_plot_path(path)
-    from hf_transfer_score.drawing.layer_chart import profile_chart
     from hf_transfer_score.drawing.pages import profile_page
+    from hf_transfer_score.drawing.rank_chart import profile_chart
 
     chart = profile_chart(values, best, model, about)
     _write(path, chart, lambda: profile_page(chart, f"{printable(model)} {about}", values))

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from hf_transfer_score.drawing.axes import Axis, linear_axis
-from hf_transfer_score.drawing.labels import Box, Ground, label_layers, label_rows
+from hf_transfer_score.drawing.axes import Axis, Box, Ground, label_layers, label_rows, linear_axis
 from hf_transfer_score.drawing.look import COLOURS, INK, LEFT, SOFT, title_of, unchecked
 from hf_transfer_score.drawing.words import MISSING, shorten
 from hf_transfer_score.text import joined

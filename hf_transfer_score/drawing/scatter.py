@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from hf_transfer_score.drawing.axes import Axis
-from hf_transfer_score.drawing.labels import Box, Ground, label_layers, label_rows
+from hf_transfer_score.drawing.axes import Axis, Box, Ground, label_layers, label_rows
 from hf_transfer_score.drawing.look import INK, LEFT, SOFT, unchecked
 from hf_transfer_score.drawing.words import MISSING, Ends, capital, shorten
 

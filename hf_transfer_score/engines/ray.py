@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from threading import current_thread, main_thread
 from typing import Any, ClassVar
 
-from hf_transfer_score.engines.base import Finished, Work, extra
-from hf_transfer_score.engines.workers import WorkerLostError, hand_out
+from hf_transfer_score.engines.base import Finished, Work, WorkerLostError, extra, hand_out
 from hf_transfer_score.errors import OptionError, check_least
 from hf_transfer_score.metrics.class_stats import cores
 

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hf_transfer_score.engines.base import Finished, Work, extra
-from hf_transfer_score.engines.workers import WorkerLostError, hand_out, raised_or, tried
+from hf_transfer_score.engines.base import Finished, Work, WorkerLostError, extra, hand_out, raised_or, tried
 from hf_transfer_score.errors import FailureKind, OptionError, check_known, check_least
 from hf_transfer_score.home import home
 

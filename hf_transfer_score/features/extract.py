@@ -25,8 +25,6 @@ from hf_transfer_score.features.batches import (
     is_out_of_memory,
 )
 from hf_transfer_score.features.cache import FeatureWriter
-from hf_transfer_score.features.compiled import Compiled, forget_compiled
-from hf_transfer_score.features.openvino import ConvertedModels, is_installed, openvino_forward
 from hf_transfer_score.features.precision import (
     AUTO,
     DTYPES,
@@ -42,7 +40,14 @@ from hf_transfer_score.features.precision import (
     in_torch,
     is_small,
 )
-from hf_transfer_score.features.speed import Speed
+from hf_transfer_score.features.runtimes import (
+    Compiled,
+    ConvertedModels,
+    Speed,
+    forget_compiled,
+    is_installed,
+    openvino_forward,
+)
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone, BatchOutput
 from hf_transfer_score.backbones.placing import usual_weights
-from hf_transfer_score.features.compiled import Compiled, compiling_pays, forget_compiled
-from hf_transfer_score.features.openvino import (
+from hf_transfer_score.features.runtimes import (
+    Compiled,
     ConvertedModels,
+    compiling_pays,
     conversion_seconds,
+    forget_compiled,
     interrupted,
     is_installed,
     openvino_forward,

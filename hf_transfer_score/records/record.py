@@ -23,8 +23,7 @@ from hf_transfer_score.records.checks import (
     within,
     wrong,
 )
-from hf_transfer_score.records.migrations import SCHEMA_VERSION, migrated
-from hf_transfer_score.records.possible import TRUTH, check_time, is_possible, range_of
+from hf_transfer_score.records.possible import SCHEMA_VERSION, TRUTH, check_time, is_possible, migrated, range_of
 from hf_transfer_score.untrusted import Limits, only_errors, parse_json
 
 LONGEST_PART = 80

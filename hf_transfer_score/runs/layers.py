@@ -95,7 +95,7 @@ class LayerProfile(Shown):
     def plot(self, path: str | Path | None = None) -> Any:
         """Return the chart of NC1 by layer, and write it to a .png, .svg or .html file if one is named."""
         from hf_transfer_score.drawing.files import save_profile
-        from hf_transfer_score.drawing.layer_chart import profile_chart
+        from hf_transfer_score.drawing.rank_chart import profile_chart
 
         sample = self.report.sample
         about = f"on {sample.source.dataset}, {len(sample):,} examples"

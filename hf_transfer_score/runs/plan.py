@@ -13,8 +13,8 @@ from hf_transfer_score.checkpoints.resolve import BYTES_PER_PARAMETER, Checkpoin
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.batches import as_checkpoint_error
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, feature_key
-from hf_transfer_score.features.openvino import ConvertedModels
 from hf_transfer_score.features.precision import Precision, possible
+from hf_transfer_score.features.runtimes import ConvertedModels
 from hf_transfer_score.home import free_bytes
 from hf_transfer_score.hub.downloads import Answers, map_at_once
 from hf_transfer_score.hub.settings import hub_cache

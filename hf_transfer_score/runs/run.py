@@ -35,9 +35,8 @@ from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.records.place import places_of
 from hf_transfer_score.runs.ahead import Downloads, ScoresAhead
 from hf_transfer_score.runs.candidates import GONE, CandidateRun, ScoreCandidate, waiting_for, with_whole_paths
-from hf_transfer_score.runs.fitting import check_device, check_fits
 from hf_transfer_score.runs.listener import Listener
-from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.options import RankOptions, check_device, check_fits
 from hf_transfer_score.runs.plan import Plan, PlannedModel, make_plan
 from hf_transfer_score.runs.report import Interrupted, RankReport
 from hf_transfer_score.runs.scoring import Ready, Scored, Scoring, choose_scoring, failed_model, labelled, make_report

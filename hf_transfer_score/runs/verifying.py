@@ -33,9 +33,8 @@ from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.records.record import Record, RecordedMetric
 from hf_transfer_score.runs.candidates import release_memory, with_whole_paths
 from hf_transfer_score.runs.expected import ExpectedTime, Pace, RowCounts
-from hf_transfer_score.runs.fitting import check_trainable
 from hf_transfer_score.runs.listener import Listener
-from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.options import RankOptions, check_trainable
 from hf_transfer_score.runs.plan import Plan, PlannedModel
 from hf_transfer_score.runs.records import without_places
 from hf_transfer_score.runs.report import RankReport

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hf_transfer_score.cards.command import POOLINGS, SAMPLE_DEFAULTS, reproduction
-from hf_transfer_score.cards.evidence import gather
+from hf_transfer_score.cards.evidence import POOLINGS, SAMPLE_DEFAULTS, gather, reproduction
 from hf_transfer_score.cli.app import build_app
 from hf_transfer_score.cli.flags import rank_options
 from hf_transfer_score.sampling.sample import SampleOptions

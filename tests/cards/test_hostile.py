@@ -7,7 +7,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from hf_transfer_score.cards.evidence import gather
-from hf_transfer_score.cards.merging import END, START, split
+from hf_transfer_score.cards.metadata import END, START, split
 from hf_transfer_score.cards.model_card import model_card, model_section
 from hf_transfer_score.records.record import RecordedFacts, RecordedMetric
 from hf_transfer_score.text import code, plain

@@ -8,8 +8,15 @@ from huggingface_hub import HfApi, ModelCard, parse_eval_result_entries
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from hf_transfer_score.cards.evidence import gather
-from hf_transfer_score.cards.merging import END, START, merged_body, split
-from hf_transfer_score.cards.metadata import eval_result_files, eval_results, model_index
+from hf_transfer_score.cards.metadata import (
+    END,
+    START,
+    eval_result_files,
+    eval_results,
+    merged_body,
+    model_index,
+    split,
+)
 from hf_transfer_score.cards.model_card import model_card, model_section, push_card
 from hf_transfer_score.errors import HubError, InputError, OptionError
 from tests.cards.made import DATA_COMMIT, MODEL, PETS, later, scores, truth

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from hf_transfer_score.drawing.axes import Axis, fitting_axis, linear_axis, log_axis, rank_axis
+from hf_transfer_score.drawing.axes import Axis, Box, fitting_axis, label_size, linear_axis, log_axis, rank_axis
 from hf_transfer_score.drawing.clouds import (
     ModelPoint,
     accuracy_figure,
@@ -20,7 +20,6 @@ from hf_transfer_score.drawing.clouds import (
     trend,
 )
 from hf_transfer_score.drawing.heatmap import BANDS, overlap_figure
-from hf_transfer_score.drawing.labels import Box, label_size
 from hf_transfer_score.drawing.look import AT_NIGHT, COLOURS, DAY, NIGHT, image_of, specification
 from hf_transfer_score.drawing.trust_chart import trust_figure
 from hf_transfer_score.drawing.words import shorten

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from hf_transfer_score.drawing.labels import POINT_RADIUS, Box, place_labels
+from hf_transfer_score.drawing.axes import POINT_RADIUS, Box, place_labels
 
 
 @pytest.mark.parametrize("seed", range(5))

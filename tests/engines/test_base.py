@@ -5,8 +5,7 @@ import sys
 import pytest
 
 from hf_transfer_score import rank
-from hf_transfer_score.engines.base import Work, all_engines, open_engine
-from hf_transfer_score.engines.workers import WorkerLostError, hand_out
+from hf_transfer_score.engines.base import Work, WorkerLostError, all_engines, hand_out, open_engine
 from hf_transfer_score.errors import CheckpointError, OptionError
 
 THEIRS = """

@@ -19,7 +19,7 @@ from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.features.batches import Loader, cut
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.extract import ExtractOptions
-from hf_transfer_score.features.speed import Speed
+from hf_transfer_score.features.runtimes import Speed
 from hf_transfer_score.sampling.sample import memory_sample
 from hf_transfer_score.tasks import Words
 from tests.features.extracted import extracted, features
@@ -175,7 +175,7 @@ from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.extract import ExtractOptions, extract
 from hf_transfer_score.features.batches import Processes
-from hf_transfer_score.features.speed import Speed
+from hf_transfer_score.features.runtimes import Speed
 from hf_transfer_score.sampling.sample import memory_sample
 from tests.features.test_extract import TEXTS, Texts
 

@@ -14,13 +14,13 @@ from hf_transfer_score import RankOptions, rank
 from hf_transfer_score.backbones import hub_text, timm_images
 from hf_transfer_score.backbones.base import BackboneOptions, BatchOutput, MemoryBackbone
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.features import compiled, precision
 from hf_transfer_score.features import extract as extracting
+from hf_transfer_score.features import precision, runtimes
 from hf_transfer_score.features.batches import Loader, cut
 from hf_transfer_score.features.cache import FeatureCache, feature_key
 from hf_transfer_score.features.extract import ExtractOptions
-from hf_transfer_score.features.openvino import ConvertedModels, is_installed
 from hf_transfer_score.features.precision import EXACT, LEAST_PASSES, Precision, TorchForward, agree, possible
+from hf_transfer_score.features.runtimes import ConvertedModels, is_installed
 from hf_transfer_score.sampling.sample import memory_sample
 from tests.checkpoints.images import timm_image
 from tests.checkpoints.texts import write_text
@@ -256,8 +256,8 @@ def graphs(monkeypatch):
     monkeypatch.setattr(precision, "half_precision", lambda device: None)
     monkeypatch.setattr(precision, "LEAST_SAVED", 0.0)
     monkeypatch.setattr(precision, "CLEARLY", 100.0)  # as it gains nothing here
-    monkeypatch.setattr(compiled, "COMPILED_ON", ("cpu",))
-    monkeypatch.setattr(compiled, "COMPILE_SECONDS", 0.0)
+    monkeypatch.setattr(runtimes, "COMPILED_ON", ("cpu",))
+    monkeypatch.setattr(runtimes, "COMPILE_SECONDS", 0.0)
     return found
 
 
@@ -287,6 +287,6 @@ def test_what_cannot_be_compiled_runs_as_it_is_and_that_is_said(images, tmp_path
 
 def test_texts_of_many_lengths_and_short_work_are_not_compiled(texts, images, graphs):
     values = {"pixel_values": torch.zeros(2, 3, 4, 4)}
-    assert compiled.compiling_pays("cpu", values, 1.0) and not compiled.compiling_pays("mps", values, 1.0)
-    assert not compiled.compiling_pays("cpu", {"input_ids": torch.zeros(2, 9), **values}, 1.0)
-    assert not compiled.compiling_pays("cpu", {**values, "count": 2}, 1.0)
+    assert runtimes.compiling_pays("cpu", values, 1.0) and not runtimes.compiling_pays("mps", values, 1.0)
+    assert not runtimes.compiling_pays("cpu", {"input_ids": torch.zeros(2, 9), **values}, 1.0)
+    assert not runtimes.compiling_pays("cpu", {**values, "count": 2}, 1.0)

@@ -10,8 +10,8 @@ from hf_transfer_score.backbones import timm_images
 from hf_transfer_score.backbones.base import BackboneOptions, BatchOutput, MemoryBackbone
 from hf_transfer_score.features import batches
 from hf_transfer_score.features.batches import Loader
-from hf_transfer_score.features.openvino import is_installed
 from hf_transfer_score.features.precision import Precision, possible
+from hf_transfer_score.features.runtimes import is_installed
 from hf_transfer_score.sampling.media import decode_image
 from hf_transfer_score.sampling.sample import memory_sample
 from tests.checkpoints.images import timm_image

@@ -7,8 +7,8 @@ import torch
 
 from hf_transfer_score.backbones.base import MemoryBackbone
 from hf_transfer_score.features import extract as extracting
-from hf_transfer_score.features import speed as measuring
-from hf_transfer_score.features.speed import MOST_PASSES, Speed, machine_name
+from hf_transfer_score.features import runtimes as measuring
+from hf_transfer_score.features.runtimes import MOST_PASSES, Speed, machine_name
 from hf_transfer_score.sampling.sample import memory_sample
 from tests.features.extracted import extracted
 

@@ -13,7 +13,7 @@ from hf_transfer_score.backbones.base import BackboneOptions, kind_of
 from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.loading import read_json
 from hf_transfer_score.backbones.repository import Repository, check_own_files
-from hf_transfer_score.cards.merging import END, START, merged_card, split
+from hf_transfer_score.cards.metadata import END, START, merged_card, split
 from hf_transfer_score.errors import CheckpointError, DatasetError, InputError
 from hf_transfer_score.sampling.reach import CARD, OLD_SETTINGS, SETTINGS, check_folder_card, is_plain
 from hf_transfer_score.tasks import TASKS

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from hf_transfer_score.engines.workers import WorkerLostError, hand_out
+from hf_transfer_score.engines.base import WorkerLostError, hand_out
 from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.records.place import HubPlace, MemoryPlace
 from hf_transfer_score.requests import worker as working

@@ -9,8 +9,8 @@ from datasets import Dataset
 from PIL import Image
 
 from hf_transfer_score.backbones.base import BackboneOptions
-from hf_transfer_score.drawing.layer_chart import Lines, layer_chart
 from hf_transfer_score.drawing.look import image_of
+from hf_transfer_score.drawing.rank_chart import Lines, layer_chart
 from hf_transfer_score.errors import CheckpointError, DatasetError
 from hf_transfer_score.runs.layers import layer_profile
 from hf_transfer_score.runs.options import RankOptions

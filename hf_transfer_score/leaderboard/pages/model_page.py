@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from hf_transfer_score.cards.command import reproduction
-from hf_transfer_score.cards.evidence import Standing, gather, setting, standing_key
+from hf_transfer_score.cards.evidence import Standing, gather, reproduction, setting, standing_key
 from hf_transfer_score.cards.model_card import model_card
 from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardKey, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue

@@ -1,8 +1,17 @@
-"""Models converted for OpenVINO, an optional runtime that is faster on many processors; kept in the feature cache."""
+"""Models made faster, and how fast they are.
+
+OpenVINO is an optional runtime that is faster on many processors; converted models are kept in the feature cache. torch
+compiles image models, which takes about a minute and pays off in long extractions.
+
+Speed is measured on the passes of an extraction: prepared batches, and one example. Trials, first passes, reading and
+decoding do not count, so a sample of a single batch gives no speed.
+"""
 
 from __future__ import annotations
 
+import platform
 import sys
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +19,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -222,3 +232,128 @@ def joined_output(rows: Sequence[torch.Tensor], layers: tuple[str, ...]) -> Batc
     """Return what such a module returned, by layer."""
     source_probs = rows[len(layers)] if len(rows) > len(layers) else None
     return BatchOutput(dict(zip(layers, rows, strict=False)), source_probs)
+
+
+COMPILED_ON = ("cuda",)
+"""Kinds of devices; on a CPU it saves less than OpenVINO, which converts a model in seconds (benchmarks/README.md)."""
+
+COMPILE_SECONDS, EXPECTED_SHARE, CLEARLY = 60.0, 0.2, 2.0
+"""Estimates: how long it takes, and the share of the time that it saves, which must be so many times as long."""
+
+
+def compiling_pays(device: str, inputs: Mapping[str, Any], seconds: float) -> bool:
+    """Whether to compile a model for work that takes so many seconds, in batches with inputs like these.
+
+    They must be images of one shape: texts of ever new lengths would be compiled over and over.
+    """
+    long_enough = EXPECTED_SHARE * seconds > CLEARLY * COMPILE_SECONDS
+    return device in COMPILED_ON and long_enough and all(getattr(one, "ndim", 0) == 4 for one in inputs.values())
+
+
+class Compiled:
+    """The forward pass of a backbone, compiled in its first batch for any number of examples of that shape.
+
+    Others run as they are: an example alone, and other shapes.
+    """
+
+    def __init__(self, backbone: Backbone, layers: tuple[str, ...]) -> None:
+        self.backbone, self.layers = backbone, layers
+        self._names: list[str] = []
+        self._shape: list[torch.Size] = []
+        self._run: Any = None
+
+    def __call__(self, inputs: Mapping[str, Any]) -> BatchOutput:
+        """Run a batch."""
+        values = list(inputs.values())
+        if any(len(value) == 1 for value in values):
+            return self.backbone.forward(inputs)
+        if self._run is None:
+            return self._first(list(inputs), values)
+        if list(inputs) != self._names or [value.shape[1:] for value in values] != self._shape:
+            return self.backbone.forward(inputs)
+        return joined_output(self._run(*values), self.layers)
+
+    def _first(self, names: list[str], values: list[torch.Tensor]) -> BatchOutput:
+        import torch
+
+        self._names, self._shape = names, [value.shape[1:] for value in values]
+        for value in values:
+            torch._dynamo.mark_dynamic(value, 0)
+        self._run = torch.compile(traceable(self.backbone, names))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what the compiler could do better
+            return joined_output(self._run(*values), self.layers)
+
+
+def forget_compiled() -> None:
+    """Free what was compiled, with the models in it."""
+    import torch
+
+    torch.compiler.reset()
+
+
+MOST_SECONDS, MOST_SHARE = 0.3, 0.05
+"""Limits for all passes of one example: in seconds, and as a share of the time of the passes that counted."""
+
+MOST_PASSES = 20
+
+
+@dataclass
+class Speed:
+    """The passes of an extraction, their examples and seconds; the first one is a warm-up and not counted."""
+
+    passes: int = 0
+    examples: int = 0
+    seconds: float = 0.0
+
+    def add(self, examples: int, seconds: float) -> None:
+        """Count a pass."""
+        self.passes += 1
+        if self.passes > 1:
+            self.examples, self.seconds = self.examples + examples, self.seconds + seconds
+
+    def measured(self, one_alone: Callable[[], float | None], device: torch.device) -> dict[str, Any]:
+        """Return the speed for the record of the extraction, empty where no pass counted."""
+        if not self.seconds:
+            return {}
+        alone = one_alone()
+        return {
+            "examples_per_second": self.examples / self.seconds,
+            "example_milliseconds": None if alone is None else 1000 * alone,
+            "machine": machine_name(device),
+        }
+
+    def alone(self, run: Callable[[], Any]) -> float:
+        """Return the seconds of a pass of one example: the median of a few after a warm-up."""
+        most = min(MOST_SECONDS, MOST_SHARE * self.seconds)
+        times: list[float] = []
+        start = time.perf_counter()
+        while len(times) < MOST_PASSES:
+            before = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - before)
+            if (len(times) > 1 and time.perf_counter() - start > most) or times[0] > MOST_SECONDS:
+                break
+        return median(times[1:] or times)
+
+
+def machine_name(device: torch.device) -> str:
+    """Return the name of the GPU, or of the processor with the number of threads."""
+    import torch
+
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    if device.type != "cpu":
+        return f"{device.type} of {_processor()}"
+    threads = torch.get_num_threads()
+    return f"{_processor()} ({threads} thread{'s' if threads > 1 else ''})"
+
+
+def _processor() -> str:
+    """Return the model of the processor, as the system names it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    named = (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
