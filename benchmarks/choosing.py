@@ -32,11 +32,10 @@ from numpy.typing import NDArray
 
 from benchmarks.choosing_curves import FOLDER, Curves, curves, shipped
 from benchmarks.choosing_rows import adaptive, known_rows
-from hf_transfer_score.choosing.evidence import chance_within, dispensable, know_nothing
+from hf_transfer_score.choosing.evidence import Arm, Leg, Terms, chance_within, dispensable, know_nothing
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.choosing.race import Race
-from hf_transfer_score.choosing.terms import Arm, Leg, Terms
 from hf_transfer_score.choosing.trainer import counted
 from hf_transfer_score.finetune.loop import kept_pass
 from hf_transfer_score.ranking.feature_pool import rank_features

@@ -23,8 +23,8 @@ from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
 from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
 from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.ranking import FORECAST, Ranking
+from hf_transfer_score.records.checks import TRUTH
 from hf_transfer_score.records.importing import import_table
-from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.shipped import read_shipped
 

@@ -12,15 +12,6 @@ import numpy as np
 import torch
 
 from hf_transfer_score.backbones.base import LAST, BackboneOptions, BatchOutput
-from hf_transfer_score.backbones.hub_audio import (
-    FILTERBANK,
-    MOST_SECONDS,
-    SPECTROGRAM,
-    WHISPER,
-    Sound,
-    SoundReader,
-    load_extractor,
-)
 from hf_transfer_score.backbones.loading import has_head, head_modules, load_config, load_transformers, loading_errors
 from hf_transfer_score.backbones.pooling import (
     back_in_order,
@@ -30,6 +21,15 @@ from hf_transfer_score.backbones.pooling import (
     pick_layers,
     pool,
     run_to_logits,
+)
+from hf_transfer_score.backbones.sounds import (
+    FILTERBANK,
+    MOST_SECONDS,
+    SPECTROGRAM,
+    WHISPER,
+    Sound,
+    SoundReader,
+    load_extractor,
 )
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example, Waveform

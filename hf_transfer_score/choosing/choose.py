@@ -13,7 +13,7 @@ from typing import Any
 from hf_transfer_score.backbones.base import Backbone, all_kinds
 from hf_transfer_score.checkpoints.candidate import Models, Search
 from hf_transfer_score.checkpoints.resolve import fetch
-from hf_transfer_score.choosing.evidence import Floats, by_chance, chance_within, dispensable, know_nothing
+from hf_transfer_score.choosing.evidence import Arm, Floats, Terms, by_chance, chance_within, dispensable, know_nothing
 from hf_transfer_score.choosing.history import ChooseListener, LearningCurve, Round, Spent
 from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of
 from hf_transfer_score.choosing.nested import part
@@ -21,7 +21,6 @@ from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.choosing.race import Race
 from hf_transfer_score.choosing.result import Choice, Tested, tested_records
 from hf_transfer_score.choosing.start import Start, prepare
-from hf_transfer_score.choosing.terms import Arm, Terms
 from hf_transfer_score.choosing.trainer import Finalist, Prober, Trainer
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.finetune.fine_tune import save_truth

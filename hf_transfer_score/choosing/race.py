@@ -14,9 +14,21 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.choosing.evidence import Floats, Gain, bet, by_chance, chance_within, expected_gain, largest_gain
+from hf_transfer_score.choosing.evidence import (
+    Arm,
+    Floats,
+    Forecast,
+    Gain,
+    Leg,
+    Terms,
+    Track,
+    bet,
+    by_chance,
+    chance_within,
+    expected_gain,
+    largest_gain,
+)
 from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
-from hf_transfer_score.choosing.terms import Arm, Forecast, Leg, Terms, Track
 from hf_transfer_score.errors import CheckpointError
 
 DRAWS = 1000

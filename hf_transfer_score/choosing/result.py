@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from hf_transfer_score.choosing.evidence import compared_after
 from hf_transfer_score.choosing.history import LearningCurve, Round, Spent
 from hf_transfer_score.choosing.options import ChooseOptions
-from hf_transfer_score.choosing.terms import compared_after
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.finetune.fine_tune import FineTuningResult, truth_metric, truth_record
 from hf_transfer_score.finetune.recipe import Recipe
@@ -24,7 +24,7 @@ from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.text import rough_duration
 
 if TYPE_CHECKING:
-    from hf_transfer_score.choosing.terms import Arm
+    from hf_transfer_score.choosing.evidence import Arm
     from hf_transfer_score.choosing.trainer import Trainer
     from hf_transfer_score.drawing.race_chart import Curves
 
@@ -162,7 +162,7 @@ class Choice(Shown):
         """Return the answer, the table and the race, as a notebook shows them."""
         if not self.curves:
             return super()._repr_html_()
-        from hf_transfer_score.drawing.pages import notebook_html
+        from hf_transfer_score.drawing.files import notebook_html
 
         return notebook_html(self.ranking, *self._told(), race=self._drawn())
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import torch
     from jinja2 import Template
 
+    from hf_transfer_score.choosing.evidence import Arm
     from hf_transfer_score.choosing.result import Choice
-    from hf_transfer_score.choosing.terms import Arm
     from hf_transfer_score.choosing.trainer import Trainer
 
 HEAD, ABOUT, SCRIPT = "classifier.safetensors", "choice.json", "train.py"

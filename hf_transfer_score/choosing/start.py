@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.checkpoints.candidate import Models, Search
+from hf_transfer_score.choosing.evidence import compared_after
 from hf_transfer_score.choosing.history import ChooseListener
 from hf_transfer_score.choosing.looking import CHEAPEST, typed_names
 from hf_transfer_score.choosing.nested import nested, part, steps
 from hf_transfer_score.choosing.options import GROWTH, Budget, ChooseOptions
-from hf_transfer_score.choosing.terms import compared_after
 from hf_transfer_score.choosing.trainer import Journal, pass_cost
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.features.batches import Processes

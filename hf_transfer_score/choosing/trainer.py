@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone
+from hf_transfer_score.choosing.evidence import Arm, Leg
 from hf_transfer_score.choosing.options import Budget
-from hf_transfer_score.choosing.terms import Arm, Leg
 from hf_transfer_score.errors import CheckpointError, LabelsError
 from hf_transfer_score.features.batches import as_checkpoint_error
 from hf_transfer_score.finetune.fine_tune import FineTuningResult

@@ -12,8 +12,8 @@ import numpy as np
 
 from hf_transfer_score.ranking.pools import rank_terms
 from hf_transfer_score.ranking.settings import Setting, rules
+from hf_transfer_score.records.checks import TRUTH
 from hf_transfer_score.records.coded import Coded, coded, grouped
-from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.record import CANONICAL, Record, RecordedFacts
 from hf_transfer_score.records.table import RecordTable, Stored
 

@@ -108,7 +108,7 @@ class Shown(ABC):
 
     def _repr_html_(self) -> str:
         """Return the answer, the table and the chart for a notebook."""
-        from hf_transfer_score.drawing.pages import notebook_html
+        from hf_transfer_score.drawing.files import notebook_html
 
         return notebook_html(self.shown_ranking, *self._answer_and_columns())
 

@@ -17,8 +17,7 @@ from typing import Literal
 
 from hf_transfer_score.errors import InputError, RecordError, did_you_mean
 from hf_transfer_score.metrics.registry import all_metrics
-from hf_transfer_score.records.checks import plain_fields
-from hf_transfer_score.records.possible import TRUTH
+from hf_transfer_score.records.checks import TRUTH, plain_fields
 from hf_transfer_score.records.record import (
     Record,
     RecordedDataset,

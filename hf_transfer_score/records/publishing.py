@@ -14,8 +14,8 @@ from typing import Literal
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
+from hf_transfer_score.records.checks import time_of
 from hf_transfer_score.records.place import HubPlace, Place, PlaceView, is_record_path
-from hf_transfer_score.records.possible import time_of
 from hf_transfer_score.records.record import Record, checked, record_path
 from hf_transfer_score.records.store import CHUNK, SNAPSHOT, cache_file, load, snapshot_of
 from hf_transfer_score.records.table import RecordTable, Stored

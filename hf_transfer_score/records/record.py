@@ -14,16 +14,21 @@ from hf_transfer_score.errors import RecordError, UnreadableError
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.records.checks import (
     LONGEST,
+    SCHEMA_VERSION,
+    TRUTH,
     Count,
     Name,
     Seconds,
     SmallCount,
     block,
+    check_time,
+    is_possible,
+    migrated,
     plain_fields,
+    range_of,
     within,
     wrong,
 )
-from hf_transfer_score.records.possible import SCHEMA_VERSION, TRUTH, check_time, is_possible, migrated, range_of
 from hf_transfer_score.untrusted import Limits, only_errors, parse_json
 
 LONGEST_PART = 80

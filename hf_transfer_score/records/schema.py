@@ -12,8 +12,7 @@ from dataclasses import fields, is_dataclass
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from hf_transfer_score.records.checks import GREATEST, LARGEST, LONGEST
-from hf_transfer_score.records.possible import LONGEST_TIME, SCHEMA_VERSION, TIME
+from hf_transfer_score.records.checks import GREATEST, LARGEST, LONGEST, LONGEST_TIME, SCHEMA_VERSION, TIME
 from hf_transfer_score.records.record import Record, RecordedMetric
 from hf_transfer_score.text import attributes_of
 

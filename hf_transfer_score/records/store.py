@@ -10,8 +10,8 @@ from typing import Protocol, runtime_checkable
 
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.home import home
+from hf_transfer_score.records.checks import rules
 from hf_transfer_score.records.place import FolderPlace, Place, PlaceView, is_record_path, places_of
-from hf_transfer_score.records.possible import rules
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.table import RecordTable, Stored
 from hf_transfer_score.untrusted import readable

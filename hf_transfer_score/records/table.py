@@ -17,9 +17,8 @@ from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.file_heads import Chunk, chunks_of, expanded_bytes
 from hf_transfer_score.home import whole
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.records.checks import encodable, plain_fields
+from hf_transfer_score.records.checks import SCHEMA_VERSION, encodable, migrated, plain_fields
 from hf_transfer_score.records.place import is_record_path
-from hf_transfer_score.records.possible import SCHEMA_VERSION, migrated
 from hf_transfer_score.records.record import Record, checked, plain_identity, plain_record
 from hf_transfer_score.untrusted import only_errors, readable, too_large
 

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from hf_transfer_score.errors import InputError, OptionError, RecordError, StoreError
+from hf_transfer_score.records.checks import check_time
 from hf_transfer_score.records.place import Place, PlaceView, Signed
-from hf_transfer_score.records.possible import check_time
 from hf_transfer_score.records.store import UNREAD, Problem
 from hf_transfer_score.requests.request import (
     LONGEST_REASON,

@@ -116,7 +116,7 @@ class LayerProfile(Shown):
 
     def _repr_html_(self) -> str:
         """Return the answer, the layers and the chart, as a notebook shows them."""
-        from hf_transfer_score.drawing.pages import profile_html
+        from hf_transfer_score.drawing.files import profile_html
 
         rows = [(one.layer, [one.width, one.nc1]) for one in self.rows]
         return profile_html(self.plot(), self.answer, rows, self.best.layer)

@@ -4,8 +4,9 @@ import torch
 import transformers
 
 from hf_transfer_score.backbones.base import BackboneOptions
-from hf_transfer_score.backbones.hub_audio import KIND, resample
+from hf_transfer_score.backbones.hub_audio import KIND
 from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.backbones.sounds import resample
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Waveform, get_task
 from tests.backbones import batched

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from hf_transfer_score.choosing.evidence import Arm, Leg, Terms
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.choosing.race import Race, worth_training
-from hf_transfer_score.choosing.terms import Arm, Leg, Terms
 from hf_transfer_score.errors import CheckpointError
 
 ROWS = 400

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hf_transfer_score.errors import RecordError
-from hf_transfer_score.records.possible import BASELINES, MIGRATIONS, SCHEMA_VERSION
+from hf_transfer_score.records.checks import BASELINES, MIGRATIONS, SCHEMA_VERSION
 from hf_transfer_score.records.record import Record, RecordedFacts, plain_identity, plain_record
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.records import record as records
-from hf_transfer_score.records.possible import SCHEMA_VERSION
+from hf_transfer_score.records.checks import SCHEMA_VERSION
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.schema import json_schema
 

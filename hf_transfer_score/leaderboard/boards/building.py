@@ -16,8 +16,8 @@ from hf_transfer_score.leaderboard.boards.rows import MODEL, Groups, RecordRows,
 from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.pools import HeadlineRanks
 from hf_transfer_score.ranking.settings import Setting, described, row_labels
+from hf_transfer_score.records.checks import TRUTH
 from hf_transfer_score.records.coded import Coded, Codes
-from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.record import FACTS
 
 SKIPPED = "skipped"

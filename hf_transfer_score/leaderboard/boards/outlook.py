@@ -25,8 +25,8 @@ from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import PoolRanking
 from hf_transfer_score.ranking.ranking import PROBE, Ranking
 from hf_transfer_score.ranking.settings import installed
+from hf_transfer_score.records.checks import TRUTH
 from hf_transfer_score.records.coded import Codes, Mask
-from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.table import RecordTable
 
 MOST_COLUMNS, MOST_ACCURACIES, MOST_SCORES, MOST_METRICS = 100, 6000, 4000, 100

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import RecordError
+from hf_transfer_score.records.checks import time_of
 from hf_transfer_score.records.coded import Coded, Codes, Mask, coded, grouped
-from hf_transfer_score.records.possible import time_of
 from hf_transfer_score.records.record import plain_record
 from hf_transfer_score.records.table import RecordTable
 
