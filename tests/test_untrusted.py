@@ -168,7 +168,7 @@ def test_reasons_are_short_lines():
 
 OUR_OWN = {
     "integrity.py": "what was made JSON the line before",
-    "finetune/states.py": "the head of a state that a training here left, and the header of safetensors around it",
+    "finetune/built.py": "the head of a state that a training here left, and the header of safetensors around it",
     "choosing/trainer.py": "steps that a choice on this computer wrote down",
     "features/cache.py": "sealed with a hash when it was written",
     "hub/downloads.py": "sealed with a hash when it was written",
@@ -184,7 +184,7 @@ OUR_OWN = {
     "drawing/look.py": "the specification of a chart, made the line before",
     "uploads/gate.py": "what gradio answers; what visitors ask goes through the decoder",
     "uploads/box.py": "what this process and the one that it starts say to each other",
-    "cards/merging.py": "text that went through parse_yaml first, whose dates and places in the text are needed",
+    "cards/metadata.py": "text that went through parse_yaml first, whose dates and places in the text are needed",
     "sampling/reach.py": "text that went through parse_yaml first, as the library that reads it next does",
 }
 """Modules besides the decoder that read JSON or YAML, and why that text is trusted."""
