@@ -167,6 +167,7 @@ class Effects:
         by_column = np.bincount(places, weights=weights, minlength=len(cells) * self.columns).reshape(shape)
         properties = seen.properties[self.cell_model]
         self.cell_design = np.hstack([by_column, self.counts[:, None] * properties])
+        self.abroad = self.cell_design[self.foreign > 0]
         self.cell_values = np.bincount(inverse, weights=seen.values * weights, minlength=len(cells))
         self.gram = np.zeros((self.columns + seen.properties.shape[1],) * 2)
         self.gram[self.columns :] = properties.T @ self.cell_design
@@ -193,9 +194,10 @@ class Effects:
     def _designs(self, weights: Floats) -> Floats:
         """Return the weighted sum of the designs of the cells of each model (M, c); cells are sorted by model."""
         found = np.zeros((len(self.seen.properties), self.gram.shape[1]))
-        starts = np.flatnonzero(np.diff(self.cell_model, prepend=-1))
+        starts, columns = np.flatnonzero(np.diff(self.cell_model, prepend=-1)), self.cell_design[:, : self.columns]
         if len(starts):
-            found[self.cell_model[starts]] = np.add.reduceat(self.cell_design * weights[:, None], starts)
+            found[self.cell_model[starts], : self.columns] = np.add.reduceat(columns * weights[:, None], starts)
+        found[:, self.columns :] = self._by_model(self.counts * weights)[:, None] * self.seen.properties
         return found
 
     def _solve(self, variances: Floats) -> _Solution:
@@ -206,8 +208,8 @@ class Effects:
         left = own / (1 + own * total)
         weighted, sums = self._designs(inner), self._by_model(self.cell_values * inner)
         precision = self.gram / noise
-        if self.foreign.any():
-            precision -= (self.cell_design.T * taken) @ self.cell_design
+        if len(self.abroad):
+            precision -= (self.abroad.T * taken[self.foreign > 0]) @ self.abroad
         precision -= (weighted.T * left) @ weighted
         target = self.cross / noise - self.cell_design.T @ (taken * self.cell_values) - weighted.T @ (left * sums)
         prior = np.concatenate([np.full(self.columns, FLAT), 1 / variances[3:][self.seen.groups]])
