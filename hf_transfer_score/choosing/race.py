@@ -39,7 +39,7 @@ tried: slow starters need time."""
 LARGER = 0.15
 """The share of its errors that a network at the largest learning rate loses in addition, as the rate falls."""
 
-FAILED, SETTLED = 0.5, 2 / 3
+FAILED, SETTLED = 0.5, 0.6
 """The share of the accuracy at another learning rate below which a larger one has failed at the start; and the share
 of all epochs after which any lower accuracy decides."""
 
@@ -139,9 +139,8 @@ class Race:
     def _promising(self) -> list[Arm]:
         """Return the arms, those with the best chance first."""
         ordered = [self.arms[place] for place in by_chance(np.array([self._arm_draws(arm) for arm in self.arms]))]
-        best = {self._best_arm(name) for name in self.names}
         leader = self._leader()
-        return sorted(ordered, key=lambda arm: (arm != leader) + (arm not in best) + (arm not in self.legs))
+        return sorted(ordered, key=lambda arm: (arm != leader) + (arm not in self.legs))
 
     def _train(self, passes: int, gone: dict[str, str]) -> None:
         """Train all arms up to this number of epochs; one that cannot be trained takes its candidate out."""
@@ -292,14 +291,19 @@ class Race:
         return [arm for arm in self.arms if arm.name == name and arm in self.legs]
 
     def _best_arm(self, name: str) -> Arm:
-        """Return a candidate's best learning rate, at first the largest one that is not too far behind."""
+        """Return the learning rate at which a candidate is expected to end best.
+
+        A larger one has the benefit of the doubt until it was trained for long, unless it has failed.
+        """
         arms = self._trained(name)
-        done = min(len(self.legs[arm].accuracies) for arm in arms) / self.terms.passes
-        if done >= SETTLED:
-            return max(arms, key=self.end)
-        best = max(self.legs[arm].level for arm in arms)
-        least = best * (FAILED + (1 - FAILED) * done / SETTLED)
-        return max(arms, key=lambda arm: (self.legs[arm].level >= least, arm.rate))
+        done = {arm: len(self.legs[arm].accuracies) / self.terms.passes / SETTLED for arm in arms}
+        level = max(self.legs[arm].level for arm in arms)
+        able = [
+            arm for arm in arms if self.legs[arm].level >= level * (FAILED + (1 - FAILED) * done[arm]) or done[arm] >= 1
+        ]
+        best = max(able, key=self.end)
+        larger = [arm for arm in able if arm.rate > best.rate and done[arm] < 1]
+        return max(larger, key=lambda arm: arm.rate, default=best)
 
     def _finish(self) -> Arm | None:
         """Train the most promising candidate to its end, at the learning rate that now looks best."""

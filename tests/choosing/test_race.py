@@ -187,3 +187,18 @@ def test_one_that_is_expensive_leaves_less_for_others():
     dear[0] *= 2
     assert worth_training(ALIKE, dear, 3.0, DONE) < worth_training(ALIKE, COSTS, 3.0, DONE)
     assert worth_training(ALIKE, dear, 1.0, DONE) == 1  # the first one in any case
+
+
+def test_a_budget_goes_to_the_better_learning_rate_of_the_best_before_others():
+    class Rated(Known):
+        """A larger rate ends far worse for the best one alone."""
+
+        def run(self, arm, passes):
+            leg = super().run(Arm(arm.name, arm.rate if arm.name == "best" else 0.0), passes)
+            self.ran[-1] = (arm, passes)
+            return leg
+
+    curves = {"best": rising(0.6, 0.9), **{f"model {number}": rising(0.4, 0.7) for number in range(9)}}
+    track = Rated(curves)
+    terms = Terms(16, (0.0, 0.2), 0.5, 0.9, Budget(3.0, "fine-tunings"))
+    assert Race(list(curves), track, Nothing(curves), terms, Spent()).run() == Arm("best", 0.0)
