@@ -176,6 +176,7 @@ class Planned(TypedDict):
     download_bytes: int
     free_bytes: int | None
     seconds: float | None
+    guessed_seconds: list[float] | None
     notes: list[str]
     models: list[PlannedModel]
 

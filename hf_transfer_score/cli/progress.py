@@ -175,10 +175,13 @@ def _cost(plan: Plan) -> str:
     models = f"{running} model{'' if running == 1 else 's'} to run, {states['cached']} in the cache"
     if not running:
         time = ""
-    elif plan.seconds is None:
-        time = " The time needed is known once the first model has run."
+    elif plan.seconds is not None:
+        time = f" The forward passes take about {rough_duration(plan.seconds)}."
+    elif plan.guess is not None:
+        ends = " to ".join(dict.fromkeys(map(rough_duration, plan.guess)))
+        time = f" The forward passes take about {ends}, a guess until the first model has run."
     else:
-        time = f" The forward passes take about {rough_duration(max(plan.seconds, 1.0))}."
+        time = " The time needed is known once the first model has run."
     return f"{models}, {short_bytes(plan.download_bytes)} to download{free}.{time}"
 
 
@@ -188,6 +191,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         "download_bytes": plan.download_bytes,
         "free_bytes": plan.free_bytes,
         "seconds": plan.seconds,
+        "guessed_seconds": None if plan.guess is None else list(plan.guess),
         "notes": list(plan.notes),
         "models": [
             {

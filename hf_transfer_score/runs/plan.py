@@ -102,13 +102,15 @@ class Plan:
         models: the candidates in the order they were named.
         free_bytes: free space on the disk for the weights; None if unknown.
         notes: what to know before the run starts.
-        seconds: about how long the forward passes take; None if unknown.
+        seconds: about how long the forward passes take, judging by models that ran before; None if unknown.
+        guess: how many seconds they take at least and at most, a rough guess where nothing was timed; None if unknown.
     """
 
     models: tuple[PlannedModel, ...]
     free_bytes: int | None = None
     notes: tuple[str, ...] = ()
     seconds: float | None = None
+    guess: tuple[float, float] | None = None
 
     @property
     def download_bytes(self) -> int:

@@ -35,6 +35,7 @@ from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.records.place import places_of
 from hf_transfer_score.runs.ahead import Downloads, ScoresAhead
 from hf_transfer_score.runs.candidates import GONE, CandidateRun, ScoreCandidate, waiting_for, with_whole_paths
+from hf_transfer_score.runs.guess import guessed_seconds
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions, check_device, check_fits
 from hf_transfer_score.runs.plan import Plan, PlannedModel, make_plan
@@ -223,7 +224,9 @@ class _RankRun:
                 named = list(dict.fromkeys([*named, *(Candidate(name) for name in found.names)]))
                 notes = tuple(f"The search left out {count}: {reason}." for reason, count in found.left_out.items())
             plan = make_plan(named, sample, self.cache, self.known, self.options)
-        return replace(plan, notes=(*notes, *plan.notes))
+        guessing = plan.seconds is None and not self.engine.elsewhere and self.processes.count == 1
+        guess = guessed_seconds(plan.models, sample, self.options) if guessing else None
+        return replace(plan, notes=(*notes, *plan.notes), guess=guess)
 
     def carry_out(self, prepared: PreparedRun, start: float) -> RankReport:
         """Score every candidate and return the report."""

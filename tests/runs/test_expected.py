@@ -4,10 +4,15 @@ import pytest
 
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.checkpoints.resolve import Checkpoint
+from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.runs import guess
 from hf_transfer_score.runs.expected import ExpectedTime, Pace, RowCounts
+from hf_transfer_score.runs.guess import guessed_seconds
+from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import KnownPace, PlannedModel, expected_seconds, paces
+from hf_transfer_score.sampling.load import load_sample
 
 
 def model(name, seconds=None, parameters=None):
@@ -103,6 +108,23 @@ def test_without_a_peer_nothing_is_said():
     assert expected_seconds([planned("a", kind="hub_audio")], 500, [KnownPace("timm_images", 10_000_000, 0.02)]) is None
     assert expected_seconds([planned("a", parameters=10**9)], 500, [KnownPace("timm_images", 10_000_000, 0.02)]) is None
     assert expected_seconds([planned("a", state="failed")], 500, []) == 0
+
+
+def test_before_anything_was_timed_there_is_a_guess_in_proportion_to_sizes_and_lengths(monkeypatch):
+    monkeypatch.setattr(guess, "_speed", lambda: 1e9)
+    options = RankOptions(extract=ExtractOptions(device="cpu"))
+
+    def guessed(*models, letters=400, examples=30, options=options):
+        sample = load_sample({"text": ["x" * letters] * examples, "label": [0, 1] * (examples // 2)})
+        return guessed_seconds(models, sample, options)
+
+    low, high = guessed(planned("a"))
+    assert low < 2 * 10_000_000 * 100 * 30 / 1e9 < high
+    assert guessed(planned("a"), planned("b"), examples=60)[1] == pytest.approx(4 * high)
+    assert guessed(planned("a"), letters=200)[1] == pytest.approx(high / 2, rel=0.05)
+    assert guessed(planned("a"), planned("b", state="cached")) == (low, high)
+    assert guessed(planned("a"), planned("b", parameters=None)) is None  # of unknown size
+    assert guessed(planned("a"), options=RankOptions(extract=ExtractOptions(device="cuda"))) is None
 
 
 def test_what_is_kept_tells_the_pace_of_the_device_that_ran_last():
