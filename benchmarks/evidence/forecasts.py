@@ -154,6 +154,10 @@ def _warm(history: History, dataset: str) -> Iterator[Trial]:
     pool, elsewhere = pool_of(history, dataset), history.elsewhere(dataset)
     forecaster = Forecaster(elsewhere)
     yield forecast_trial(dataset, "forecast", forecaster.forecast(Looks(pool.models, pool.metrics)), pool.truth)
+    here = history.on(dataset).accuracies
+    if len(here) > 1:
+        told = Forecaster(elsewhere, here=here).forecast(Looks(pool.models, pool.metrics))
+        yield compared(dataset, "forecast that knows accuracies with LoRA", [one.score for one in told], pool.truth)
     alone = forecaster.forecast(Looks(pool.models))
     yield compared(dataset, "records alone", [one.score for one in alone], pool.truth)
     nothing = Forecaster(History(models=history.models)).forecast(Looks(pool.models, pool.metrics))

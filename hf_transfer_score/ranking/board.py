@@ -66,7 +66,7 @@ def board_of(
     task = task or _only_task(mine, history, dataset)
     history = history.about(task)
     mine = [record for record in mine if record.dataset.task == task]
-    forecaster = Forecaster(history.elsewhere(dataset), method=method)
+    forecaster = Forecaster(history.elsewhere(dataset), method=method, here=history.on(dataset).accuracies)
     ranking = replace(_ranking(mine, history), dataset=dataset, stored=tuple(mine))
     found = ranking.with_forecast(forecaster, ranking.by_name(history.measured(dataset, forecaster.method)))
     return replace(found, notes=(*found.notes, *_notes(forecaster, len(mine), dataset)))
@@ -93,7 +93,8 @@ def informed(
     if results:
         history = history.about(task or _only_task((), history, ranking.dataset or "these models"))
     own = {one.model: Relations.of(one, one.parameters) for one in ranking.models.values()}
-    forecaster = Forecaster(history.elsewhere(ranking.dataset), {**own, **(relations or {})})
+    here = history.on(ranking.dataset).accuracies
+    forecaster = Forecaster(history.elsewhere(ranking.dataset), {**own, **(relations or {})}, here=here)
     measured = history.measured(ranking.dataset, forecaster.method)
     found = ranking.with_forecast(forecaster, ranking.by_name(measured))
     notes = _notes(forecaster, len(found.models), ranking.dataset) if results else ()

@@ -11,7 +11,7 @@ learn; the rate is estimated from records, starting from what is known about suc
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -130,6 +130,7 @@ class Forecaster:
         history: what was measured on other datasets.
         extra: relations of models that the history does not know, by id.
         method: of fine-tuning; None for the usual one, or the most frequent.
+        here: accuracies on the dataset itself; those by other methods count like the scores of a metric.
         most_numbers: how many numbers are drawn for a pool at most; a larger pool gets fewer outcomes.
     """
 
@@ -139,9 +140,10 @@ class Forecaster:
         extra: Mapping[str, Relations] | None = None,
         *,
         method: str | None = None,
+        here: Sequence[MeasuredColumn] = (),
         most_numbers: int = MOST_NUMBERS,
     ) -> None:
-        self.history = history
+        self.history, self.here = history, here
         self.most_numbers = most_numbers
         own = extra or {}
         self.relations = {**own, **{name: own.get(name, UNKNOWN).beside(one) for name, one in history.models.items()}}
@@ -152,6 +154,15 @@ class Forecaster:
     def columns(self) -> list[MeasuredColumn]:
         """Accuracies by the method of the forecast."""
         return [one for one in self.history.accuracies if one.protocol == self.method]
+
+    @cached_property
+    def scores(self) -> list[MeasuredColumn]:
+        """Scores on other datasets, with the accuracies by other methods."""
+        return [*self.history.scores, *self._otherwise(self.history.accuracies)]
+
+    def _otherwise(self, columns: Iterable[MeasuredColumn]) -> list[MeasuredColumn]:
+        """Return the accuracies by other methods as scores of a metric."""
+        return [replace(one, protocol=f"accuracy by {one.protocol}") for one in columns if one.protocol != self.method]
 
     @cached_property
     def values(self) -> list[tuple[str, str]]:
@@ -205,7 +216,7 @@ class Forecaster:
     @cached_property
     def resemblance(self) -> Resemblance | None:
         """Which other datasets resemble one; None without records."""
-        return None if self.effects is None else Resemblance(self.effects, self.numbers, self.history.scores)
+        return None if self.effects is None else Resemblance(self.effects, self.numbers, self.scores)
 
     def expected(self, ids: Sequence[str]) -> Known:
         """Return what other datasets say about models; without records their size says a little."""
@@ -272,7 +283,15 @@ class Forecaster:
         found[order] = drawn
         return found
 
+    def _with_here(self, looks: Looks) -> Looks:
+        """Return a pool with what other methods than that of the forecast gave on its dataset."""
+        found = dict(looks.metrics)
+        for one in sorted(self._otherwise(self.here), key=lambda one: len(one.values)):
+            found[one.protocol] = {n: one.values[name] for n, name in enumerate(looks.ids) if name in one.values}
+        return replace(looks, metrics=found)
+
     def _imagined(self, looks: Looks) -> _Imagined:
+        looks = self._with_here(looks)
         known = self.expected(looks.ids)
         alike = np.zeros(len(looks.ids)) if self.resemblance is None else self.resemblance.expected(looks)
         known = replace(known, mean=known.mean + alike)
@@ -340,7 +359,7 @@ class Forecaster:
                 groups.setdefault(frozenset(values), []).append(name)
         for places, names in groups.items():
             there = sorted(places)
-            rho, noise = worth_of(names, self.columns, self.history.scores)
+            rho, noise = worth_of(names, self.columns, self.scores)
             x = np.array([beside_junk([looks.metrics[name][place] for place in there]) for name in names])
             weights = weights_of(noise, rho / unit)
             pulls = np.zeros((len(names), len(looks.ids)))

@@ -91,11 +91,17 @@ def test_accuracies_of_the_dataset_itself_order_its_models_and_are_nothing_to_le
     assert TARGET not in {made._rows.coded("dataset_id").at(row) for row in learnt.tolist()}
 
 
-def test_accuracies_of_a_probe_order_nothing():
-    own = [accuracy(name, 1 - value, dataset=on(TARGET), method="probe") for name, value in COMMUNITY.truth.items()]
-    found = board_on([*RECORDS, *own])
-    assert labels(found) == labels(board_on(RECORDS))
+def test_accuracies_of_a_probe_count_like_a_metric():
+    probed = {name: round(COMMUNITY.truth[name] + (number % 5) / 200, 4) for number, name in enumerate(COMMUNITY.truth)}
+    own = [accuracy(name, value, dataset=on(TARGET), method="probe") for name, value in probed.items()]
+    found, without = board_on([*RECORDS, *own]), board_on(RECORDS)
+    order = sorted(probed, key=lambda name: -probed[name])
+    assert turned(labels(found), order) < turned(labels(without), order) - 0.03
     assert all(row.accuracy is not None and row.forecast.expected_accuracy is None for row in found.rows)
+    assert any("accuracy by probe" in " ".join(row.forecast.why) for row in found.rows)
+    assert labels(found) == list(
+        Ranking.of([one for one in RECORDS if one.dataset.id == TARGET] + own, history=RECORDS).ranks
+    )
 
 
 def test_regression_and_foreign_metrics_alone_stay_in_the_order_of_the_metric():

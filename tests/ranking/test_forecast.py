@@ -144,6 +144,25 @@ def test_ten_junk_models_hardly_move_the_others(communities):
     assert swapped / pairs < 0.02
 
 
+def test_accuracies_by_another_method_count_like_a_metric(communities):
+    generator, found = np.random.default_rng(0), []
+    for one in communities[:5]:
+        history, looks = history_of(one), looks_of(one)
+        lora = [
+            replace(column, protocol="lora", values={name: value + generator.normal(0, 0.02) for name, value in pairs})
+            for column in history.accuracies
+            for pairs in [column.values.items()]
+        ]
+        elsewhere = replace(history, accuracies=(*history.accuracies, *lora)).elsewhere(TARGET)
+        here = [column for column in lora if column.dataset == TARGET]
+        made = [Forecaster(elsewhere, here=each).forecast(looks) for each in ([], here)]
+        found.append([agreement(each, one) for each in made])
+        assert any("accuracy by lora" in " ".join(each.why) for each in made[1])
+        assert all(each.expected_accuracy is None for each in made[1])
+    without, told = np.mean(found, axis=0)
+    assert told > without + 0.02
+
+
 def test_measured_accuracies_of_this_dataset_anchor_the_others(communities):
     one = communities[0]
     looks = looks_of(one)

@@ -19,7 +19,7 @@ from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import History, Relations
+from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations
 from hf_transfer_score.ranking.intervals import LEVEL
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import PoolRanking
@@ -104,12 +104,13 @@ def _foretold(
     """Return the models of a board, ranked by a forecast that learns from some rows of the table."""
     history = bounded(_history(rows, chosen).elsewhere(published.key.dataset))
     sizes = {row.model: Relations.of(row, row.parameters) for row in published.rows}
+    accuracies = {row.label: row.accuracy for row in published.rows if measured_here and row.accuracy is not None}
+    accuracies = {name: value for name, value in accuracies.items() if 0 <= value <= 1}
+    values = {row.model: accuracies[row.label] for row in published.rows if row.label in accuracies}
+    here = MeasuredColumn(published.key.dataset, published.key.task, published.method or "", values)
     method = None if published.method in (None, "probe") else published.method
-    forecaster = Forecaster(history, sizes, method=method, most_numbers=MOST_NUMBERS)
-    accuracies = {row.label: row.accuracy for row in published.rows if row.accuracy is not None}
-    measured = {name: value for name, value in accuracies.items() if 0 <= value <= 1}
-    if not measured_here or published.method != forecaster.method:
-        measured = {}
+    forecaster = Forecaster(history, sizes, method=method, here=[here], most_numbers=MOST_NUMBERS)
+    measured = accuracies if published.method == forecaster.method else {}
     pool = _pool(published, _probes(rows, published, own))
     scored, known = {name for one in pool.pools.values() for name in one.scores}, {*measured, *forecaster.numbers}
     models = {name: one for name, one in pool.models.items() if name in scored or {name, one.model} & known}
