@@ -1,14 +1,18 @@
-"""SCL-FT is another method than Layer-FT, for a network of every family."""
+"""Blocks of real architectures and the choice of one; SCL-FT is another method than Layer-FT, in every family."""
 
 import numpy as np
 import pytest
+import timm
 import torch
 
+from hf_transfer_score import score_features
 from hf_transfer_score.errors import CheckpointError, OptionError
-from hf_transfer_score.finetune.built import before_last, usable_blocks
-from hf_transfer_score.finetune.classifier import Classifier, Tap
+from hf_transfer_score.finetune.built import before_last, choose_block, nc1_profile, usable_blocks
+from hf_transfer_score.finetune.classifier import Classifier, Tap, blocks_of
 from hf_transfer_score.finetune.fine_tune import fine_tune
+from hf_transfer_score.finetune.loop import LabelledRows, Machine
 from hf_transfer_score.finetune.recipe import Recipe
+from hf_transfer_score.finetune.rows import Encoded
 from hf_transfer_score.sampling.sample import memory_sample
 from hf_transfer_score.tasks import Waveform
 from tests.checkpoints.images import vit
@@ -95,3 +99,77 @@ def test_a_network_of_one_usable_block_is_refused(plain):
     with pytest.raises(CheckpointError, match=words) as caught:
         before_last(classifier, only, batch)
     assert caught.value.kind == "unsupported"
+
+
+def test_blocks_of_image_models_of_timm():
+    def names(architecture):
+        return list(blocks_of(timm.create_model(architecture)))
+
+    assert names("test_resnet") == ["layer1.0", "layer2.0", "layer3.0", "layer4.0"]
+    assert names("test_vit") == [f"blocks.{number}" for number in range(6)]
+    assert names("test_efficientnet") == [f"blocks.{number}.0" for number in range(5)]
+    opened = names("test_convnext3")
+    assert len(opened) >= 4 and all(".blocks." in name for name in opened)
+    assert {"s1", "s2", "s3", "s4"} <= set(names("regnetx_002"))  # keeps its stages by name, not in a sequence
+
+
+def test_embeddings_larger_than_all_blocks_are_no_place_to_look_for_blocks():
+    blocks = torch.nn.ModuleList(torch.nn.Sequential(torch.nn.Linear(2, 2)) for _ in range(2))
+    words = torch.nn.ModuleDict({"table": torch.nn.Embedding(999, 2)})
+    network = torch.nn.ModuleDict({"words": words, "body": torch.nn.ModuleDict({"layer": blocks})})
+    assert list(blocks_of(network)) == ["body.layer.0.0", "body.layer.1.0"]
+
+
+def test_blocks_of_transformers(checkpoints):
+    from transformers import BertConfig, BertModel, GPT2Config, GPT2Model, SwinConfig, SwinModel
+
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 3, "intermediate_size": 8}
+    assert list(blocks_of(BertModel(BertConfig(vocab_size=9, **sizes)))) == [f"encoder.layer.{n}" for n in range(3)]
+    gpt = GPT2Model(GPT2Config(vocab_size=9, n_embd=8, n_layer=2, n_head=2))
+    assert list(blocks_of(gpt)) == ["h.0", "h.1"]
+    swin = SwinConfig(image_size=32, patch_size=4, embed_dim=8, depths=[1, 2], num_heads=[2, 2], window_size=4)
+    opened = [name.replace("encoder.layers.", "") for name in blocks_of(SwinModel(swin))]
+    assert opened == ["0.blocks.0", "1.blocks.0", "1.blocks.1"]
+
+
+def test_a_network_without_blocks_is_a_failure():
+    with pytest.raises(CheckpointError, match="is a Linear, in which no sequence of blocks was found"):
+        blocks_of(torch.nn.Linear(3, 3))
+
+
+@pytest.fixture(scope="module")
+def looked_at(checkpoints):
+    sample, machine = pictures(30, seed=1), Machine(Recipe(device="cpu"))
+    backbone = Loads(checkpoints / "vit", "hub_vision")()
+    classifier = Classifier(backbone, machine.device)
+    reached = classifier.reached(classifier.batch(backbone.encode(sample.examples([0, 1]))))
+    blocks = usable_blocks(classifier, set(map(id, reached.values())))
+    return classifier, blocks, LabelledRows(Encoded(sample), np.arange(30), sample.labels), machine, sample
+
+
+def test_the_profile_is_nc1_of_the_class_token_of_each_layer(looked_at):
+    classifier, blocks, data, machine, sample = looked_at
+    profile = nc1_profile(classifier, blocks, data, machine)
+    inputs = classifier.batch(classifier.backbone.encode(sample.examples(range(30))))
+    with torch.no_grad():
+        states = classifier.backbone.module.vit(**inputs, output_hidden_states=True).hidden_states
+    for number, name in enumerate(("vit.layers.0", "vit.layers.1")):
+        scores = score_features(states[number + 1][:, 0].numpy(), sample.labels, metrics="nc1")
+        assert profile[name] == pytest.approx(scores["nc1"].terms["nc1"], rel=1e-3)
+    assert choose_block(*looked_at[:2], "auto", data, machine) == min(profile, key=profile.get)
+
+
+def test_where_nc1_cannot_be_computed_it_is_the_block_in_the_middle(looked_at):
+    classifier, blocks, data, machine, _ = looked_at
+    one_class = LabelledRows(data.encoded, data.rows[:4], np.zeros(4, dtype=np.int64))
+    assert choose_block(classifier, blocks, "auto", one_class, machine) == "vit.layers.1"
+
+
+def test_a_block_is_named_or_counted(looked_at):
+    classifier, blocks, data, machine, _ = looked_at
+    assert choose_block(classifier, blocks, 0, data, machine) == "vit.layers.0"
+    assert choose_block(classifier, blocks, "vit.layers.1", data, machine) == "vit.layers.1"
+    with pytest.raises(OptionError, match="layer=7: this checkpoint has the blocks 0 to 1"):
+        choose_block(classifier, blocks, 7, data, machine)
+    with pytest.raises(OptionError, match="no such block. Did you mean 'vit.layers.1'"):
+        choose_block(classifier, blocks, "vit.layer.1", data, machine)

@@ -14,8 +14,8 @@ from hf_transfer_score.records.publishing import publish
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.store import SNAPSHOT, load
 from tests.hub.server import LocalHub
-from tests.records.test_migrations import FIXTURES, IDENTITIES
 from tests.records.test_publishing import FAILED, NAME, OK, SKIPPED, at, files, made, place, put, shared, stored
+from tests.records.test_schema import FIXTURES, IDENTITIES
 
 __all__ = ["shared"]
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client's own making

@@ -1,4 +1,4 @@
-"""The JSON Schema says of a record's text what reading it says."""
+"""The JSON Schema says of a record's text what reading it says; records of earlier versions load as this version's."""
 
 import copy
 import json
@@ -12,11 +12,12 @@ from jsonschema import Draft202012Validator
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.records import record as records
-from hf_transfer_score.records.checks import SCHEMA_VERSION
-from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.checks import BASELINES, MIGRATIONS, SCHEMA_VERSION
+from hf_transfer_score.records.record import Record, RecordedFacts, plain_identity, plain_record
 from hf_transfer_score.records.schema import json_schema
 
-FIXTURES = sorted((Path(__file__).parent / "fixtures").glob(f"version_{SCHEMA_VERSION}_*.json"))
+FIXTURES = Path(__file__).parent / "fixtures"
+CURRENT = sorted(FIXTURES.glob(f"version_{SCHEMA_VERSION}_*.json"))
 DOCS = Path(__file__).parents[2] / "docs"
 OTHERS = (None, True, 0, 7, -1.5, 0.25, 2**70, "", "x", "score", [], ["x"], [1.5, 2.5], {}, {"x": "y"}, {"x": 1.5})
 FREE = {("dataset", "options"), ("metric", "parameters"), ("model", "details"), ("used",)}
@@ -62,12 +63,12 @@ def changed(plain: Any, place: tuple[Any, ...], value: Any) -> Any:
     return plain
 
 
-@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CURRENT, ids=lambda path: path.stem)
 def test_what_this_version_writes_is_valid(path, validator):
     assert validator.is_valid(json.loads(path.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CURRENT, ids=lambda path: path.stem)
 def test_the_schema_refuses_what_reading_refuses(path, validator):
     plain = json.loads(path.read_text(encoding="utf-8"))
     refused = accepted = 0
@@ -86,7 +87,7 @@ def test_the_schema_refuses_what_reading_refuses(path, validator):
 
 @pytest.mark.parametrize("place", [(), ("model",), ("dataset",), ("metric",), ("run",), ("facts",), ("overlap",)])
 def test_nothing_may_be_added(place, validator):
-    plain = json.loads(next(path for path in FIXTURES if path.stem.endswith("_ok")).read_text(encoding="utf-8"))
+    plain = json.loads(next(path for path in CURRENT if path.stem.endswith("_ok")).read_text(encoding="utf-8"))
     assert not validator.is_valid(changed(plain, (*place, "colour"), "red"))
 
 
@@ -107,7 +108,7 @@ def test_nothing_may_be_added(place, validator):
     ],
 )
 def test_a_status_asks_for_its_fields(status, other, valid, validator):
-    path = next(path for path in FIXTURES if path.stem.endswith(f"_{status}"))
+    path = next(path for path in CURRENT if path.stem.endswith(f"_{status}"))
     plain = {**json.loads(path.read_text(encoding="utf-8")), **other}
     assert validator.is_valid(plain) is valid
     assert (read(plain) is None) is valid
@@ -134,3 +135,77 @@ def test_each_call_returns_its_own():
     json_schema()["properties"].clear()
     json_schema()["$defs"]["RecordedRun"]["properties"]["time"].clear()
     assert json_schema()["properties"] and json_schema()["$defs"]["RecordedRun"]["properties"]["time"]
+
+
+IDENTITIES = {
+    "version_1_baseline": "50077c0bd309e49a93488b0c30b08dd8",
+    "version_1_failed": "c01e0bc737ce931c5daed3be1eca1627",
+    "version_1_ok": "0ef0fc962b4ae215483aefb386e32566",
+    "version_1_skipped": "0ef0fc962b4ae215483aefb386e32566",
+}
+"""The names that version 1 gave its files, as it printed them."""
+
+
+def text_of(name: str) -> str:
+    return (FIXTURES / f"{name}.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_an_earlier_record_keeps_its_name(name):
+    assert plain_identity(plain_record(text_of(name))) == IDENTITIES[name]
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_an_earlier_record_loads_with_all_it_had(name):
+    old, record = json.loads(text_of(name)), Record.from_json(text_of(name))
+    new = json.loads(record.to_json())
+    assert record.schema_version == SCHEMA_VERSION
+    for field in old.keys() - {"schema_version", "metric"}:
+        assert new[field] == old[field]
+    if old["metric"] is not None:
+        assert {key: new["metric"][key] for key in old["metric"]} == old["metric"]
+
+
+def test_what_was_not_kept_is_not_invented():
+    record = Record.from_json(text_of("version_1_ok"))
+    assert (record.interval_level, record.overlap, record.source) == (None, None, None)
+    assert record.facts == RecordedFacts()
+    assert record.metric.kind == "score" and record.metric.version == 1
+
+
+def test_version_2_knew_of_no_relatives():
+    record = Record.from_json(text_of("version_2_ok"))
+    assert record.facts.license == json.loads(text_of("version_2_ok"))["facts"]["license"]
+    assert (record.facts.family, record.facts.base_model, record.facts.pretrained_on) == (None, None, None)
+
+
+def test_a_baseline_of_version_1_is_told_from_a_score():
+    assert Record.from_json(text_of("version_1_baseline")).metric.kind == "baseline"
+
+
+def test_the_baselines_are_those_of_the_registry():
+    from hf_transfer_score.metrics.registry import all_metrics
+
+    assert {name for name, metric in all_metrics().items() if metric.baseline} >= set(BASELINES)
+
+
+def test_every_version_has_a_way_to_the_next_and_a_fixture():
+    assert sorted(MIGRATIONS) == list(range(1, SCHEMA_VERSION))
+    for version in range(1, SCHEMA_VERSION + 1):
+        assert list(FIXTURES.glob(f"version_{version}_*.json")), f"no fixture of version {version}"
+
+
+def test_the_fixtures_of_this_version_are_what_it_writes():
+    for path in CURRENT:
+        text = path.read_text(encoding="utf-8")
+        assert Record.from_json(text).to_json() == text
+
+
+@pytest.mark.parametrize("missing", ["metric", "model", "terms"])
+def test_an_earlier_record_is_checked_as_strictly(missing):
+    plain = json.loads(text_of("version_1_ok"))
+    del plain[missing]
+    with pytest.raises(RecordError, match=f"field '{missing}' is missing"):
+        Record.from_json(json.dumps(plain))
+    with pytest.raises(RecordError, match=r"field 'metric': expected an object, got 3"):
+        Record.from_json(json.dumps({**json.loads(text_of("version_1_ok")), "metric": 3}))
