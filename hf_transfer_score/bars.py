@@ -1,7 +1,5 @@
 """Progress in Python and in notebooks: one bar, and a log line for each important event."""
 
-from __future__ import annotations
-
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence

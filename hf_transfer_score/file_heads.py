@@ -6,8 +6,6 @@ structures of Thrift's compact protocol. They are parsed strictly: anything that
 differently is refused, since that reader would find other pages than the ones counted here.
 """
 
-from __future__ import annotations
-
 import mmap
 import struct
 from collections.abc import Iterable, Iterator, Set

@@ -7,8 +7,6 @@ Locks are file locks of the operating system: however a process ends, kill -9 in
 On file systems without locks nobody waits: the same work may then be done twice, but each result is complete.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

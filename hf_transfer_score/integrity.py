@@ -1,7 +1,5 @@
 """Checks the content of files by hashes, and the folders that they may lie in."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The logger of the package; a function or an environment variable sets its level."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

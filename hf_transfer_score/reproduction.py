@@ -1,7 +1,5 @@
 """Published tables of scores and accuracies from the shipped records, and the checkpoints to score again."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

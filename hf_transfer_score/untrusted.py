@@ -8,8 +8,6 @@ begins. An uncompressed file takes as much memory as its size on disk, so a larg
 that grows far more than real data do is treated as a bomb.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator

@@ -5,8 +5,6 @@ vocabulary, a list of depths, a name that stands for a hundred of them. So the n
 its size compared with that of its weights.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping

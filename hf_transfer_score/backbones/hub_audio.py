@@ -5,8 +5,6 @@ the feature extractor of Whisper or a spectrogram transformer takes less). `pool
 of real sound, never of padding; for a spectrogram transformer the mean of its two class tokens, which its head reads.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions

@@ -6,8 +6,6 @@ another one, only the text tower is loaded, and read as `text_towers` says. Padd
 which was trained to read it.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

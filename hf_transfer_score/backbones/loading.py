@@ -1,7 +1,5 @@
 """Loading checkpoints from folders: quietly and completely, with every failure as a `CheckpointError`."""
 
-from __future__ import annotations
-
 import copy
 import logging
 import pickle

@@ -5,8 +5,6 @@ normalisation. `pooling="auto"` with the last layer runs all of them, so feature
 pooling or layer reads only the transformer, without what follows the pooling; so does token classification.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

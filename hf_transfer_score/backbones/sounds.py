@@ -1,7 +1,5 @@
 """From waveforms to the inputs of audio models, by the checkpoint's own feature extractor."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@
 the last position through the tower's own head for SigLIP, and the first token through the tower's own pooler for CLAP.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

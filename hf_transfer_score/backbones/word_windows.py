@@ -1,7 +1,5 @@
 """Long texts of words in overlapping windows, and the window in which each word is read."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

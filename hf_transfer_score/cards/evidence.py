@@ -1,7 +1,5 @@
 """What is known about a model: its records by the sample they were measured on, and the command that repeats them."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """The section of a model's card, a whole card with it, and pushing it to the model's page; and the card of a metric."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a race works with, and its statistics: who is clearly behind, and where an unfinished curve will end."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist

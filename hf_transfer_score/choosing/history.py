@@ -1,7 +1,5 @@
 """The history of a choice: its rounds, who is still in, who was dropped and why, and what it cost."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,7 +1,5 @@
 """Forward passes over growing parts of a sample: all candidates read the same rows, and features are kept."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -5,8 +5,6 @@ Where the budget is too small for all, the least promising are dropped too, and 
 many trained briefly or few trained to the end, whichever promises more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations

@@ -1,7 +1,5 @@
 """A choice before any weights are read: its rows and candidates, where steps are kept, and what it would do."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """`board`: the ranking of a dataset from stored results."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

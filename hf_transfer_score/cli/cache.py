@@ -1,7 +1,5 @@
 """`cache list` and `cache clear`: the features of earlier runs."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import asdict
 

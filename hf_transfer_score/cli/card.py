@@ -1,7 +1,5 @@
 """`card`: a model card from stored results, or the card of a metric."""
 
-from __future__ import annotations
-
 import difflib
 from pathlib import Path
 from typing import Annotated, Any

@@ -4,8 +4,6 @@ Ctrl-C, the signal that ends a service, and a closed terminal do the same: finis
 is left behind.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import signal

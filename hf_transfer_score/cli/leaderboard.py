@@ -1,7 +1,5 @@
 """`leaderboard` and `space push`: stored results as a web page, here and on the Hub."""
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

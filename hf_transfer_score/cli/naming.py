@@ -1,7 +1,5 @@
 """How argument names of Python are written on the command line, as flags and in messages."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar

@@ -1,7 +1,5 @@
 """`results import`, `publish`, `pull`, `merge` and `validate`: results stored in folders and on the Hub."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any

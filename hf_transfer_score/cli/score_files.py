@@ -1,7 +1,5 @@
 """Scores of feature files: one model, or a pool of models on one sample."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress

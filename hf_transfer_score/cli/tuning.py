@@ -1,7 +1,5 @@
 """The flags of fine-tuning, which `verify` and `choose` share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, TypeVar
 

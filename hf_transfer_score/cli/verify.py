@@ -1,7 +1,5 @@
 """`verify`: fine-tune the best candidates, and check how well the ranking predicted."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

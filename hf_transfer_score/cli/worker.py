@@ -1,7 +1,5 @@
 """`worker`: score models that others requested."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The charts of a board's models: score against size, the terms of FaCe, and score against measured accuracy."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

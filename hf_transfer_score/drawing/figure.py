@@ -1,7 +1,5 @@
 """A chart with its words and its numbers as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape

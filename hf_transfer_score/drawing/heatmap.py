@@ -1,7 +1,5 @@
 """How much the classes of a sample overlap in a model's features, pair by pair."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import combinations

@@ -1,7 +1,5 @@
 """How all charts look, by day and by night; their specifications, and images made of these."""
 
-from __future__ import annotations
-
 import json
 import re
 import textwrap

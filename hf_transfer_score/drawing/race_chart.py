@@ -1,7 +1,5 @@
 """The chart of a race: how accurate the finalists of a choice were after each pass, and when they dropped out."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any

@@ -1,7 +1,5 @@
 """Points between two axes: what a cloud of models shows, and its chart."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

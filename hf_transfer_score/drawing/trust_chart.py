@@ -1,7 +1,5 @@
 """The chart of which metric to trust: how well the order of each agrees with measured accuracy."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

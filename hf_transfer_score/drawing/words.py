@@ -1,7 +1,5 @@
 """Names and numbers as charts write them: foreign names on one line, numbers with a few digits."""
 
-from __future__ import annotations
-
 import math
 import unicodedata
 from typing import Literal

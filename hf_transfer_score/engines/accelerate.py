@@ -1,7 +1,5 @@
 """`accelerate`: one candidate after another, each shared by all processes that a launcher started."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ own package adds one by naming `my_engine = "my_package.my_engine:MyEngine"` in 
 the engine's options, each with a default.
 """
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

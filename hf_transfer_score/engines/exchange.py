@@ -9,8 +9,6 @@ checked like any foreign file.
     runs/RUN/results/N/...  the result of work number N, in one commit
 """
 
-from __future__ import annotations
-
 import hashlib
 import pickle
 import re

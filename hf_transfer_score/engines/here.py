@@ -1,7 +1,5 @@
 """`here`: one candidate after another, in this process."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import ClassVar

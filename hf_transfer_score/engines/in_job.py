@@ -3,8 +3,6 @@
 python -m hf_transfer_score.engines.in_job OWNER/NAME RUN HASH
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """`jobs`: several candidates in each job of Hugging Face, with the cost shown before."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 import uuid

@@ -1,7 +1,5 @@
 """`ray`: candidates as tasks of Ray, on a running cluster or on this machine."""
 
-from __future__ import annotations
-
 import math
 import os
 import signal

@@ -1,7 +1,5 @@
 """`slurm`: each candidate as a job of Slurm, by submitit."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence

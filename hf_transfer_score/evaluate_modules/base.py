@@ -5,8 +5,6 @@ metric a fraction of one. Lists, single rows and the rows of several processes d
 memory free and which the processes share.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import time

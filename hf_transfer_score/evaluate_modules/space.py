@@ -1,7 +1,5 @@
 """The Space of a metric: upload the features of one model, and read its terms in plain words."""
 
-from __future__ import annotations
-
 import tempfile
 from functools import cache, partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Read features with their labels from a file: .npz, .npy, .safetensors or .parquet. Nothing is ever unpickled."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass

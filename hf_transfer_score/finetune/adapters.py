@@ -5,8 +5,6 @@ far as features depend on them. Other layers do not work with adapters: convolut
 grouped ones, and attention that reads weights without calling their layers.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections import Counter

@@ -1,7 +1,5 @@
 """A backbone with a new linear head, the part of it that is trained, and the blocks of a network in order."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any

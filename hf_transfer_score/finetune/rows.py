@@ -1,7 +1,5 @@
 """The rows of a measurement: for training, for choices and for the test, and encoded by a backbone."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress

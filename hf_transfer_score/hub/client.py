@@ -6,8 +6,6 @@ and rejects answers that cannot come from the Hub. The libraries get an answer, 
 Failures are kept, since some libraries treat any failure as a missing file.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 import re

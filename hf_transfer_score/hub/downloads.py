@@ -4,8 +4,6 @@ A file with the wrong hash is downloaded once more, then refused. The client res
 only take space and are removed. A process that is stopped by hand does not wait for the threads.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -3,8 +3,6 @@
 `trouble_of` classifies an exception, which becomes the failure of a checkpoint or of a repository of results.
 """
 
-from __future__ import annotations
-
 import re
 import socket
 import ssl

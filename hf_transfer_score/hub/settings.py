@@ -1,7 +1,5 @@
 """Settings of all clients of the Hub: its address, offline mode, token, cache, and time limits."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The records of a running leaderboard, kept up to date without a restart."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator

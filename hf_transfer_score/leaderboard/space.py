@@ -3,8 +3,6 @@
 The Spaces of metrics use `package_files` and `push_files` too.
 """
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Mapping

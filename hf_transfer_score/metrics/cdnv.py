@@ -1,7 +1,5 @@
 """CDNV, the class-distance-normalised variance."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from hf_transfer_score.errors import NotApplicableError

@@ -1,7 +1,5 @@
 """Checks of the inputs of metrics: one clear error for each kind of bad input, and no silent repair."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Trivial baseline: the model with more downloads first."""
 
-from __future__ import annotations
-
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, NoOptions, Outcome, Term
 

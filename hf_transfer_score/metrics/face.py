@@ -10,8 +10,6 @@ components underflow to a constant. So the covariance of a class is shrunk towar
 fewer rows it has (docs/evidence.md).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -4,8 +4,6 @@ Bhattacharyya distances are D_ij = 1/8 (μ_i-μ_j)ᵀ Σ⁻¹ (μ_i-μ_j) + 1/2 
 Σ = (Σ_i + Σ_j) / 2.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """GBC: minus the summed overlap of all ordered pairs of class Gaussians."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

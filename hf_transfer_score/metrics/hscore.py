@@ -1,7 +1,5 @@
 """H-score: how much of the features' variance, whitened, the class means explain."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """kNN: leave-one-out accuracy of the nearest neighbours."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """LEEP: log expected empirical prediction, from the probabilities of the checkpoint's own classes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ from all others has a closed form, in which its own share is subtracted from its
 other metrics need too, is enough for the whole grid.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """LogME: the log evidence of a Bayesian linear model on the features, one-versus-rest over the classes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 

@@ -1,7 +1,5 @@
 """LogME for regression: the log evidence of a Bayesian linear model of float targets."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from hf_transfer_score.errors import NotApplicableError

@@ -1,7 +1,5 @@
 """NC1, the variability collapse of features within classes relative to the spread between them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

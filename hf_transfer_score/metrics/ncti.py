@@ -4,8 +4,6 @@ The steps of the public code: centre, project on the leading principal component
 variances, fit a linear discriminant analysis, compute three terms. Here the PCA is exact, from the smaller Gram matrix.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ The mixture has spherical components, because each of the 5 K components has too
 of different mixtures are not comparable, and each depends on the initialisation; the seed is an option.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass

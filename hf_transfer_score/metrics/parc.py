@@ -1,7 +1,5 @@
 """PARC: do rows that differ in features differ in label?"""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

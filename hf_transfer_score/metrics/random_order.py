@@ -1,7 +1,5 @@
 """Trivial baseline: a random order, the same for the same seed and model names."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 

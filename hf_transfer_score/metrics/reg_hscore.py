@@ -1,7 +1,5 @@
 """Regularised H-score: H-score with the Ledoit-Wolf estimate of the feature covariance."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The scores of one model's features by several metrics."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field

@@ -1,7 +1,5 @@
 """SFDA: self-challenging Fisher discriminant analysis."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """TransRate: coding rate of all features minus that of each class's."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

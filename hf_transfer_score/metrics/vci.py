@@ -1,7 +1,5 @@
 """VCI, the variability collapse index."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from hf_transfer_score.metrics.class_stats import ONE_THREAD_WIDTH, RELATIVE_CUT, one_thread

@@ -4,8 +4,6 @@ A migration takes the plain values of a record of one schema version and returns
 measurements: a field that an earlier version did not have gets the value that says so.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import re

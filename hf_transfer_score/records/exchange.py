@@ -1,7 +1,5 @@
 """Records pulled and merged from place to place, and validated; invalid files are reported and left out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath

@@ -3,8 +3,6 @@
 Each record says who published it, and by which protocol. Unusable rows are reported with their line and left out.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import math

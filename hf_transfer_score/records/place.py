@@ -4,8 +4,6 @@ A place is read through views, each of one state, and changed by a function from
 write at the same time, that function may be called again with a newer view: its result must depend on the view alone.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

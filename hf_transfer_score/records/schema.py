@@ -5,8 +5,6 @@ terms, directions and intervals, the number of pairs of classes, what the metric
 `Record.from_json`.
 """
 
-from __future__ import annotations
-
 import inspect
 from dataclasses import fields, is_dataclass
 from types import NoneType

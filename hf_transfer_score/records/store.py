@@ -1,7 +1,5 @@
 """All records of a place as one table; files that have not changed since the last time are not read again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Runs an untrusted job in a process of its own: limited memory, time and disk, no secrets, and nothing left behind."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

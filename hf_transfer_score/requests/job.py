@@ -1,7 +1,5 @@
 """Runs one request, which gives records or the reason why there are none."""
 
-from __future__ import annotations
-
 import json
 import signal
 import sys

@@ -5,8 +5,6 @@ from the newer state, which shows the other claim. This also happens after a los
 there, which a comparison shows.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """One candidate of a run: its features are extracted once and scored, in this process or in a worker."""
 
-from __future__ import annotations
-
 import gc
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Collapse of the classes on held-out rows during fine-tuning, in the logs of transformers' Trainer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

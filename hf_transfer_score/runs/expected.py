@@ -1,7 +1,5 @@
 """How long a verification will take, estimated from its first epochs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

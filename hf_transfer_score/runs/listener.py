@@ -1,7 +1,5 @@
 """The progress events of a run."""
 
-from __future__ import annotations
-
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.plan import Plan, PlannedModel
 from hf_transfer_score.sampling.sample import LabelledSample

@@ -1,7 +1,5 @@
 """The records of a ranking: one for each model and metric, written beside the ranking itself."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """The rows of a run that fine-tunes: those to rank and to train on, and others to test on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From cached features and repositories to scored models with their facts, and from these to a report."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """One candidate of a verification: loaded and fine-tuned once per seed, in this process or in a worker."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial

@@ -1,7 +1,5 @@
 """Finds the columns of inputs and labels, and the task, by the types and names of the columns."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn

@@ -5,8 +5,6 @@ Those for .csv and .json hold whole lines in memory, and Arrow's JSON parser rec
 made to open and parse files through this module; other builders of the process are not affected.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import sys

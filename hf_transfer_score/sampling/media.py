@@ -3,8 +3,6 @@
 The bytes are untrusted: only decoders of plain image formats are used, and images beyond a size limit are refused.
 """
 
-from __future__ import annotations
-
 import io
 import warnings
 from pathlib import Path

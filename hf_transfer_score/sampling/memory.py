@@ -1,7 +1,5 @@
 """Converts datasets in memory to those of `datasets`: lists, data frames, and datasets of torch."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path

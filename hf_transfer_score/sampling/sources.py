@@ -1,7 +1,5 @@
 """Opens datasets as shards, which are read in chunks of rows."""
 
-from __future__ import annotations
-
 import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Scores uploads in a separate process with limits, so that no file is loaded into the app."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

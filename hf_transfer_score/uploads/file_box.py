@@ -1,7 +1,5 @@
 """The upload component of an app: its files are removed after use, and when the page is closed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Limits on what visitors of a Space may upload, store and compute, with reasons."""
 
-from __future__ import annotations
-
 MEGABYTE = 1024**2
 
 # uploads; an address may be a classroom

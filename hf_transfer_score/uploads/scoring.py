@@ -1,7 +1,5 @@
 """Reads and scores uploaded feature files, within the limited process."""
 
-from __future__ import annotations
-
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence

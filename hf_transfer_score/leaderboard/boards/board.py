@@ -1,7 +1,5 @@
 """A board: the models that were scored on one sample of one dataset, in order."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field

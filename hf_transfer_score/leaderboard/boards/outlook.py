@@ -4,8 +4,6 @@ Anybody may publish records, so what a forecast learns from is limited: records 
 those of the models that were measured most often.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The columns of a board from its rows: raw terms, pool scores, the order, and how certain it is."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

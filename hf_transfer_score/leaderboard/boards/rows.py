@@ -3,8 +3,6 @@
 A table may come from anybody. Invalid rows are left out and counted; the others stay.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterable

@@ -6,8 +6,6 @@ to 1.05 times as large, and correlations about 0.8 to 0.95; with all components 
 whitened by the within-class covariance of the full sample, so that single precision is enough for their products.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

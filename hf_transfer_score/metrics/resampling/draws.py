@@ -1,7 +1,5 @@
 """Which rows each replicate draws: the same for every model of a pool."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

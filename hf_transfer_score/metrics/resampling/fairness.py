@@ -5,8 +5,6 @@ the class means of a replicate, M = M0 + S, the shifts S (K, D) are products of 
 class mean. The trace needs these deviations along the at most K - 1 directions that the class means span.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from hf_transfer_score.metrics import gaussians

@@ -1,7 +1,5 @@
 """The terms of metrics over the replicates of a bootstrap, by a shortcut if a metric has one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
