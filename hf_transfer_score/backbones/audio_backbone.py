@@ -1,15 +1,14 @@
 """The backbone of all audio models: a sound gives the same row alone and in a batch."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hf_transfer_score.backbones.base import LAST, BackboneOptions, BatchOutput
 from hf_transfer_score.backbones.loading import has_head, head_modules, load_config, load_transformers, loading_errors
@@ -33,9 +32,6 @@ from hf_transfer_score.backbones.sounds import (
 )
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example, Waveform
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 HEADS = ("ForSequenceClassification", "ForAudioClassification")
 UNUSED_WEIGHTS = ("masked_spec_embed", "pooler.")

@@ -3,15 +3,14 @@
 Padding must never change features, so where it would, only sequences of one length run together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hf_transfer_score.backbones.base import ALL, LAST, MEAN, Backbone, BackboneOptions
 from hf_transfer_score.backbones.loading import loading_errors, read_json, weight_shapes
@@ -19,9 +18,6 @@ from hf_transfer_score.backbones.placing import single_precision
 from hf_transfer_score.backbones.text_towers import TextTower
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 LEAK = 3e-5  # relative; rounding is well below it, and the effect of padding well above
 

@@ -3,14 +3,13 @@
 The poolings of sentence-transformers are here too; what follows them is in `after_pooling`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hf_transfer_score.backbones.base import LAST, BackboneOptions, BatchOutput
 from hf_transfer_score.backbones.loading import head_modules, load_config, read_json
@@ -41,9 +40,6 @@ from hf_transfer_score.backbones.text_models import (
 from hf_transfer_score.backbones.text_towers import TextTower
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example, Words
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 LONGEST = 512
 PLAIN = TextStyle()
