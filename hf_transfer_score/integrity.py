@@ -78,25 +78,24 @@ def checksum(path: Path) -> str:
     return f"{found:08x}"
 
 
-def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values for a JSON file with a checksum of them.
+def sealed(values: Mapping[str, Any]) -> str:
+    """Return values as JSON with a checksum of them.
 
     Example:
-        >>> unsealed(sealed({"terms": [0.5]}))
-        {'terms': [0.5]}
-        >>> unsealed(sealed({"terms": [0.5]}) | {"terms": [0.6]}) is None
-        True
+        >>> sealed({"terms": [0.5]})
+        '{"terms": [0.5], "checksum": "1426be72"}'
     """
     plain = json.loads(json.dumps(values))
-    return {**plain, SEAL: _sum_of(plain)}
+    return json.dumps({**plain, SEAL: _sum_of(plain)})
 
 
-def unsealed(found: Any) -> dict[str, Any] | None:
-    """Return the values of a sealed JSON file, None if they changed; files of older versions have no checksum."""
-    if not isinstance(found, dict):
-        return None
-    values = {name: value for name, value in found.items() if name != SEAL}
-    return values if found.get(SEAL) in (None, _sum_of(values)) else None
+def unsealed(path: Path) -> dict[str, Any]:
+    """Return the values of a sealed file; ValueError if they changed. Files of older versions have no checksum."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    values = {name: value for name, value in found.items() if name != SEAL} if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or found.get(SEAL) not in (None, _sum_of(values)):
+        raise ValueError(f"{path} changed since it was written")
+    return values
 
 
 def _sum_of(values: Mapping[str, Any]) -> str:

@@ -167,13 +167,10 @@ def test_reasons_are_short_lines():
 
 
 OUR_OWN = {
-    "integrity.py": "what was made JSON the line before",
+    "integrity.py": "what was made JSON the line before, and files that a checksum of ours seals",
     "finetune/built.py": "the head of a state that a training here left, and the header of safetensors around it",
     "choosing/trainer.py": "steps that a choice on this computer wrote down",
-    "features/cache.py": "sealed with a hash when it was written",
-    "hub/downloads.py": "sealed with a hash when it was written",
-    "sampling/load.py": "sealed with a hash when it was written",
-    "runs/scoring.py": "sealed with a hash when it was written",
+    "sampling/load.py": "what was made JSON on the same line",
     "sampling/sample.py": "a sample that was stored here",
     "sampling/draw.py": "rows that were put there a moment ago",
     "ranking/history.py": "columns of tables whose records were checked when they were read",

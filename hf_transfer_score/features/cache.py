@@ -81,7 +81,7 @@ class FeatureCache:
         """Return an entry and mark it as used, or None. An entry that cannot be read counts as absent."""
         place = self.folder / key
         try:
-            meta = _meta(place)
+            meta = unsealed(place / META)
             for name, known in meta.get("checksums", {}).items():
                 self._check(place / name, known)
             features = {layer: _map(place / name) for layer, name in meta["files"].items()}
@@ -119,7 +119,7 @@ class FeatureCache:
     def failure(self, key: str) -> CheckpointError | None:
         """Return the stored failure to make this entry, None if there is none."""
         try:
-            meta = _meta(self.folder / key)
+            meta = unsealed(self.folder / key / META)
             kind, reason = meta["failure"]["kind"], str(meta["failure"]["reason"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -172,7 +172,7 @@ class FeatureCache:
         found = []
         for entry in self._sizes():
             with suppress(OSError, ValueError):
-                found.append(replace(entry, meta=_meta(self.folder / entry.key)))
+                found.append(replace(entry, meta=unsealed(self.folder / entry.key / META)))
         return found
 
     def _sizes(self) -> list[CacheEntry]:
@@ -288,13 +288,4 @@ def _map(path: Path) -> NDArray[np.float32]:
 
 
 def _write_meta(place: Path, about: Mapping[str, Any]) -> None:
-    whole = sealed({**about, "created": time.time()})
-    (place / META).write_text(json.dumps(whole, allow_nan=False), encoding="utf-8")
-
-
-def _meta(place: Path) -> dict[str, Any]:
-    """Return an entry's metadata; ValueError where it changed since it was written."""
-    found = unsealed(json.loads((place / META).read_text(encoding="utf-8")))
-    if found is None:
-        raise ValueError(f"{place / META} changed since it was written")
-    return found
+    (place / META).write_text(sealed({**about, "created": time.time()}), encoding="utf-8")

@@ -5,7 +5,6 @@ only take space and are removed. A process that is stopped by hand does not wait
 """
 
 import hashlib
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -118,15 +117,15 @@ class Answers:
         if self.fresh and not question.startswith("content of "):
             return None
         try:
-            found = unsealed(json.loads(self._place(question).read_text(encoding="utf-8")))
+            found = unsealed(self._place(question))
         except (OSError, ValueError):
             return None
-        return found["answer"] if found is not None and found.get("question") == question else None
+        return found["answer"] if found.get("question") == question else None
 
     def remember(self, question: str, answer: dict[str, Any]) -> None:
         """Cache an answer, if the disk allows it."""
         with suppress(OSError):
-            write_text(self._place(question), json.dumps(sealed({"question": question, "answer": answer})))
+            write_text(self._place(question), sealed({"question": question, "answer": answer}))
 
     def _place(self, question: str) -> Path:
         known_by = hashlib.blake2b(question.encode(errors="surrogateescape"), digest_size=16)

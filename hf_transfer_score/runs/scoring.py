@@ -208,10 +208,10 @@ def recall_replicates(folder: Path | None, layer: str, bootstrap: Bootstrap) -> 
     if folder is None:
         return None
     try:
-        kept = unsealed(json.loads(_place(folder, question).read_text(encoding="utf-8")))
+        kept = unsealed(_place(folder, question))
     except (OSError, ValueError):
         return None
-    if kept is None or kept.get("question") != question:
+    if kept.get("question") != question:
         return None
     return {
         metric: {term: np.array(values, dtype=np.float64) for term, values in terms.items()}
@@ -225,7 +225,7 @@ def keep_replicates(folder: Path | None, layer: str, bootstrap: Bootstrap, terms
     plain = {metric: {term: values.tolist() for term, values in found.items()} for metric, found in terms.items()}
     if folder is not None and folder.is_dir():
         with suppress(OSError):
-            write_text(_place(folder, question), json.dumps(sealed({"question": question, "terms": plain})))
+            write_text(_place(folder, question), sealed({"question": question, "terms": plain}))
 
 
 def _place(folder: Path, question: str) -> Path:

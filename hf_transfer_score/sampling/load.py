@@ -243,9 +243,7 @@ class SampleStore:
         import pyarrow as pa
 
         try:
-            known = unsealed(json.loads(self._index(request).read_text(encoding="utf-8")))
-            if known is None:
-                return None
+            known = unsealed(self._index(request))
             path = self.folder / known["sample"]
             if known.get("checksum_of_sample") not in (None, checksum(path)):
                 return None
@@ -266,8 +264,7 @@ class SampleStore:
         if request is not None:
             about = {"sample": path.name, "request": request, "source": asdict(sample.source)}
             about["checksum_of_sample"] = checksum(path)
-            plain = json.loads(json.dumps(about, default=str))
-            write_text(self._index(request), json.dumps(sealed(plain), indent=1))
+            write_text(self._index(request), sealed(json.loads(json.dumps(about, default=str))))
         return LabelledSample.load(path)
 
     def file_of(self, sample: LabelledSample) -> Path:
