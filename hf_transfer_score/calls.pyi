@@ -46,6 +46,7 @@ def rank(
     seed: int = 0,
     full_pass: bool = False,
     max_rows: int | None = None,
+    dataset_name: str | None = None,
     pooling: str = "auto",
     layer: int | str = "last",
     max_length: int | None = None,
@@ -106,6 +107,7 @@ def rank(
         seed: decides which of the eligible rows are drawn; of the bootstrap.
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
+        dataset_name: what records, cards and boards call a dataset in memory, a folder or a file.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         layer: last, mean (of all layers), all (each layer by itself), or the number of a layer; 0 is the
             embeddings.
@@ -172,6 +174,7 @@ def plan_rank(
     seed: int = 0,
     full_pass: bool = False,
     max_rows: int | None = None,
+    dataset_name: str | None = None,
     pooling: str = "auto",
     layer: int | str = "last",
     max_length: int | None = None,
@@ -221,6 +224,7 @@ def plan_rank(
         seed: decides which of the eligible rows are drawn; of the bootstrap.
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
+        dataset_name: what records, cards and boards call a dataset in memory, a folder or a file.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         layer: last, mean (of all layers), all (each layer by itself), or the number of a layer; 0 is the
             embeddings.
@@ -280,6 +284,7 @@ def rank_adaptively(
     seed: int = 0,
     full_pass: bool = False,
     max_rows: int | None = None,
+    dataset_name: str | None = None,
     pooling: str = "auto",
     max_length: int | None = None,
     subword: str = "first",
@@ -329,6 +334,7 @@ def rank_adaptively(
         seed: decides which of the eligible rows are drawn; of the bootstrap.
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
+        dataset_name: what records, cards and boards call a dataset in memory, a folder or a file.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         max_length: maximum number of tokens read from a text; without it the checkpoint's own, at most 512.
         subword: how a word's sub-words are combined in token classification: first or mean.
@@ -397,6 +403,7 @@ def verify(
     seed: int = 0,
     full_pass: bool = False,
     max_rows: int | None = None,
+    dataset_name: str | None = None,
     pooling: str = "auto",
     layer: int | str = "last",
     max_length: int | None = None,
@@ -473,6 +480,7 @@ def verify(
         seed: decides which of the eligible rows are drawn; of the bootstrap.
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
+        dataset_name: what records, cards and boards call a dataset in memory, a folder or a file.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         layer: last, mean (of all layers), all (each layer by itself), or the number of a layer; 0 is the
             embeddings.
@@ -561,6 +569,7 @@ def choose(
     seed: int = 0,
     full_pass: bool = False,
     max_rows: int | None = None,
+    dataset_name: str | None = None,
     pooling: str = "auto",
     layer: int | str = "last",
     max_length: int | None = None,
@@ -637,6 +646,7 @@ def choose(
         seed: decides which of the eligible rows are drawn; of the bootstrap; of the order of rows, and of dropout.
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
+        dataset_name: what records, cards and boards call a dataset in memory, a folder or a file.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         layer: last, mean (of all layers), all (each layer by itself), or the number of a layer; 0 is the
             embeddings.
@@ -724,6 +734,7 @@ def layers(
     seed: int = 0,
     full_pass: bool = False,
     max_rows: int | None = None,
+    dataset_name: str | None = None,
     pooling: str = "auto",
     max_length: int | None = None,
     subword: str = "first",
@@ -767,6 +778,7 @@ def layers(
         seed: decides which of the eligible rows are drawn; of the bootstrap.
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
+        dataset_name: what records, cards and boards call a dataset in memory, a folder or a file.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         max_length: maximum number of tokens read from a text; without it the checkpoint's own, at most 512.
         subword: how a word's sub-words are combined in token classification: first or mean.

@@ -1,6 +1,7 @@
 """What is known about a model: its records by the sample they were measured on, and the command that repeats them."""
 
 import json
+import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,8 +13,28 @@ from hf_transfer_score.metrics.registry import Metric, all_metrics
 from hf_transfer_score.records.record import Record, RecordedDataset, RecordedMetric, RecordedModel
 from hf_transfer_score.text import COMMIT, HUB_ID
 
+UNNAMED = "memory"
+"""What records call a dataset in memory without a name."""
+
 SampleKey = tuple[str, str, str, str, str]
 """Task, id, configuration, split and fingerprint, which all comparable scores share."""
+
+
+DATA_FILE = re.compile(r"\.(?:csv|tsv|jsonl?|parquet|arrow|txt)(?:\.\w+)?$", re.IGNORECASE)
+
+
+def dataset_title(dataset: RecordedDataset) -> str:
+    """Return what a person would call a dataset: its id on the Hub, or the name of a file or folder in words.
+
+    Example:
+        >>> dataset_title(RecordedDataset("my_reviews.csv", "text-classification", "", options=SAMPLE_DEFAULTS))
+        'my reviews, a local dataset'
+    """
+    if dataset.revision is not None or "/" in dataset.id or "max_samples" not in dataset.options:
+        return dataset.id
+    if dataset.id == UNNAMED:
+        return "a dataset in memory"
+    return f"{DATA_FILE.sub('', dataset.id).replace('_', ' ').strip()}, a local dataset"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.cards.evidence import Evidence, KnownAccuracy, Sample, chosen_options, direction
+from hf_transfer_score.cards.evidence import Evidence, KnownAccuracy, Sample, chosen_options, dataset_title, direction
 from hf_transfer_score.errors import HubError, InputError, OptionError, UnreadableError
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.text import HUB_ID, one_line
@@ -76,7 +76,7 @@ def eval_results(sample: Sample) -> list[EvalResult]:
         EvalResult(
             task_type=one_line(dataset.task),
             dataset_type=allowed or "dataset",
-            dataset_name=one_line(dataset.id),
+            dataset_name=one_line(dataset_title(dataset)),
             dataset_config=dataset.config,
             dataset_split=dataset.split,
             dataset_revision=dataset.revision,

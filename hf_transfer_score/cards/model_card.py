@@ -11,6 +11,7 @@ from hf_transfer_score.cards.evidence import (
     KnownAccuracy,
     Sample,
     chosen_options,
+    dataset_title,
     direction,
     known_metric,
     reproduction,
@@ -70,7 +71,9 @@ def model_section(evidence: Evidence) -> str:
 def _result_lines(evidence: Evidence, groups: Sequence[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
     """Yield the three lines at the top of a card, as Markdown: one per dataset, or all about a single one."""
     for parts in groups[: RESULT_LINES if len(groups) <= RESULT_LINES else RESULT_LINES - 1]:
-        yield f"On {code(parts[0]['sample'].dataset.id)}: {_result(parts[0])}"
+        dataset = parts[0]["sample"].dataset
+        title = dataset_title(dataset)
+        yield f"On {code(title) if title == dataset.id else plain(title)}: {_result(parts[0])}"
     if len(groups) > RESULT_LINES:
         yield f"{len(groups) - RESULT_LINES + 1} more datasets follow below."
     truths = [one for sample in evidence.samples for one in sample.truths]
@@ -129,6 +132,7 @@ def _part(sample: Sample) -> dict[str, Any]:
     ]
     return {
         "sample": sample,
+        "title": dataset_title(dataset),
         "terms": sum(len(one.terms) for one in (*sample.scores, *sample.baselines)),
         "standing": standing if ranked else None,
         "options": {name: value for name, value in dataset.options.items() if _tells(name, value, dataset)},

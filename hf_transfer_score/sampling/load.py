@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,23 @@ def load_sample(
         ('text-classification', [0, 0, 1, 1], ('0', '1'))
     """
     options = options or SampleOptions()
+    sample = _loaded(dataset, options, folder, refresh, progress, waiting)
+    if options.dataset_name is None:
+        return sample
+    if sample.source.revision is not None:
+        raise OptionError(f"`dataset_name` is for data in memory, folders and files; {dataset} has a name on the Hub.")
+    return replace(sample, source=replace(sample.source, dataset=options.dataset_name))
+
+
+def _loaded(
+    dataset: Any,
+    options: SampleOptions,
+    folder: Path | None,
+    refresh: bool,
+    progress: Progress | None,
+    waiting: Notify,
+) -> LabelledSample:
+    """Return a stored sample, or draw it."""
     dataset = dataset if isinstance(dataset, (str, Path)) else known_form(dataset)
     store = None if folder is None else SampleStore(folder)
     request = None if store is None else request_of(dataset, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -43,6 +44,7 @@ class SampleOptions:
         seed: decides which of the eligible rows are drawn.
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
+        dataset_name: what records, cards and boards call a dataset in memory, a folder or a file.
     """
 
     config: str | None = None
@@ -58,6 +60,7 @@ class SampleOptions:
     seed: int = 0
     full_pass: bool = False
     max_rows: int | None = None
+    dataset_name: str | None = None
 
     def __post_init__(self) -> None:
         if self.task is not None:
@@ -67,10 +70,15 @@ class SampleOptions:
             raise OptionError(f"input_columns={self.input_columns!r}: expected one name, or two for pairs of texts.")
         if self.seed < 0:
             raise OptionError(f"seed={self.seed}: expected a whole number from 0 on.")
+        name = self.dataset_name
+        if name is not None and (not name.strip() or not name.isprintable() or re.search(r"[/\\]", name)):
+            raise OptionError(f"dataset_name={name!r}: expected a few words without slashes, such as 'Birds of Wales'.")
 
     def plain(self) -> dict[str, Any]:
-        """Return the options as JSON values."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """Return the options as JSON values, without the name of the dataset, which changes nothing in a sample."""
+        found = asdict(self)
+        del found["dataset_name"]
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hf_transfer_score.cards.evidence import gather
+from hf_transfer_score.cards.metadata import model_index
 from hf_transfer_score.cards.model_card import model_card, model_section
 from hf_transfer_score.cli.card import metric_text
 from hf_transfer_score.errors import StoreError
@@ -46,6 +47,16 @@ def test_the_sample_and_the_model_are_named_in_full(tmp_path):
         "torch 2.9.0",
     ):
         assert word in text, word
+
+
+def test_local_data_is_named_in_words(tmp_path):
+    local = replace(PETS, id="pets_2024.csv", config=None, split=None, revision=None)
+    evidence = known(tmp_path, scores(dataset=local))
+    text = model_section(evidence)
+    assert "### On pets 2024, a local dataset\n" in text and "- On pets 2024, a local dataset: " in text
+    assert {(one["dataset"]["name"], one["dataset"]["type"]) for one in model_index(evidence)} == {
+        ("pets 2024, a local dataset", "pets_2024.csv")
+    }
 
 
 def test_terms_stand_with_intervals_directions_and_options(tmp_path):

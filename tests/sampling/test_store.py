@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
 import pytest
 
+from hf_transfer_score.errors import OptionError
 from hf_transfer_score.sampling import load
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import SampleOptions
@@ -36,6 +38,17 @@ def test_files_are_read_once(tmp_path, opened):
     assert len(opened) == 2, "other options are another request"
     load_sample(hub, folder=kept, refresh=True)
     assert len(opened) == 3
+
+
+def test_a_name_of_the_dataset_changes_nothing_else(tmp_path, opened):
+    table = tmp_path / "birds_2024.csv"
+    table.write_text("text,label\n" + "".join(f"row {row},{row % 2}\n" for row in range(20)))
+    plain = load_sample(table, folder=tmp_path / "kept")
+    named = load_sample(table, SampleOptions(dataset_name="Birds of Wales"), folder=tmp_path / "kept")
+    assert named.source == replace(plain.source, dataset="Birds of Wales") and len(opened) == 1
+    assert named.fingerprint == plain.fingerprint and named.table == plain.table
+    with pytest.raises(OptionError, match="dataset_name='a/b': expected a few words without slashes"):
+        SampleOptions(dataset_name="a/b")
 
 
 def test_changed_files_are_read_again(tmp_path, opened):
