@@ -39,6 +39,8 @@ SETTINGS = {
 }
 """The metrics in the forecast of our own backbones, with the names of their settings in the records."""
 
+KNOWING = "forecast that knows accuracies by another method"
+
 BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 1.0)
 
 
@@ -157,7 +159,7 @@ def _warm(history: History, dataset: str) -> Iterator[Trial]:
     here = history.on(dataset).accuracies
     if len(here) > 1:
         told = Forecaster(elsewhere, here=here).forecast(Looks(pool.models, pool.metrics))
-        yield compared(dataset, "forecast that knows accuracies with LoRA", [one.score for one in told], pool.truth)
+        yield compared(dataset, KNOWING, [one.score for one in told], pool.truth)
     alone = forecaster.forecast(Looks(pool.models))
     yield compared(dataset, "records alone", [one.score for one in alone], pool.truth)
     nothing = Forecaster(History(models=history.models)).forecast(Looks(pool.models, pool.metrics))
@@ -211,12 +213,14 @@ def collected_trials(records: Iterable[Record]) -> dict[str, list[Trial]]:
     """Return the results of checkpoints that others trained, without records of other datasets, by method."""
     scores: dict[str, list[Record]] = {}
     truths: dict[tuple[str, str], dict[str, list[float]]] = {}
+    measured: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if record.metric is None or record.metric.name != TRUTH.name:
             scores.setdefault(record.dataset.id, []).append(record)
         elif record.status == "ok":
             key = str(record.metric.parameters["method"]), record.dataset.id
             truths.setdefault(key, {}).setdefault(record.model.id, []).append(record.terms[TRUTH.name])
+            measured.setdefault(key, []).append(record)
     found: dict[str, list[Trial]] = {}
     for (method, dataset), values in sorted(truths.items()):
         if len(values) < LEAST:
@@ -228,6 +232,10 @@ def collected_trials(records: Iterable[Record]) -> dict[str, list[Trial]]:
         for way, order in ranking.orders.items():
             if way != FORECAST and all(name in order for name in names.values()) and len(set(order.values())) > 1:
                 mine.append(compared(dataset, way, [order[name] for name in names.values()], truth))
+        told = measured.get(("probe", dataset), []) if method == USUAL else []
+        if told:
+            knowing = Ranking.of([*ranking.stored, *told]).forecasts
+            mine.append(compared(dataset, KNOWING, [knowing[name].score for name in names.values()], truth))
         found.setdefault(f"collected, {method}", []).extend(mine)
     return found
 

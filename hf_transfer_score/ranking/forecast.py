@@ -24,6 +24,7 @@ from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Re
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.looks import (
     FEWEST,
+    OTHERWISE,
     PROBE_SPREAD,
     PROBED,
     Belief,
@@ -162,7 +163,7 @@ class Forecaster:
 
     def _otherwise(self, columns: Iterable[MeasuredColumn]) -> list[MeasuredColumn]:
         """Return the accuracies by other methods as scores of a metric."""
-        return [replace(one, protocol=f"accuracy by {one.protocol}") for one in columns if one.protocol != self.method]
+        return [replace(one, protocol=f"{OTHERWISE}{one.protocol}") for one in columns if one.protocol != self.method]
 
     @cached_property
     def values(self) -> list[tuple[str, str]]:

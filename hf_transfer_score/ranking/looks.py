@@ -246,9 +246,13 @@ WORTH = {
 """Correlation of the normal scores of a metric with those of fine-tuned accuracies: from docs/evidence.md, rounded so
 that no metric outweighs another by chance."""
 
-UNKNOWN_WORTH, KIN, TRUST = 0.5, 0.7, 2.0
-"""The worth of other metrics, the correlation of the noises of two metrics, and how many datasets of the records
-outweigh these."""
+OTHERWISE = "accuracy by "
+"""How accuracies by another method on the dataset itself are named among its metrics."""
+
+UNKNOWN_WORTH, OTHERWISE_WORTH, KIN, TRUST = 0.5, 0.75, 0.7, 2.0
+"""The worth of other metrics, that of accuracies by another method (of LoRA in the tables of the Hub, of a probe for
+checkpoints from packages: docs/evidence.md), the correlation of the noises of two metrics, and how many datasets of the
+records outweigh these."""
 
 FEWEST = 5
 """The models of a column that it takes to learn about a metric, or about the distribution of accuracies."""
@@ -271,7 +275,8 @@ def worth_of(
     scores: dict[tuple[str, str], list[MeasuredColumn]] = {}
     for one in scored:
         scores.setdefault((one.dataset, one.protocol), []).append(one)
-    before = np.array([WORTH.get(name, UNKNOWN_WORTH) for name in metrics])
+    others = [OTHERWISE_WORTH if name.startswith(OTHERWISE) else UNKNOWN_WORTH for name in metrics]
+    before = np.array([WORTH.get(name, other) for name, other in zip(metrics, others, strict=True)])
     spreads = np.sqrt(1 - before**2)
     usual = KIN * np.outer(spreads, spreads) + (1 - KIN) * np.diag(spreads**2)
     products, squares, noise = np.zeros(len(metrics)), np.zeros(len(metrics)), TRUST * usual
