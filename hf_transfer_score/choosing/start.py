@@ -17,11 +17,11 @@ from hf_transfer_score.choosing.trainer import Journal, pass_cost
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.finetune.rows import codes_of, split_rows
+from hf_transfer_score.finetune.rows import codes_of, split_rows, training_and_test
 from hf_transfer_score.home import home
+from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.runs.options import RankOptions, check_trainable
 from hf_transfer_score.runs.plan import Plan
-from hf_transfer_score.runs.rows import training_and_test
 from hf_transfer_score.runs.run import named_candidates, plan_rank, rank
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.text import joined, rough_duration, short_bytes
@@ -83,9 +83,17 @@ def prepare(
     models = named_candidates(dataset, models, search)
     heard.stage("reading the dataset")
     choices = folder / "choices"
-    options, sample, test = training_and_test(
-        dataset, options, how, folder, ordered=lambda drawn: nested(drawn, choices / f"{drawn.fingerprint}.arrow")
-    )
+    with quiet_client():
+        asked, sample, test = training_and_test(
+            dataset,
+            options.sample,
+            split=how.test_split,
+            count=how.test_samples,
+            ordered=lambda drawn: nested(drawn, choices / f"{drawn.fingerprint}.arrow"),
+            folder=folder / "samples",
+            refresh=options.refresh,
+        )
+    options = replace(options, sample=asked)
     recipe = how.recipe_for(sample.task.modality)
     codes, _, _ = codes_of(sample, test)
     split_rows(codes, recipe.validation_share, how.seed)  # labels that cannot be divided fail here, not once a model

@@ -1,7 +1,7 @@
 """The rows of a measurement: for training, for choices and for the test, and encoded by a backbone."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.errors import HiddenLabelsError, LabelsError, NoTestRowsError, OptionError
 from hf_transfer_score.features.batches import Loader, cut
-from hf_transfer_score.sampling.load import load_sample
+from hf_transfer_score.sampling.load import Progress, load_sample
 from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, fingerprint
 from hf_transfer_score.sampling.sources import open_source
 from hf_transfer_score.text import one_line
@@ -30,6 +30,7 @@ LONGEST_NAME = 40  # of a class in a note
 SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 """Splits for the test if none is named, in order of preference."""
 
+KEPT_FOR_TEST = 0.2  # share of the rows, where the sample would hold all of them
 FEW = 100  # test rows, below which a note says so
 
 CLEARLY_APART = 0.1
@@ -170,6 +171,41 @@ def held_out(
             with suppress(HiddenLabelsError):
                 return _apart(draw(name, count), train, count)
     return _apart(draw(options.split, len(train) + count), train, count)
+
+
+def training_and_test(
+    dataset: Any,
+    asked: SampleOptions,
+    *,
+    split: str | None,
+    count: int,
+    progress: Progress | None = None,
+    ordered: Callable[[LabelledSample], LabelledSample] = lambda sample: sample,
+    **places: Any,
+) -> tuple[SampleOptions, LabelledSample, LabelledSample]:
+    """Return the options with which the training rows were drawn, these rows in order, and rows to test on.
+
+    Of a dataset that the sample would hold whole, some rows are kept for the test; a note says so. `places` are the
+    arguments `folder` and `refresh` of `load_sample`.
+    """
+
+    def drawn(options: SampleOptions) -> LabelledSample:
+        sample = load_sample(dataset, options, progress=progress, **places)
+        check_task(sample)
+        return ordered(sample)
+
+    train = drawn(asked)
+    try:
+        return asked, train, held_out(dataset, train, asked, split=split, count=count, **places)
+    except NoTestRowsError:
+        if split is not None or asked.per_class is not None:
+            raise
+    every = len(train)
+    fewer = replace(asked, max_samples=max(4, int((1 - KEPT_FOR_TEST) * every)))
+    train = drawn(fewer)
+    test = held_out(dataset, train, fewer, split=split, count=count, **places)
+    note = f"{len(test)} of {every} rows are kept for the test; the ranking and the training use the others."
+    return fewer, train, replace(test, notes=(note, *test.notes))
 
 
 def _apart(found: LabelledSample, train: LabelledSample, count: int) -> LabelledSample:

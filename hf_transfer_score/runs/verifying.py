@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from hf_transfer_score.finetune.fine_tune import (
     truth_record,
 )
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.finetune.rows import codes_of, other_proportions, split_rows
+from hf_transfer_score.finetune.rows import codes_of, other_proportions, split_rows, training_and_test
 from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.metrics.scores import MetricChoice
@@ -38,7 +38,6 @@ from hf_transfer_score.runs.options import RankOptions, check_trainable
 from hf_transfer_score.runs.plan import Plan, PlannedModel
 from hf_transfer_score.runs.records import without_places
 from hf_transfer_score.runs.report import RankReport
-from hf_transfer_score.runs.rows import training_and_test
 from hf_transfer_score.runs.run import rank
 from hf_transfer_score.runs.tuning import TuneCandidate, Tuned, loading, weights_of, why
 from hf_transfer_score.runs.verified import (
@@ -142,7 +141,12 @@ def verify(
     check_trainable(options)
     refuse_model(dataset)
     kept = _Planned(listener or Listener())
-    options, _, test = training_and_test(dataset, options, how, folder, progress=kept.sampling)
+    tested: dict[str, Any] = {"split": how.test_split, "count": how.test_samples, "progress": kept.sampling}
+    with quiet_client():
+        asked, _, test = training_and_test(
+            dataset, options.sample, **tested, folder=folder / "samples", refresh=options.refresh
+        )
+    options = replace(options, sample=asked)
     with opened(engine) as running:
         report = rank(
             dataset,

@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 
 from hf_transfer_score.errors import DatasetError, NoTestRowsError
-from hf_transfer_score.finetune.rows import held_out, other_proportions
-from hf_transfer_score.runs.options import RankOptions
-from hf_transfer_score.runs.rows import training_and_test
-from hf_transfer_score.runs.verified import VerifyOptions
+from hf_transfer_score.finetune.rows import held_out, other_proportions, training_and_test
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import SampleOptions, memory_sample
 
@@ -120,13 +117,13 @@ def test_like_proportions_are_no_note_nor_is_what_few_rows_make():
 
 
 def test_of_a_dataset_that_is_all_in_the_sample_a_fifth_is_kept_for_the_test(tmp_path):
-    whole, how = split("train", LABELS), VerifyOptions()
-    options, train, test = training_and_test(whole, RankOptions(), how, tmp_path)
-    assert (options.sample.max_samples, len(train), len(test)) == (32, 32, 8)
+    whole, how = split("train", LABELS), {"split": None, "count": 1000, "folder": tmp_path}
+    asked, train, test = training_and_test(whole, SampleOptions(), **how)
+    assert (asked.max_samples, len(train), len(test)) == (32, 32, 8)
     assert not set(texts_of(train)) & set(texts_of(test)) and np.bincount(train.labels).tolist() == [16, 16]
     assert test.notes[0] == "8 of 40 rows are kept for the test; the ranking and the training use the others."
     with pytest.raises(NoTestRowsError, match="Draw fewer rows with `per_class`"):
-        training_and_test(whole, RankOptions(sample=SampleOptions(per_class=20)), how, tmp_path)
-    balanced = RankOptions(sample=SampleOptions(per_class=10))
-    options, _, test = training_and_test(whole, balanced, how, tmp_path)
-    assert (options, len(test)) == (balanced, 20)
+        training_and_test(whole, SampleOptions(per_class=20), **how)
+    balanced = SampleOptions(per_class=10)
+    asked, _, test = training_and_test(whole, balanced, **how)
+    assert (asked, len(test)) == (balanced, 20)
