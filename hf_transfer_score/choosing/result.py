@@ -137,10 +137,6 @@ class Choice(Shown):
         last = rounds[-1].inside if rounds else ()
         names = dict.fromkeys([self.winner, *last, *reversed(gone), *(one.name for one in self.curves)])
         best = [curve for name in names if name is not None and (curve := self._best_curve(name)) is not None]
-        proof, known = "", self.accuracy
-        if known is not None:
-            share = f"{known.value:.1%} ({known.low:.1%} to {known.high:.1%})"
-            proof = f"Its accuracy is {share} on {len(self.test):,} test rows that had no part in the choice."
         return Curves(
             tuple(
                 RaceCurve(printable(one.name), one.accuracies, one.rate, gone.get(one.name), one.ended) for one in best
@@ -148,7 +144,7 @@ class Choice(Shown):
             tuple(compared_after(self.recipe.epochs)),
             won=self.winner is not None and not self.interrupted,
             dataset=printable(self.ranking.dataset),
-            proof=proof,
+            proof=self._proof,
         )
 
     def _best_curve(self, name: str) -> LearningCurve | None:
@@ -172,6 +168,14 @@ class Choice(Shown):
         return accuracy_interval(self.tested[0].result.accuracy, len(self.test)) if self.tested else None
 
     @property
+    def _proof(self) -> str:
+        if self.accuracy is None:
+            return ""
+        value, low, high = self.accuracy
+        share = f"{value:.1%} ({low:.1%} to {high:.1%})"
+        return f"Its accuracy is {share} on {len(self.test):,} test rows that had no part in the choice."
+
+    @property
     def share(self) -> float:
         """What it cost, as a share of fine-tuning every candidate by the same recipe."""
         return self.spent.tunings / max(self.candidates, 1)
@@ -183,12 +187,7 @@ class Choice(Shown):
             return "No candidate could be chosen."
         rate = "" if self.rate is None else f" at learning rate {self.rate:g}"
         parts = [f"{'So far: use' if self.interrupted else 'Use'} {self.winner}{rate}."]
-        accuracy = self.accuracy
-        if accuracy is not None:
-            parts.append(
-                f"Its accuracy is {accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%}) on "
-                f"{len(self.test):,} test rows that had no part in the choice."
-            )
+        parts += [self._proof] if self._proof else []
         if len(self.tested) > 1:
             second = self.tested[1]
             how = "" if second.whole else f" after {second.result.epochs} of {self.recipe.epochs} epochs"

@@ -157,13 +157,14 @@ def training_script(choice: Choice) -> str:
         "audio": f"[one['array'] for one in rows[{column!r}]], padding=True, return_tensors='pt'",
     }
     return _template().render(
+        choice=choice,
+        recipe=recipe,
         form=form,
         model=one_line(choice.winner),
         source=choice.source(form == "timm"),
         accuracy="not tested" if accuracy is None else f"{accuracy.value:.1%}",
         dataset=dataset,
         config=f", {rows.config!r}" if rows.config else "",
-        split=choice.ranking.sample.source.split or "train",
         label=label,
         input=column,
         inputs=inputs[modality],
@@ -171,12 +172,6 @@ def training_script(choice: Choice) -> str:
         task=task,
         rate=rate,
         head_rate=rate * recipe.head_factor,
-        decay=recipe.weight_decay,
-        warmup=recipe.warmup_share,
-        epochs=recipe.epochs,
-        batch=recipe.batch_size,
-        seed=choice.options.seed,
-        method=recipe.method,
         changed=", ".join(f"{name}={value!r}" for name, value in _changed(recipe, rate).items()),
     )
 
