@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,15 +44,6 @@ from hf_transfer_score.runs.scoring import Ready, Scored, Scoring, choose_scorin
 from hf_transfer_score.sampling.load import SampleStore, load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.sampling.sources import local_path, refuse_missing
-
-
-@dataclass(frozen=True)
-class PreparedRun:
-    """A run before its first model: the sample, what will be computed, and the plan."""
-
-    sample: LabelledSample
-    scoring: Scoring
-    plan: Plan
 
 
 def rank(
@@ -107,8 +98,8 @@ def rank(
     start = time.perf_counter()
     with opened(engine) as open_one:
         run = _RankRun(options or RankOptions(), listener or Listener(), Path(folder or home()), results, open_one)
-        prepared = run.prepare(dataset, models, metrics, headline, search)
-        return run.carry_out(prepared, start)
+        run.prepare(dataset, models, metrics, headline, search)
+        return run.carry_out(start)
 
 
 def plan_rank(
@@ -141,7 +132,8 @@ def plan_rank(
         (['vit-few-steps'], 0)
     """
     run = _RankRun(options or RankOptions(), listener or Listener(), Path(folder or home()), (), Here())
-    return run.prepare(dataset, models, metrics, headline, search).plan
+    run.prepare(dataset, models, metrics, headline, search)
+    return run.plan
 
 
 def named_candidates(dataset: Any, models: Models, search: Search | None = None) -> list[Candidate]:
@@ -163,7 +155,11 @@ def _no_models(dataset: Any) -> TransferScoreError:
 
 
 class _RankRun:
-    """A run with its options, cache and engine."""
+    """A run with its options, cache and engine, and once it is prepared the sample, what is computed, and the plan."""
+
+    sample: LabelledSample
+    scoring: Scoring
+    plan: Plan
 
     def __init__(
         self,
@@ -185,25 +181,22 @@ class _RankRun:
 
     def prepare(
         self, dataset: Any, models: Models, metrics: MetricChoice, headline: Sequence[str] | None, search: Search | None
-    ) -> PreparedRun:
-        """Return the sample and the plan; every process gets the same."""
+    ) -> None:
+        """Draw the sample and make the plan; every process gets the same."""
         named = named_candidates(dataset, models, search)
         if not named and search is None:
             raise _no_models(dataset)
         if not self.engine.elsewhere:
             check_device(self.options.extract.device)
-        sample = self.processes.first_main(lambda: self._sample(dataset))
-        check_fits(self.options, sample.task)
-        scoring = choose_scoring(sample, metrics, headline)
-        self.listener.sampled(sample)
-        plan = self.processes.together(
-            lambda: self._plan(named, sample, search) if self.processes.is_main else Plan(())
-        )
-        plan = self.processes.from_main(plan)
-        self.listener.planned(plan)
-        return PreparedRun(sample, scoring, plan)
+        self.sample = self.processes.first_main(lambda: self._drawn(dataset))
+        check_fits(self.options, self.sample.task)
+        self.scoring = choose_scoring(self.sample, metrics, headline)
+        self.listener.sampled(self.sample)
+        plan = self.processes.together(lambda: self._planned(named, search) if self.processes.is_main else Plan(()))
+        self.plan = self.processes.from_main(plan)
+        self.listener.planned(self.plan)
 
-    def _sample(self, dataset: Any) -> LabelledSample:
+    def _drawn(self, dataset: Any) -> LabelledSample:
         if isinstance(dataset, LabelledSample):
             return dataset
         with quiet_client():
@@ -216,8 +209,8 @@ class _RankRun:
                 waiting=partial(waiting_for, self.listener, "the sample"),
             )
 
-    def _plan(self, named: list[Candidate], sample: LabelledSample, search: Search | None) -> Plan:
-        notes: tuple[str, ...] = ()
+    def _planned(self, named: list[Candidate], search: Search | None) -> Plan:
+        notes, sample = tuple[str, ...](), self.sample
         with quiet_client():
             if search is not None:
                 found = search_models(search, sample.task.modality)
@@ -228,18 +221,18 @@ class _RankRun:
         guess = guessed_seconds(plan.models, sample, self.options) if guessing else None
         return replace(plan, notes=(*notes, *plan.notes), guess=guess)
 
-    def carry_out(self, prepared: PreparedRun, start: float) -> RankReport:
+    def carry_out(self, start: float) -> RankReport:
         """Score every candidate and return the report."""
         outcomes: dict[str, list[RankedModel]] = {}
         interrupted = False
         with (
             quiet_client(),
-            Downloads(prepared.plan, self.processes, free=self.options.free_disk) as downloads,
-            self._scores_ahead(prepared) as ahead,
+            Downloads(self.plan, self.processes, free=self.options.free_disk) as downloads,
+            self._scores_ahead() as ahead,
         ):
             try:
-                here = replace(self._here(prepared), fetch=downloads.take, ahead=ahead)
-                with closing(self._outcomes(prepared, here)) as coming:
+                here = replace(self._here(), fetch=downloads.take, ahead=ahead)
+                with closing(self._outcomes(here)) as coming:
                     for model, found in coming:
                         outcomes[model.name] = found
                         self.listener.finished(model, found)
@@ -249,28 +242,26 @@ class _RankRun:
                 ahead.cancel()
             finally:
                 gc.unfreeze()
-        scored = self._scored(prepared, outcomes)
+        scored = self._scored(outcomes)
         self.listener.ranking()
-        report = self._report(prepared, scored, everywhere=not interrupted)
-        report = replace(report, interrupted=interrupted, notes=(*prepared.plan.notes, *report.notes))
-        if prepared.scoring.forecast and (report.can_be_forecast or self.results):
+        report = self._report(scored, everywhere=not interrupted)
+        report = replace(report, interrupted=interrupted, notes=(*self.plan.notes, *report.notes))
+        if self.scoring.forecast and (report.can_be_forecast or self.results):
             report = informed(report, self.results, report.sample.task.name)
         report = replace(report, seconds=time.perf_counter() - start)
         if interrupted:
             raise Interrupted(report)
         return report
 
-    def _here(self, prepared: PreparedRun) -> CandidateRun:
-        return CandidateRun(prepared.sample, prepared.scoring, self.options, self.cache, self.processes, self.listener)
+    def _here(self) -> CandidateRun:
+        return CandidateRun(self.sample, self.scoring, self.options, self.cache, self.processes, self.listener)
 
-    def _outcomes(
-        self, prepared: PreparedRun, here: CandidateRun
-    ) -> Generator[tuple[PlannedModel, list[RankedModel]], None, None]:
+    def _outcomes(self, here: CandidateRun) -> Generator[tuple[PlannedModel, list[RankedModel]], None, None]:
         """Yield the result of each candidate, one model per layer.
 
         An engine that runs elsewhere gets only the candidates whose features have to be extracted.
         """
-        models = prepared.plan.models
+        models = self.plan.models
         places = {one.name: number for number, one in enumerate(models, start=1)}
 
         def began(work: Work) -> None:
@@ -287,26 +278,26 @@ class _RankRun:
         for done in (Here() if self.engine.elsewhere else self.engine).run(own, began):
             yield models[places[done.work.name] - 1], done.value
         if away:
-            file = SampleStore(self.folder / "samples").file_of(prepared.sample)
-            with closing(self.engine.run([self._work(one, file, prepared.scoring) for one in away], began)) as finished:
+            file = SampleStore(self.folder / "samples").file_of(self.sample)
+            with closing(self.engine.run([self._work(one, file) for one in away], began)) as finished:
                 for done in finished:
                     model = models[places[done.work.name] - 1]
-                    yield model, self._received(model, done, len(prepared.sample))
+                    yield model, self._received(model, done)
             self.cache.shrink()
 
-    def _work(self, model: PlannedModel, sample: Path, scoring: Scoring) -> Work:
+    def _work(self, model: PlannedModel, sample: Path) -> Work:
         """Return a candidate as a worker gets it."""
         assert model.checkpoint is not None
         features = self.cache.folder.absolute()
-        action = ScoreCandidate(with_whole_paths(model), sample.absolute(), scoring, self.options, features)
+        action = ScoreCandidate(with_whole_paths(model), sample.absolute(), self.scoring, self.options, features)
         weights = model.checkpoint.repository.bytes_of(model.files)
         return Work(model.name, action, weights, gpu=self.options.extract.device != "cpu")
 
-    def _received(self, model: PlannedModel, done: Finished, examples: int) -> list[RankedModel]:
+    def _received(self, model: PlannedModel, done: Finished) -> list[RankedModel]:
         """Return the result of a worker; its features stay in the cache for the rest of this run."""
         found: list[RankedModel] = done.value or [failed_model(replace(model, failure=done.failure))]
         if any(one.status == "ok" for one in found):
-            self.listener.examples(model, examples)
+            self.listener.examples(model, len(self.sample))
             if model.cached(self.cache) is None:
                 raise OptionError(
                     f"A worker wrote the features of {model.name} to {self.cache.folder}, and on this computer they "
@@ -314,40 +305,40 @@ class _RankRun:
                 )
         return found
 
-    def _scored(self, prepared: PreparedRun, outcomes: Mapping[str, list[RankedModel]]) -> Scored:
+    def _scored(self, outcomes: Mapping[str, list[RankedModel]]) -> Scored:
         """Return the results in the order of the plan."""
         scored = Scored()
-        for model in prepared.plan.models:
+        for model in self.plan.models:
             there = model.cached(self.cache)
             for one in outcomes.get(model.name, [failed_model(model)]):
                 ready = None
                 if one.layer is not None and there is not None:
-                    ready = Ready(there.folder, one.layer, partial(self._labelled, model, one.layer, prepared.sample))
+                    ready = Ready(there.folder, one.layer, partial(self._labelled, model, one.layer))
                 scored.add(one, ready)
         return scored
 
-    def _report(self, prepared: PreparedRun, scored: Scored, *, everywhere: bool) -> RankReport:
+    def _report(self, scored: Scored, *, everywhere: bool) -> RankReport:
         """Return the report, which the main process makes and sends to the others unless interrupted."""
 
         def made() -> RankReport:
-            return make_report(prepared.sample, scored, prepared.scoring, self.options)
+            return make_report(self.sample, scored, self.scoring, self.options)
 
         if not everywhere or self.processes.count == 1:
             return made()
         own = self.processes.together(lambda: made() if self.processes.is_main else None)
-        bare = replace(prepared.sample, table=prepared.sample.table.slice(0, 0))  # small enough to send around
+        bare = replace(self.sample, table=self.sample.table.slice(0, 0))  # small enough to send around
         small = None if own is None else replace(own, sample=bare)
         received = self.processes.from_main(small)
         assert received is not None
-        return replace(received, sample=prepared.sample)
+        return replace(received, sample=self.sample)
 
-    def _labelled(self, model: PlannedModel, layer: str, sample: LabelledSample) -> LabelledFeatures:
+    def _labelled(self, model: PlannedModel, layer: str) -> LabelledFeatures:
         cached = model.cached(self.cache)
         if cached is None:
             raise CheckpointError("error", GONE)
-        return labelled(cached, layer, sample)
+        return labelled(cached, layer, self.sample)
 
-    def _scores_ahead(self, prepared: PreparedRun) -> ScoresAhead:
+    def _scores_ahead(self) -> ScoresAhead:
         """Return what scores the candidates with cached features in the background."""
-        ready = [] if self.processes.count > 1 else [one for one in prepared.plan.models if one.state == "cached"]
-        return ScoresAhead({one.name: partial(self._here(prepared).scored_ahead, one) for one in ready})
+        ready = [] if self.processes.count > 1 else [one for one in self.plan.models if one.state == "cached"]
+        return ScoresAhead({one.name: partial(self._here().scored_ahead, one) for one in ready})
