@@ -36,7 +36,7 @@ from hf_transfer_score.records.record import (
 )
 from hf_transfer_score.records.shipped import REFERENCE, read_shipped, shipped_folder, write_shipped
 from hf_transfer_score.runs.options import RankOptions
-from hf_transfer_score.runs.scoring import Ready, Scored, Scoring, choose_scoring, make_report
+from hf_transfer_score.runs.scoring import Ready, Scoring, choose_scoring, make_report
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
 from hf_transfer_score.untrusted import parse_json
 from hf_transfer_score.version import VERSION
@@ -214,11 +214,11 @@ def digits_records(digits: Digits | None = None, names: Iterable[str] = ABOUT) -
     """Return the results of every metric for the extractors, with the intervals of `rank`, and the accuracies."""
     digits = digits or Digits.load()
     sample = digits.sample()
-    scoring, scored = choose_scoring(sample, "all"), Scored()
+    scoring, models, ready = choose_scoring(sample, "all"), {}, {}
     for name in names:
         outcome, data = digits.outcome(name, sample, scoring)
-        scored.add(outcome, Ready(None, "", lambda data=data: data))
-    records = make_report(sample, scored, scoring, RankOptions()).records()
+        models[outcome.name], ready[outcome.name] = outcome, Ready(None, "", lambda data=data: data)
+    records = make_report(sample, models, ready, scoring, RankOptions()).records()
     first = {record.model.id: record for record in records}
     return [*records, *(_measured(digits, record, seed) for record in first.values() for seed in TRUTH_SEEDS)]
 

@@ -40,7 +40,7 @@ from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions, check_device, check_fits
 from hf_transfer_score.runs.plan import Plan, PlannedModel, make_plan
 from hf_transfer_score.runs.report import Interrupted, RankReport
-from hf_transfer_score.runs.scoring import Ready, Scored, Scoring, choose_scoring, failed_model, labelled, make_report
+from hf_transfer_score.runs.scoring import Ready, Scoring, choose_scoring, failed_model, labelled, make_report
 from hf_transfer_score.sampling.load import SampleStore, load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.sampling.sources import local_path, refuse_missing
@@ -242,9 +242,8 @@ class _RankRun:
                 ahead.cancel()
             finally:
                 gc.unfreeze()
-        scored = self._scored(outcomes)
         self.listener.ranking()
-        report = self._report(scored, everywhere=not interrupted)
+        report = self._report(outcomes, everywhere=not interrupted)
         report = replace(report, interrupted=interrupted, notes=(*self.plan.notes, *report.notes))
         if self.scoring.forecast and (report.can_be_forecast or self.results):
             report = informed(report, self.results, report.sample.task.name)
@@ -305,23 +304,18 @@ class _RankRun:
                 )
         return found
 
-    def _scored(self, outcomes: Mapping[str, list[RankedModel]]) -> Scored:
-        """Return the results in the order of the plan."""
-        scored = Scored()
+    def _report(self, outcomes: Mapping[str, list[RankedModel]], *, everywhere: bool) -> RankReport:
+        """Return the report, which the main process makes and sends to the others unless interrupted."""
+        models, ready = dict[str, RankedModel](), dict[str, Ready]()
         for model in self.plan.models:
             there = model.cached(self.cache)
             for one in outcomes.get(model.name, [failed_model(model)]):
-                ready = None
+                models[one.name] = one
                 if one.layer is not None and there is not None:
-                    ready = Ready(there.folder, one.layer, partial(self._labelled, model, one.layer))
-                scored.add(one, ready)
-        return scored
-
-    def _report(self, scored: Scored, *, everywhere: bool) -> RankReport:
-        """Return the report, which the main process makes and sends to the others unless interrupted."""
+                    ready[one.name] = Ready(there.folder, one.layer, partial(self._labelled, model, one.layer))
 
         def made() -> RankReport:
-            return make_report(self.sample, scored, self.scoring, self.options)
+            return make_report(self.sample, models, ready, self.scoring, self.options)
 
         if not everywhere or self.processes.count == 1:
             return made()

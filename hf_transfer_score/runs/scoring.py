@@ -3,9 +3,9 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,20 +87,6 @@ class Ready:
     read: Callable[[], LabelledFeatures]
 
 
-@dataclass
-class Scored:
-    """The models so far, and the features of those that were scored, for the bootstrap."""
-
-    models: dict[str, RankedModel] = field(default_factory=dict)
-    ready: dict[str, Ready] = field(default_factory=dict)
-
-    def add(self, model: RankedModel, ready: Ready | None = None) -> None:
-        """Add one model."""
-        self.models[model.name] = model
-        if ready is not None:
-            self.ready[model.name] = ready
-
-
 def score_layer(
     model: RankedModel, cached: CachedFeatures, layer: str, sample: LabelledSample, scoring: Scoring
 ) -> RankedModel:
@@ -159,25 +145,31 @@ def failed_model(model: PlannedModel) -> RankedModel:
     )
 
 
-def make_report(sample: LabelledSample, scored: Scored, scoring: Scoring, options: RankOptions) -> RankReport:
-    """Return the ranking of the scored models, with the bootstrap for its ranges."""
-    ranking = ranked(scored.models, scoring.metrics, scoring.headline)
-    ranking = ranking.with_replicates(_bootstrap(scored, scoring, ranking, options), scoring.metrics, options.level)
-    wide = [name for name, one in scored.models.items() if one.extraction.get("source_probs_left_out")]
+def make_report(
+    sample: LabelledSample,
+    models: Mapping[str, RankedModel],
+    ready: Mapping[str, Ready],
+    scoring: Scoring,
+    options: RankOptions,
+) -> RankReport:
+    """Return the ranking of models, with the bootstrap of those that were scored for its ranges."""
+    ranking = ranked(models, scoring.metrics, scoring.headline)
+    ranking = ranking.with_replicates(_bootstrap(ready, scoring, ranking, options), scoring.metrics, options.level)
+    wide = [name for name, one in models.items() if one.extraction.get("source_probs_left_out")]
     notes = [f"Source probabilities were not kept because the heads are too wide: {', '.join(wide)}."] if wide else []
-    notes += [f"{name}: {one.extraction['note']}." for name, one in scored.models.items() if "note" in one.extraction]
-    unknown = [name for name, one in scored.models.items() if one.status == "ok" and one.throughput is None]
+    notes += [f"{name}: {one.extraction['note']}." for name, one in models.items() if "note" in one.extraction]
+    unknown = [name for name, one in models.items() if one.status == "ok" and one.throughput is None]
     if options.min_throughput is not None and unknown:
         notes.append(f"Kept although their examples per second are not known: {', '.join(unknown)}.")
     return RankReport.on(sample, ranking, tuple(notes))
 
 
-def _bootstrap(scored: Scored, scoring: Scoring, order: Ranking, options: RankOptions) -> dict[str, Terms]:
+def _bootstrap(every: Mapping[str, Ready], scoring: Scoring, order: Ranking, options: RankOptions) -> dict[str, Terms]:
     if not options.replicates or not order.ranks:
         return {}
     deciding = [metric for metric in scoring.metrics if metric.name in order.headline]
     bootstrap = Bootstrap(deciding, options.replicates, options.seed)
-    ready = {name: scored.ready[name] for name in order.ranks}
+    ready = {name: every[name] for name in order.ranks}
     kept = {name: recall_replicates(one.folder, one.layer, bootstrap) for name, one in ready.items()}
     missing = {name: ready[name].read for name, terms in kept.items() if terms is None}
     drawn = bootstrap_pool(missing, deciding, replicates=options.replicates, seed=options.seed)

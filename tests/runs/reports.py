@@ -13,7 +13,7 @@ from hf_transfer_score.metrics.scores import score_features
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.report import RankReport
-from hf_transfer_score.runs.scoring import Ready, Scored, Scoring, choose_scoring, make_report
+from hf_transfer_score.runs.scoring import Ready, Scoring, choose_scoring, make_report
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
 
 CLASSES, EACH = 4, 15
@@ -84,11 +84,11 @@ def report_of(
 ) -> RankReport:
     """Return the ranking of some candidates on a sample."""
     sample = sample or classified()
-    scoring, scored = choose_scoring(sample, metrics, headline), Scored()
+    scoring, ready = choose_scoring(sample, metrics, headline), {}
     for seed, made in enumerate(models):
-        ready = Ready(None, "last", partial(_labelled, made, sample, seed))
-        scored.add(outcome_of(made, sample, scoring, seed), ready)
-    return make_report(sample, scored, scoring, RankOptions(replicates=replicates))
+        ready[made.name] = Ready(None, "last", partial(_labelled, made, sample, seed))
+    found = {made.name: outcome_of(made, sample, scoring, seed) for seed, made in enumerate(models)}
+    return make_report(sample, found, ready, scoring, RankOptions(replicates=replicates))
 
 
 def _labelled(made: Made, sample: LabelledSample, seed: int) -> LabelledFeatures:
