@@ -185,7 +185,10 @@ class _Search:
             self._refuse(f"has a label column {name!r} of a type that cannot be used ({self._type(name)})")
         candidates = candidates or self._leftovers()
         if not candidates:
-            self._refuse("has no column that could hold labels", "Name one with `label_column` if there is.")
+            advice = "Name one with `label_column` if there is."
+            if set(self.kinds.values()) <= {"image", "audio"}:
+                advice = "A folder needs at least two subfolders, named after the classes, with the files of each."
+            self._refuse("has no column that could hold labels", advice)
         return self._pick(candidates, LABELS)
 
     def _masks(self) -> list[str]:

@@ -31,6 +31,8 @@ from hf_transfer_score.sampling.sources import OpenSplit
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MOST_ALONE = 20  # a column with more labels than this, all different, holds names or numbers of rows
+FEW = 5  # examples per class below which an order says little
 LEAST_PER_CLASS = 2
 LEAST_GARBAGE = 64 * 1024 * 1024  # the file of kept rows is not rewritten for fewer bytes of dropped rows
 PRUNE_EVERY = 64  # number of chunks after which every class drops its surplus rows
@@ -269,6 +271,11 @@ def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
             f"At least 2 classes are needed, and in column {rows.columns.label!r} of {source.dataset}"
             f"{source.in_split} {only}.{left_out if rows.columns.task.unit == 'pixel' else ''}"
         )
+    if len(names) == len(values) > MOST_ALONE:
+        raise DatasetError(
+            f"All {len(values)} rows of {source.dataset}{source.in_split} have another label in column "
+            f"{rows.columns.label!r}, so it tells no classes: name another label_column."
+        )
     return indices, names
 
 
@@ -314,17 +321,7 @@ def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:
     if lost:
         notes.append(f"{lost} drawn examples were left out: {rows.why_lost}")
     if rows.classes is not None:
-        absent = rows.classes.absent(names or ())
-        if absent:
-            few = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-            notes.append(f"{len(absent)} of the dataset's classes did not occur: {few}")
-        alone = [rows.classes.name(code) for code, count in enumerate(drawing.draw.counts) if count == 1]
-        if alone and rows.stratified:
-            notes.append(f"{len(alone)} classes have a single row: {', '.join(alone[:5])}")
-        plain = Counter(name.strip().casefold() for name in names or ())
-        alike = [repr(name) for name in names or () if plain[name.strip().casefold()] > 1]
-        if alike:
-            notes.append(f"some classes differ only in case or blanks, and may be meant as one: {', '.join(alike[:6])}")
+        notes += _class_notes(drawing, names or ())
     elif len(set(values)) <= 20 and all(float(value).is_integer() for value in values):
         task = rows.columns.task.name.replace("regression", "classification")
         notes.append(f"all targets are whole numbers; if they are classes, ask for the task {task}")
@@ -332,4 +329,27 @@ def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:
         how = "rare labels more likely" if unit == "word" else "spread evenly over the classes of an image"
         most = drawing.options.rows_per_example
         notes.append(f"{sum(map(len, values))} {unit}s drawn, at most {most} per example, {how}")
+    return notes
+
+
+def _class_notes(drawing: Drawing, names: tuple[str, ...]) -> list[str]:
+    """Return what to know about the classes of a sample."""
+    rows, count, notes = drawing.rows, len(drawing.drawn), list[str]()
+    classes = rows.classes
+    assert classes is not None
+    absent = classes.absent(names)
+    if absent:
+        few = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+        notes.append(f"{len(absent)} of the dataset's classes did not occur: {few}")
+    alone = [classes.name(code) for code, count in enumerate(drawing.draw.counts) if count == 1]
+    if alone and rows.stratified:
+        have = "1 class has" if len(alone) == 1 else f"{len(alone)} classes have"
+        notes.append(f"{have} a single row: {', '.join(alone[:5])}{', ...' if len(alone) > 5 else ''}")
+    if rows.columns.task.unit == "example" and count < FEW * len(names):
+        few = f"{count} examples of {len(names)} classes"
+        notes.append(f"only {few}: too few to trust the order; {FEW} per class are the least, and 20 are better")
+    plain = Counter(name.strip().casefold() for name in names)
+    alike = [repr(name) for name in names if plain[name.strip().casefold()] > 1]
+    if alike:
+        notes.append(f"some classes differ only in case or blanks, and may be meant as one: {', '.join(alike[:6])}")
     return notes

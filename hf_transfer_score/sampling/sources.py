@@ -145,7 +145,10 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> OpenSplit:
 def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:
     reader = READERS.get(_suffix(path))
     if reader is None:
-        raise DatasetError(f"The file {name} is of no known kind; expected one of {', '.join(READERS)}.")
+        raise DatasetError(
+            f"The file {name} is of no known kind; expected one of {', '.join(READERS)}, or for images and sounds "
+            "a folder with a subfolder for each class."
+        )
     if path.stat().st_size == 0:
         raise DatasetError(f"The file {name} is empty.")
     files = {"data_files": glob.escape(str(path.resolve()))} | ({"sep": separator_of(path)} if reader == "csv" else {})

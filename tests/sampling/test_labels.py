@@ -92,3 +92,16 @@ def test_invalid_classifications():
         load_sample(pictures(list(range(20)), [str(n) for n in range(20)]), SampleOptions(max_samples=30))
     with pytest.raises(DatasetError, match="holds 0.5, which is not a class"):
         load_sample(texts([0.5, 1.0]), SampleOptions(task="text-classification"))
+
+
+def test_labels_that_tell_no_classes_are_refused_and_few_examples_are_noted():
+    texts = [f"row {row}" for row in range(30)]
+    with pytest.raises(DatasetError, match="All 30 rows .* have another label in column 'label'.*another label_column"):
+        load_sample({"text": texts, "label": [f"{row}x" for row in range(30)]})
+    few = load_sample({"text": texts[:5], "label": ["a", "a", "b", "b", "c"]})
+    assert few.notes[-2:] == (
+        "1 class has a single row: c",
+        "only 5 examples of 3 classes: too few to trust the order; 5 per class are the least, and 20 are better",
+    )
+    enough = load_sample({"text": texts[:20], "label": ["a", "b"] * 10})
+    assert not any("too few" in note for note in enough.notes)
