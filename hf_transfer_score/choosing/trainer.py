@@ -163,25 +163,19 @@ class Trainer:
 
     def _builder(self, name: str) -> Builder:
         """Return what builds classifiers of a candidate; only one candidate's examples stay encoded."""
-        from hf_transfer_score.finetune.built import Builder, MeasuredRows
-        from hf_transfer_score.finetune.loop import Machine
+        from hf_transfer_score.finetune.built import Builder
 
         if name not in self._builders:
-            rows = MeasuredRows.of(self.train, self.test, self.recipe, self.seed)
-            machine, load = Machine(self.recipe), self.finalists[name].load
-            self._builders = {name: Builder(load, rows, self.recipe, machine, seed=self.seed)}
+            load = self.finalists[name].load
+            self._builders = {name: Builder.of(load, self.train, self.test, self.recipe, self.seed)}
         return self._builders[name]
 
     def _resumed(self, arm: Arm) -> tuple[BuiltNetwork, Training, KeptTraining | None]:
         from hf_transfer_score.finetune.built import kept_training, resume
-        from hf_transfer_score.finetune.loop import Training
 
         kept, builder = kept_training(self.journal.state(self._key(arm))), self._builder(arm.name)
         built = builder.built(None if kept is None else kept.anchors)
-        rows, machine = builder.rows, builder.machine
-        training = Training(
-            built.trained, rows.fitted, rows.held, self.recipe, arm.rate, seed=self.seed, machine=machine
-        )
+        training = builder.training(built, arm.rate)
         if kept is not None:
             resume(training, kept)
         return built, training, kept

@@ -165,6 +165,18 @@ class Builder:
         self.load, self.rows, self.recipe, self.machine, self.seed = load, rows, recipe, machine, seed
         self.block: str | None = None
 
+    @classmethod
+    def of(
+        cls, load: Callable[[], Backbone], train: LabelledSample, test: LabelledSample, recipe: Recipe, seed: int
+    ) -> Builder:
+        """Return the builder for a measurement."""
+        return cls(load, MeasuredRows.of(train, test, recipe, seed), recipe, Machine(recipe), seed=seed)
+
+    def training(self, built: BuiltNetwork, rate: float) -> Training:
+        """Return the training of a classifier at a learning rate, not begun."""
+        rows = self.rows
+        return Training(built.trained, rows.fitted, rows.held, self.recipe, rate, seed=self.seed, machine=self.machine)
+
     def few(self, classifier: Classifier) -> dict[str, object]:
         """Return a batch of two examples."""
         fitted = self.rows.fitted

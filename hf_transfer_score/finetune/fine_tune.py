@@ -22,8 +22,8 @@ from hf_transfer_score.records.record import Record, RecordedMetric, record_path
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
-    from hf_transfer_score.finetune.built import BuiltNetwork
-    from hf_transfer_score.finetune.loop import Machine, Run
+    from hf_transfer_score.finetune.built import Builder, BuiltNetwork
+    from hf_transfer_score.finetune.loop import Run
 
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -98,9 +98,12 @@ def fine_tune(
     and dropout. Samples that cannot be used raise OptionError or LabelsError, a checkpoint that cannot be fine-tuned
     CheckpointError. After each pass over the training rows `after_pass` is called with its seconds.
     """
+    from hf_transfer_score.finetune.built import Builder
+
     check_task(train)
-    listeners = progress or (lambda _: None), after_pass or (lambda _: None)
-    return _Measurement(load, train, test, recipe, seed, *listeners).run()
+    builder = Builder.of(load, train, test, recipe, seed)
+    measured = _Measurement(builder, progress or (lambda _: None), after_pass or (lambda _: None)).run()
+    return replace(measured, notes=(*measured.notes, *other_proportions(train, test)))
 
 
 def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
@@ -116,27 +119,17 @@ def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
     return (warning,)
 
 
+@dataclass
 class _Measurement:
     """What stays the same for all learning rates."""
 
-    def __init__(
-        self,
-        load: Callable[[], Backbone],
-        train: LabelledSample,
-        test: LabelledSample,
-        recipe: Recipe,
-        seed: int,
-        progress: Progress,
-        after_pass: Callable[[float], None],
-    ) -> None:
-        from hf_transfer_score.finetune.built import Builder, MeasuredRows
-        from hf_transfer_score.finetune.loop import Machine
+    builder: Builder
+    progress: Progress
+    after_pass: Callable[[float], None]
 
-        self.rows = MeasuredRows.of(train, test, recipe, seed)
-        self.about = other_proportions(train, test)
-        self.recipe, self.seed, self.progress, self.after_pass = recipe, seed, progress, after_pass
-        self.machine: Machine = Machine(recipe)
-        self.builder = Builder(load, self.rows, recipe, self.machine, seed=seed)
+    def __post_init__(self) -> None:
+        builder = self.builder
+        self.rows, self.recipe, self.machine = builder.rows, builder.recipe, builder.machine
 
     def run(self) -> FineTuningResult:
         """Return the result of the recipe's method."""
@@ -145,7 +138,7 @@ class _Measurement:
         begin, device = time.perf_counter(), self.machine.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             measured = self._probe() if self.recipe.method == "probe" else self._trained()
-        notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.rows.fitted.codes), *self.about)
+        notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.rows.fitted.codes))
         return replace(measured, seconds=time.perf_counter() - begin, notes=notes)
 
     def _probe(self) -> FineTuningResult:
@@ -169,15 +162,12 @@ class _Measurement:
 
     def _trained(self) -> FineTuningResult:
         """Return the best of the learning rates; at most two trained models are in memory."""
-        from hf_transfer_score.finetune.loop import Training
-
         best: tuple[Run, BuiltNetwork, float] | None = None
         notes: list[str] = []
         for rate in self.recipe.learning_rates:
             built = self.builder.built()
             self.progress(f"learning rate {rate:g}")
-            fitted, held, machine = self.rows.fitted, self.rows.held, self.machine
-            training = Training(built.trained, fitted, held, self.recipe, rate, seed=self.seed, machine=machine)
+            training = self.builder.training(built, rate)
             training.advance(after_epoch=self._timed(rate))
             run = training.finish()
             del training
