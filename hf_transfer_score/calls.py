@@ -122,7 +122,8 @@ class Keywords:
         for name in found:
             if name not in self.own:
                 known = [*self.own, "progress", *self.options]
-                if near := difflib.get_close_matches(name, known, 1):
+                longer = [one for one in known if name in one.split("_")]  # label: label_column
+                if near := longer or difflib.get_close_matches(name, known, 1):
                     raise OptionError(f"There is no option `{name}`: did you mean {near[0]}?")
                 raise OptionError(f"There is no option `{name}`. {self.name} takes {', '.join(known)}.")
         for argument, kind in self._groups.items():

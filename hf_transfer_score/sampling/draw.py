@@ -273,7 +273,7 @@ def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
         )
     if len(names) == len(values) > MOST_ALONE:
         raise DatasetError(
-            f"All {len(values)} rows of {source.dataset}{source.in_split} have another label in column "
+            f"Each of the {len(values)} rows of {source.dataset}{source.in_split} has its own label in column "
             f"{rows.columns.label!r}, so it tells no classes: name another label_column."
         )
     return indices, names
