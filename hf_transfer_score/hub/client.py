@@ -318,18 +318,13 @@ def _nonsense(request: Any, response: Any, stream: bool) -> NoAnswerError | None
     return failure("answered with JSON of another shape than the Hub's")
 
 
-def patiently(
-    action: Callable[[], Value],
-    *,
-    also: Callable[[Exception], bool] = lambda _: False,
-    waits: tuple[float, ...] | None = None,
-) -> Value:
+def patiently(action: Callable[[], Value], *, also: Callable[[Exception], bool] = lambda _: False) -> Value:
     """Return the result of an action, retrying after transient failures and those that `also` accepts.
 
     Failures that the client has already retried are not retried again.
     """
     with bounded():
-        for wait in pauses() if waits is None else waits:
+        for wait in pauses():
             start = time.monotonic()
             try:
                 return action()
