@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import Json
 from hf_transfer_score.cli.output import Output, write
+from hf_transfer_score.drawing.words import counted
 from hf_transfer_score.errors import OptionError, StoreError
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.records.exchange import Gathering, Merged, merge, pull, validate
@@ -202,8 +203,8 @@ def results_validate(store: str, /, *, output: Json = Output()) -> int:
         place = open_place(store)
         found = validate(place)
     problems = found.problems
-    state = _count(len(problems), "problem") if problems else "all valid" if found.checked else f"none below {FOLDER}"
-    said = f"{_problem_lines(problems, 'wrong')}{place.name}: {_count(found.checked, 'record')}, {state}.\n"
+    state = counted(len(problems), "problem") if problems else "all valid" if found.checked else f"none below {FOLDER}"
+    said = f"{_problem_lines(problems, 'wrong')}{place.name}: {counted(found.checked, 'record')}, {state}.\n"
     facts = {"store": place.name, "records": found.checked, "valid": not problems, "problems": _plain(problems)}
     output.show(lambda: facts, lambda _: said)
     return FAILED if problems else 0
@@ -249,7 +250,3 @@ def _problem_lines(problems: Sequence[Problem], word: str = "bad") -> str:
     lines = [f"{word}: {shown(f'{one.path}: {one.reason}', LONGEST_REASON)}\n" for one in problems[:MOST_PROBLEMS]]
     more = len(problems) - len(lines)
     return "".join([*lines, f"{word}: {more:,} more like these\n" if more else ""])
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
