@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -165,18 +165,8 @@ class Estimate:
         ]
 
 
-def estimate(
-    dataset: Any,
-    models: Sequence[str] = (),
-    *,
-    options: RankOptions | None = None,
-    how: ChooseOptions | None = None,
-    search: Search | None = None,
-    heard: ChooseListener | None = None,
-    folder: Path | None = None,
-) -> Estimate:
-    """Return what `choose` with the same arguments would do; the sample is drawn, but no weights are downloaded."""
-    start = prepare(dataset, models, options=options, how=how, search=search, heard=heard, folder=folder)
+def estimate(start: Start) -> Estimate:
+    """Return what a choice would do that begins like this; no weights are downloaded."""
     inside = [model for model in start.plan.models if model.failure is None]
     row, recipe, budget = _row_seconds(start), start.recipe, start.budget
     tuning = None if row is None else row * start.rows_a_tuning

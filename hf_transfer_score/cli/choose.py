@@ -15,7 +15,7 @@ from hf_transfer_score.choosing.history import Round
 from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.choosing.result import Choice
 from hf_transfer_score.choosing.saving import check_target
-from hf_transfer_score.choosing.start import estimate
+from hf_transfer_score.choosing.start import estimate, prepare
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
 from hf_transfer_score.cli.flags import (
     MODELS,
@@ -142,7 +142,7 @@ def choose(
         try:
             with following(how, quiet=quiet) as heard:
                 if dry_run:
-                    found = estimate(dataset, candidates.names(), heard=heard, **asked)
+                    found = estimate(prepare(dataset, candidates.names(), heard=heard, **asked))
                 else:
                     choice = run_choose(
                         dataset, candidates.names(), heard=heard, results=results or (), save=save, **asked
