@@ -63,7 +63,9 @@ ALLOWED = {
         "features": """
             errors untrusted home integrity file_heads sampling.sample backbones.base backbones.placing features
         """,
-        "evaluate_modules": "errors metrics evaluate_modules features uploads version text leaderboard.space",
+        "evaluate_modules": """
+            errors metrics evaluate_modules features uploads version text leaderboard.space records.place
+        """,
         "uploads": "errors untrusted metrics features file_heads requests.box uploads",
         "finetune": """
             errors text home tasks metrics.labelled metrics.registry records.record sampling backbones.base

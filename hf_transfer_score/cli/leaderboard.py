@@ -98,16 +98,16 @@ def space_push(
         private: make a new Space private.
         create_pr: propose the files as a pull request.
     """
+    from hf_transfer_score.evaluate_modules.install import push_metric_space
+    from hf_transfer_score.leaderboard.space import push_space, space_place
+
+    if metric is not None and (results is not None or requests is not None):
+        raise OptionError("`results` and `requests` are for the leaderboard; the Space of a metric has no records.")
+    place = space_place(space, private=private, create_pr=create_pr)
     if metric is None:
-        from hf_transfer_score.leaderboard.space import push_space
-
-        pushed = push_space(space, results=results, requests=requests, private=private, create_pr=create_pr)
+        pushed = push_space(place, results=results, requests=requests)
     else:
-        from hf_transfer_score.evaluate_modules.install import push_metric_space
-
-        if results is not None or requests is not None:
-            raise OptionError("`results` and `requests` are for the leaderboard; the Space of a metric has no records.")
-        pushed = push_metric_space(space, metric, private=private, create_pr=create_pr)
+        pushed = push_metric_space(place, metric)
     lines = [f"{'Proposed' if create_pr else 'Pushed'} {pushed.files} files: {pushed.address}", *pushed.notes]
     output.show(lambda: asdict(pushed), lambda _: "".join(f"{with_flags(one)}\n" for one in lines))
     return 0

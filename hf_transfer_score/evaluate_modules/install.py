@@ -22,6 +22,7 @@ from hf_transfer_score.errors import OptionError, RegistrationError
 
 if TYPE_CHECKING:
     from hf_transfer_score.leaderboard.space import PushedSpace
+    from hf_transfer_score.records.place import HubPlace
 
 MODULE_NAMES = ("face_transferability", "ncti_transferability")
 
@@ -123,25 +124,16 @@ def _place(script: Path, code: bytes) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def push_metric_space(
-    space: str,
-    metric: str,
-    *,
-    private: bool = False,
-    create_pr: bool = False,
-    token: str | bool | None = None,
-    endpoint: str | None = None,
-) -> PushedSpace:
+def push_metric_space(place: HubPlace, metric: str) -> PushedSpace:
     """Write the Space of a metric, "face" or "ncti", which is created if it does not exist.
 
-    It is named OWNER/NAME with the name of the module: `evaluate.load("OWNER/NAME")` looks for NAME.py in it.
+    It has the name of the module: `evaluate.load("OWNER/NAME")` looks for NAME.py in it.
     """
-    from hf_transfer_score.leaderboard.space import RELEASE, push_files, space_place
+    from hf_transfer_score.leaderboard.space import RELEASE, push_files
 
     module = _module(metric)
-    place = space_place(space, private=private, create_pr=create_pr, token=token, endpoint=endpoint)
-    if space.partition("/")[2] != module:
-        raise OptionError(f"{space!r}: evaluate loads a module by the name of its Space; expected OWNER/{module}.")
+    if place.name.partition("/")[2] != module:
+        raise OptionError(f"{place.name!r}: evaluate loads a module by the name of its Space; expected OWNER/{module}.")
     return push_files(place, metric_space_files(metric), title=f"Module of {RELEASE}")
 
 

@@ -76,22 +76,12 @@ class PushedSpace:
     notes: tuple[str, ...] = ()
 
 
-def push_space(
-    space: str,
-    *,
-    results: str | None = None,
-    requests: str | None = None,
-    private: bool = False,
-    create_pr: bool = False,
-    token: str | bool | None = None,
-    endpoint: str | None = None,
-) -> PushedSpace:
-    """Push the leaderboard to the Space OWNER/NAME, which is created if it does not exist.
+def push_space(place: HubPlace, *, results: str | None = None, requests: str | None = None) -> PushedSpace:
+    """Push the leaderboard to a Space, which is created if it does not exist.
 
     Results and requests are dataset repositories: None for the records that ship with the package, and for no requests.
     """
     results, requests = _dataset(results, "`results`"), _dataset(requests, "`requests`")
-    place = space_place(space, private=private, create_pr=create_pr, token=token, endpoint=endpoint)
     notes = []
     if results is None:
         notes.append("It shows the records that ship with the package; name others with `results`.")
@@ -101,9 +91,14 @@ def push_space(
 
 
 def space_place(
-    space: str, *, private: bool, create_pr: bool, token: str | bool | None, endpoint: str | None
+    space: str,
+    *,
+    private: bool = False,
+    create_pr: bool = False,
+    token: str | bool | None = None,
+    endpoint: str | None = None,
 ) -> HubPlace:
-    """Return a Space that files can be written to; the arguments are those of `push_space`."""
+    """Return the Space OWNER/NAME, which files can be written to."""
     if HUB_NAME.fullmatch(space) is None:
         raise OptionError(f"{space!r} is not the name of a Space: expected OWNER/NAME.")
     if not has_token(token):

@@ -59,8 +59,5 @@ class FaceTransferability(base.TransferabilityModule):
 
     def _info(self) -> evaluate.MetricInfo:
         return base.module_info(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            paper=_PAPER,
+            description=_DESCRIPTION, citation=_CITATION, inputs_description=_KWARGS_DESCRIPTION, paper=_PAPER
         )

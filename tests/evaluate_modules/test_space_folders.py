@@ -22,7 +22,7 @@ from hf_transfer_score import get_metric
 from hf_transfer_score.errors import HubError, OptionError
 from hf_transfer_score.evaluate_modules.install import metric_demo_files, metric_space_files, push_metric_space
 from hf_transfer_score.evaluate_modules.space import example_file
-from hf_transfer_score.leaderboard.space import GRADIO, PYTHON
+from hf_transfer_score.leaderboard.space import GRADIO, PYTHON, space_place
 from hf_transfer_score.uploads.limits import FILE_BYTES
 from tests.cards.test_card import HEADINGS
 from tests.conftest import clean_environment, free_port
@@ -92,10 +92,10 @@ def pushed(hub):
     hub.users = {"hf_owner": "owner"}
 
     def push(metric, space=None, token="hf_owner"):
-        place = space or f"owner/{NAMES[metric]}"
-        done = push_metric_space(place, metric, token=token, endpoint=hub.endpoint)
-        assert done.address == f"{hub.endpoint}/spaces/{place}"
-        return hub.root / "spaces" / place
+        space = space or f"owner/{NAMES[metric]}"
+        done = push_metric_space(space_place(space, token=token, endpoint=hub.endpoint), metric)
+        assert done.address == f"{hub.endpoint}/spaces/{space}"
+        return hub.root / "spaces" / space
 
     return push
 

@@ -13,7 +13,7 @@ from packaging.version import Version
 
 import hf_transfer_score
 from hf_transfer_score.errors import HubError, OptionError
-from hf_transfer_score.leaderboard.space import REQUIREMENTS, demo_files, push_space, space_files
+from hf_transfer_score.leaderboard.space import REQUIREMENTS, demo_files, push_space, space_files, space_place
 from hf_transfer_score.records.shipped import shipped_folder
 from hf_transfer_score.version import VERSION
 from tests.conftest import clean_environment
@@ -29,8 +29,9 @@ HEAVY = ("torch", "transformers", "timm", "datasets", "evaluate", "altair")
 def pushing(hub):
     hub.users = {"hf_owner": "owner", "hf_guest": "guest"}
 
-    def push(space="owner/board", token="hf_owner", **options):
-        return push_space(space, token=token, endpoint=hub.endpoint, **options)
+    def push(space="owner/board", token="hf_owner", results=None, requests=None, **where):
+        place = space_place(space, token=token, endpoint=hub.endpoint, **where)
+        return push_space(place, results=results, requests=requests)
 
     return push
 
