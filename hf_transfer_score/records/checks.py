@@ -82,7 +82,7 @@ def block(kind: type, value: Any, where: str) -> Any:
     """Return a dataclass of plain values, which must have exactly its fields."""
     if not isinstance(value, dict):
         raise wrong(where, "an object", value)
-    hints, before = _hints(kind), f"{where}." if where else ""
+    hints, before = readers_of(kind), f"{where}." if where else ""
     for name in hints:
         if name not in value:
             raise RecordError(f"A record's field {_name(before + name)} is missing.")
@@ -115,7 +115,7 @@ Reader = Callable[[Any, str], Any]
 
 
 @cache
-def _hints(kind: type) -> dict[str, Reader]:
+def readers_of(kind: type) -> dict[str, Reader]:
     """Return the reader of each field, by name, in order; made once, since tables have a hundred thousand rows."""
     hints = get_type_hints(kind, include_extras=True)
     return {one.name: _reader(hints[one.name]) for one in fields(kind)}

@@ -311,6 +311,11 @@ def checked(plain: Any) -> Record:
         record: Record = block(Record, plain, "")
     except RecursionError:
         raise RecordError("A record is nested too deeply.") from None
+    return consistent(record)
+
+
+def consistent(record: Record) -> Record:
+    """Return a record whose fields were checked one by one; RecordError if they contradict each other or its metric."""
     if record.schema_version != SCHEMA_VERSION:
         raise wrong("schema_version", f"{SCHEMA_VERSION}", record.schema_version)
     _check_outcome(record)

@@ -17,6 +17,7 @@ from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.file_heads import Chunk, chunks_of, expanded_bytes
 from hf_transfer_score.home import whole
 from hf_transfer_score.integrity import blob_id
+from hf_transfer_score.records.by_field import read_by_field
 from hf_transfer_score.records.checks import SCHEMA_VERSION, encodable, migrated, plain_fields
 from hf_transfer_score.records.place import is_record_path
 from hf_transfer_score.records.record import Record, checked, plain_identity, plain_record
@@ -81,6 +82,9 @@ GROUP = 2**14
 MANY_CHUNKS = 16
 """The parts of a column, one for each change, from which they are copied into one."""
 
+MANY_TEXTS = 10_000
+"""Encoded contents that are remembered while a table is made."""
+
 COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 VERSION_KEY = b"hf_transfer_score.schema_version"
 RULES_KEY = b"hf_transfer_score.rules"
@@ -110,6 +114,9 @@ class Stored(NamedTuple):
         with only_errors(RecordError, "A record cannot be read"):
             if not (encodable(path) and encodable(stamp)):
                 raise RecordError("The path of a record is not valid UTF-8.")
+            quick = read_by_field(text)
+            if quick is not None and PurePosixPath(path).stem == quick[1]:
+                return cls(path, stamp, *quick)
             plain = plain_record(text)
             migrated_plain = migrated(plain)
             checked(migrated_plain)
@@ -144,8 +151,11 @@ class RecordTable:
         import pyarrow
 
         columns: dict[str, list[Any]] = {name: [] for name in NAMES}
+        texts: dict[int, tuple[Any, str]] = {}
         for one in stored:
-            for name, value in _row(one).items():
+            if len(texts) > MANY_TEXTS:
+                texts.clear()
+            for name, value in _row(one, texts).items():
                 columns[name].append(value)
         return cls(pyarrow.table(columns, schema=_schema()), at)
 
@@ -323,13 +333,18 @@ def _schema(*, plain: bool = False) -> pyarrow.Schema:
     return pyarrow.schema([(column.name, kinds[column.form]) for column in (*KEYS, *COLUMNS)])
 
 
-def _row(stored: Stored) -> dict[str, Any]:
+def _row(stored: Stored, texts: dict[int, tuple[Any, str]]) -> dict[str, Any]:
+    """Return the row of a record; many records share the contents of a block as one object, which is encoded once."""
     row: dict[str, Any] = {"path": stored.path, "stamp": stored.stamp, "identity": stored.identity}
     for column in COLUMNS:
         value: Any = stored.plain
         for name in column.place:
             value = None if value is None else value[name]
-        row[column.name] = COMPACT.encode(value) if value is not None and column.form in JSON_FORMS else value
+        if value is not None and column.form in JSON_FORMS:
+            if id(value) not in texts:
+                texts[id(value)] = value, COMPACT.encode(value)
+            value = texts[id(value)][1]
+        row[column.name] = value
     return row
 
 

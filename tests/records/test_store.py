@@ -1,5 +1,7 @@
 """A store is its files: the table says what they hold, however much of it was known before."""
 
+import json
+import random
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.records.by_field import read_by_field
 from hf_transfer_score.records.place import FolderPlace, MemoryPlace, PlaceView
 from hf_transfer_score.records.record import Record, identity, record_path
 from hf_transfer_score.records.store import SNAPSHOT, LoadedRecords, is_record_path, load
@@ -48,6 +51,42 @@ def cache(tmp_path):
 
 def stored(record: Record) -> Stored:
     return Stored.of(str(record_path(record)), "stamp", record)
+
+
+def outcome(path: str, text: str | bytes) -> Stored | str:
+    try:
+        return Stored.read(path, "stamp", text)
+    except RecordError as error:
+        return str(error)
+
+
+def spoiled(text: str, draw: random.Random) -> str:
+    """Return a text with a few lines or letters lost, doubled or replaced, at places that matter to a parser."""
+    lines = text.split("\n")
+    for _ in range(draw.randint(1, 2)):
+        place, what = draw.randrange(len(lines)), draw.choice(["gone", "twice", "letter", "less", "other"])
+        line = lines[place]
+        if what in ("gone", "twice"):
+            lines[place : place + 1] = [] if what == "gone" else [line, line]
+        elif what == "less":
+            lines[place] = line.removeprefix("  ")
+        elif what == "other":
+            lines[place] = draw.choice(lines)
+        elif line:
+            at = draw.randrange(len(line))
+            lines[place] = line[:at] + draw.choice('",:{}[]01e-\\ x\u2028') + line[at + 1 :]
+    return "\n".join(lines)
+
+
+def test_a_file_read_by_field_is_what_it_is_as_a_whole():
+    draw = random.Random(0)
+    for record in ALL:
+        path, text = str(record_path(record)), record.to_json()
+        found, _ = read_by_field(text.encode())
+        assert list(found) == list(json.loads(text)) and found == outcome(path, text).plain
+        for wrong in (spoiled(text, draw) for _ in range(60)):
+            assert outcome(path, wrong.encode()) == outcome(path, wrong), wrong  # text is always read as a whole
+    assert read_by_field(OK.to_json()) is None and read_by_field(json.dumps(json.loads(OK.to_json())).encode()) is None
 
 
 def test_a_table_gives_every_record_back(tmp_path):
