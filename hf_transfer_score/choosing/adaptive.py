@@ -1,14 +1,15 @@
 """Ranking with as many rows as it takes: more rows are read until the order of the first models, or of all, is clear.
 
-The models are ranked again by halves of the rows so far. How far their scores differ from those of these rows tells
-how far the scores of all rows may, and so how likely it is that the first models stay the same.
+The models are ranked again by halves of the first rows. How far their scores differ from those of these rows tells how
+far the scores of more rows may, and so how likely it is that the first models stay the same.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.checkpoints.candidate import Models, Search
+from hf_transfer_score.choosing.evidence import Floats
 from hf_transfer_score.choosing.history import ChooseListener, Spent
 from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of, typed_names
 from hf_transfer_score.choosing.nested import evenly, nested, steps
@@ -25,6 +27,7 @@ from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.forecast import Forecaster
+from hf_transfer_score.ranking.pools import USUAL_METRICS
 from hf_transfer_score.records.place import listed_places, places_of
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.records import dataset_id
@@ -33,14 +36,17 @@ from hf_transfer_score.runs.run import named_candidates, plan_rank
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 
-HALVES, DRAWS = 20, 2000
+HALVES, DRAWS = 10, 2000
 """Number of halves of the rows by which the models are ranked again, and of draws of their scores by all rows."""
 
-DRIFT = 2.0
-"""Scores also drift as rows are added, so that the squared differences from all rows are larger than those between
-halves and these rows by this factor (`python -m benchmarks.choosing --adaptive 100`)."""
+ENOUGH = 512
+"""The noise of the scores is measured at looks at up to so many rows; at more rows it follows from that."""
 
-GROWTH = 2
+DRIFT = 1024
+"""Scores also drift as rows are added: at so many rows, the squared drift is as large as the squared noise
+(`python -m benchmarks.choosing --adaptive 100`)."""
+
+GROWTH = 2**0.5
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,11 @@ class AdaptiveOptions:
     Attributes:
         first: how many of the first models have to be clear, in any order; None for the order of all.
         confidence: the least probability that all rows would give the same; most rankings stop well above it.
-        first_rows: rows that are read first; the next step reads twice as many.
+        first_rows: rows that are read first; each further step has 1.4 times as many.
     """
 
     first: int | None = None
-    confidence: float = 0.7
+    confidence: float = 0.8
     first_rows: int = 256
 
     def __post_init__(self) -> None:
@@ -68,37 +74,55 @@ Scores = Callable[[NDArray[np.int64]], Mapping[str, float]]
 """Returns the scores of a pool by some of its rows, higher is better; empty if these rows are too few."""
 
 
-def chance_to_stay(scores: Scores, labels: NDArray[np.int64], rows: int, first: int | None) -> float:
-    """Return the probability that the first models by these rows are those by all rows, too.
+def noise_of(scores: Scores, labels: NDArray[np.int64]) -> dict[str, Floats]:
+    """Return draws of the noise that the scores of a sample of one row would have (halves,), by name.
+
+    That of more rows is smaller by the root of their number. Empty if the rows are too few.
 
     Args:
         scores: returns the scores of the models for some rows, by name.
         labels: of these rows (N,); halves hold the classes in proportion.
+    """
+    rows, generator, halves = len(labels), np.random.default_rng(0), list[list[float]]()
+    whole = scores(np.arange(rows))
+    for _ in range(HALVES):
+        mixed = generator.permutation(rows)
+        half = scores(np.sort(mixed[evenly(labels[mixed])[: rows // 2]]))
+        if half.keys() == whole.keys():
+            halves.append([half[name] for name in whole])
+    if len(halves) <= HALVES // 2:
+        return {}
+    noise = np.sqrt(rows / len(halves)) * (np.array(halves) - np.array(list(whole.values())))
+    return dict(zip(whole, noise.T, strict=True))
+
+
+def chance_to_stay(
+    scores: Mapping[str, float], noise: Mapping[str, Floats], read: int, rows: int, first: int | None
+) -> float:
+    """Return the probability that the first models by these rows are those by all rows, too.
+
+    Args:
+        scores: by name, higher is better.
+        noise: of the same models, as `noise_of` returns it; the probability is 0 without it.
+        read: number of rows so far.
         rows: number of all rows.
         first: how many models have to be the same, in any order; None for the same order of all.
 
     Example:
-        >>> labels, noise = np.arange(40) % 2, np.random.default_rng(0).normal(size=(3, 40))
-        >>> def scores(rows, gap):
-        ...     return {name: gap * place + noise[place, rows].mean() for place, name in enumerate("abc")}
-        >>> [chance_to_stay(lambda rows: scores(rows, gap), labels, 80, 1) > 0.95 for gap in (0.1, 1.0)]
+        >>> noise = {name: np.random.default_rng(place).normal(size=10) for place, name in enumerate("abc")}
+        >>> [chance_to_stay({"a": 3 * gap, "b": gap, "c": 0}, noise, 400, 800, 1) > 0.95 for gap in (0.05, 0.5)]
         [False, True]
     """
-    whole, generator, halves = scores(np.arange(len(labels))), np.random.default_rng(0), list[list[float]]()
-    for _ in range(HALVES):
-        mixed = generator.permutation(len(labels))
-        half = scores(np.sort(mixed[evenly(labels[mixed])[: len(mixed) // 2]]))
-        if half.keys() == whole.keys():
-            halves.append([half[name] for name in whole])
-    if len(halves) <= HALVES // 2:
+    if noise.keys() != scores.keys():
         return 0.0
-    values = np.array(list(whole.values()))
-    left = DRIFT * max(0.0, 1 - len(labels) / rows) / len(halves)
-    drawn = values + np.sqrt(left) * generator.standard_normal((DRAWS, len(halves))) @ (np.array(halves) - values)
+    left = max(0.0, 1 / read - 1 / rows) * (1 + DRIFT / read)
+    values, root = np.array(list(scores.values())), np.array([noise[name] for name in scores])
+    generator = np.random.default_rng(0)
+    drawn = values + np.sqrt(left) * generator.standard_normal((DRAWS, root.shape[1])) @ root.T
     return float((_heads(drawn, first) == _heads(values[None], first)).all(1).mean())
 
 
-def _heads(scores: NDArray[np.float64], first: int | None) -> NDArray[np.int64]:
+def _heads(scores: Floats, first: int | None) -> NDArray[np.int64]:
     """Return the models that are first in each row: in order of the pool, or best first if all are asked for."""
     order = np.argsort(-scores, axis=1, kind="stable")
     return order if first is None else np.sort(order[:, :first], axis=1)
@@ -174,19 +198,23 @@ class _AdaptiveRun:
     forecaster: Forecaster
     notes: tuple[str, ...]
     report: RankReport | None = None
+    noise: Mapping[str, Floats] = field(default_factory=dict)
 
     def until_clear(self, until: AdaptiveOptions) -> RankReport:
         """Read more and more rows until the order is clear, or all are read."""
         begin, rows = 0, len(self.sample)
-        for end in steps(self.sample, until.first_rows, GROWTH):
+        ends = steps(self.sample, until.first_rows, GROWTH)
+        what = "order" if until.first is None else f"first {until.first}"
+        for end in ends:
             looked = self.looking.look(self.typed, begin, end)
             self.report = Pool(looked, self.forecaster).ranking
             chance = 1.0 if end == rows or not self.report.ranks else self._chance(end, until.first)
-            what = "order" if until.first is None else f"first {until.first}"
-            if end == rows:
-                why = f"the {what} did not become clear with fewer rows"
-            else:
+            if end < rows:
                 why = f"all rows would give the same {what} with probability {chance:.0%}"
+            elif len(ends) == 1:
+                why = "there are too few to stop earlier"
+            else:
+                why = f"the {what} did not become clear with fewer rows"
             note = f"{end:,} of {rows:,} rows were read: {why}."
             self.report = replace(self.report, notes=(*self.notes, *looked.notes, note))
             if chance >= until.confidence:
@@ -199,15 +227,19 @@ class _AdaptiveRun:
         """Return the probability that all rows give the same first models as those so far."""
         report, labels = self.report, self.sample.labels
         assert report is not None and labels is not None
-        features = {name: self.looking.features(name) for name in report.ranks}
-
-        def scores(rows: NDArray[np.int64]) -> Mapping[str, float]:
+        found = {name: report.forecasts[name].score for name in sorted(report.forecasts)}
+        if end <= ENOUGH or self.noise.keys() != found.keys():
+            features = {name: self.looking.features(name) for name in found}
             self.looking.heard.stage(f"{end:,} rows: is the order clear")
-            some = {name: matrix[rows] for name, matrix in features.items()}
-            try:
-                found = rank_features(some, labels[rows]).with_forecast(self.forecaster).forecasts
-            except InputError:  # a half can be too small for any metric
-                return {}
-            return {name: found[name].score for name in sorted(found)}
+            self.noise = noise_of(partial(self._scores, features), labels[:end])
+        return chance_to_stay(found, self.noise, end, len(self.sample), first)
 
-        return chance_to_stay(scores, labels[:end], len(self.sample), first)
+    def _scores(self, features: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> Mapping[str, float]:
+        labels = self.sample.labels
+        assert labels is not None
+        some = {name: matrix[rows] for name, matrix in features.items()}
+        try:
+            ranking = rank_features(some, labels[rows], metrics=USUAL_METRICS).with_forecast(self.forecaster)
+        except InputError:  # a half can be too small for any metric
+            return {}
+        return {name: ranking.forecasts[name].score for name in sorted(ranking.forecasts)}

@@ -30,22 +30,23 @@ def evenly(codes: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.lexsort((codes, places)).astype(np.int64)
 
 
-def steps(sample: LabelledSample, first: int, growth: int) -> list[int]:
+def steps(sample: LabelledSample, first: int, growth: float) -> list[int]:
     """Return after how many rows candidates are compared: `first`, then `growth` times as many, and finally all."""
     assert sample.labels is not None
     return growing(len(sample), len(np.unique(sample.labels)), first, growth)
 
 
-def growing(rows: int, classes: int, first: int, growth: int) -> list[int]:
+def growing(rows: int, classes: int, first: int, growth: float) -> list[int]:
     """Return growing numbers of rows, up to all of them.
 
     Example:
         >>> growing(5000, 10, 256, 4), growing(5000, 100, 256, 4), growing(300, 2, 256, 4)
         ([256, 1024, 5000], [400, 1600, 5000], [300])
     """
-    count, found = max(first, LEAST_PER_CLASS * classes), []
-    while 2 * count <= rows:
-        found.append(count)
+    count: float = max(first, LEAST_PER_CLASS * classes)
+    found = []
+    while round(min(growth, 2) * count) <= rows:
+        found.append(round(count))
         count *= growth
     return [*found, rows]
 
