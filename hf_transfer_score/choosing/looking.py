@@ -141,8 +141,8 @@ class Looking:
         together = self._together(name)
         if together is None:
             return replace(one, status="failed", kind="error", reason=GONE)
-        layer = next(iter(together.features))
-        return score_layer(replace(one, scores=None), together, layer, whole, choose_scoring(whole))
+        layer, read = next(iter(together.features)), {**one.extraction, **together.meta["extraction"]}
+        return score_layer(replace(one, scores=None, extraction=read), together, layer, whole, choose_scoring(whole))
 
     def _together(self, name: str) -> CachedFeatures | None:
         """Return the features of all rows so far; None if some are no longer in the cache."""
@@ -160,14 +160,16 @@ class Looking:
 
 
 def _joined(parts: list[CachedFeatures]) -> CachedFeatures:
-    """Return the features of several parts of a sample, joined."""
+    """Return the features of several parts of a sample, joined; their time and examples are added up."""
     first = parts[0]
     features: dict[str, Any] = {
         layer: np.concatenate([one.features[layer] for one in parts]) for layer in first.features
     }
     probs = [one.source_probs for one in parts if one.source_probs is not None]
     joined = np.concatenate(probs) if len(probs) == len(parts) else None
-    return CachedFeatures(features, joined, first.meta, first.folder)
+    made = [one.meta.get("extraction") or {} for one in parts]
+    spent = {key: sum(one.get(key) or 0 for one in made) for key in ("seconds", "examples")}
+    return CachedFeatures(features, joined, {**first.meta, "extraction": spent}, first.folder)
 
 
 def typed_names(models: Sequence[Candidate], plan: Plan) -> dict[str, Any]:
