@@ -303,7 +303,7 @@ def rank_adaptively(
     free_disk: bool = False,
     refresh: bool = False,
     first: int | None = None,
-    confidence: float = 0.7,
+    confidence: float = 0.8,
     first_rows: int = 256,
 ) -> RankReport:
     """Rank checkpoints with as many rows of a sample as it takes; a note says how many, and why.
@@ -360,7 +360,7 @@ def rank_adaptively(
         refresh: ask the Hub and read the dataset again, instead of using what earlier runs learned.
         first: how many of the first models have to be clear, in any order; None for the order of all.
         confidence: the least probability that all rows would give the same; most rankings stop well above it.
-        first_rows: rows that are read first; the next step reads twice as many.
+        first_rows: rows that are read first; each further step has 1.4 times as many.
 
     Raises:
         OptionError: the task has no class per example, or an option makes no sense.
