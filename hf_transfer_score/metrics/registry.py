@@ -317,14 +317,17 @@ def all_metrics() -> Mapping[str, Metric]:
         ['face', 'ncti']
     """
     if not _found:
-        _found.update(_load(list(entry_points(group=ENTRY_POINT_GROUP))))
+        _found.update(_in_order(_load(list(entry_points(group=ENTRY_POINT_GROUP)))))
         if not _found:
             raise UnknownMetricError(
                 f"No metric is registered: nothing installed offers the entry-point group {ENTRY_POINT_GROUP}. "
                 "Install the package (`pip install -e .` in a checkout) instead of importing its folder."
             )
-    ordered = sorted({**_found, **_added}.values(), key=_order)
-    return {metric.name: metric for metric in ordered}
+    return _in_order({**_found, **_added}) if _added else dict(_found)
+
+
+def _in_order(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    return {metric.name: metric for metric in sorted(metrics.values(), key=_order)}
 
 
 def get_metric(name: str, **options: Any) -> Metric:
