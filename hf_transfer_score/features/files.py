@@ -31,33 +31,33 @@ LONGEST_REASON = 300  # characters of a library's message about a broken file
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureFile:
+class RowTruth:
+    """The labels or targets in a file.
+
+    Attributes:
+        labels: one value per row (N,); names are encoded as integers in the order of `label_names`. None where the file
+            only holds regression targets.
+        targets: regression targets (N,) or (N, T), or None.
+        label_names: the sorted names, where the labels were text.
+    """
+
+    labels: NDArray[Any] | None = None
+    targets: NDArray[Any] | None = None
+    label_names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FeatureFile(RowTruth):
     """The contents of one file: the features of one model on one sample.
 
     Attributes:
         features: (N, D) in the file's own precision, memory-mapped for .npy; bfloat16 and 8-bit floats come as float32.
-        labels: one value per row (N,); names are encoded as integers in the order of `label_names`. None where the file
-            only holds regression targets.
-        targets: regression targets (N,) or (N, T), or None.
         source_probs: probabilities of the checkpoint's own classes (N, S), or None.
-        label_names: the sorted names, where the labels were text.
     """
 
     path: Path
     features: NDArray[Any]
-    labels: NDArray[Any] | None = None
-    targets: NDArray[Any] | None = None
     source_probs: NDArray[Any] | None = None
-    label_names: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class RowTruth:
-    """The labels or targets of one file, as in `FeatureFile`."""
-
-    labels: NDArray[Any] | None = None
-    targets: NDArray[Any] | None = None
-    label_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def read_features(
     with _open(path) as arrays:
         features = arrays.read_features(None if _is_single(path) else features_key, labels_key)
         source_probs = _read_first(arrays, SOURCE_KEYS)
-    return FeatureFile(path, features, truth.labels, truth.targets, source_probs, truth.label_names)
+    return FeatureFile(path=path, features=features, source_probs=source_probs, **vars(truth))
 
 
 def read_truth(path: str | Path, *, labels_path: str | Path | None = None, labels_key: str | None = None) -> RowTruth:
