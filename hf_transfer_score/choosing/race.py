@@ -45,6 +45,9 @@ OTHER_RATE, RATE_TRUST = 0.04, 1.0
 """How far apart the accuracies of one candidate at two learning rates lie, and how many candidates that were trained at
 both outweigh that assumption."""
 
+ALIKE = 0.9
+"""How much of what a curve does not tell of its end is common to the learning rates of a candidate."""
+
 LEAST_SPREAD, RESTLESS = 0.12, 0.015
 """The least spread of a forecast before the race; and the spread of an accuracy in addition to the sampling error of
 the rows, since it differs by seed and the best of many looks better than it is."""
@@ -208,7 +211,10 @@ class Race:
             return rested
         leg = self.legs[arm]
         gain = self.gain(arm)
-        noise = np.random.default_rng([1, *f"{arm}".encode()]).standard_normal(DRAWS)
+        alike, own_luck = (
+            np.random.default_rng([1, *f"{one}".encode()]).standard_normal(DRAWS) for one in (arm.name, arm)
+        )
+        noise = ALIKE**0.5 * alike + (1 - ALIKE) ** 0.5 * own_luck
         spread = float(np.hypot(gain.spread, RESTLESS))
         shares = _redrawn(len(leg.right)) @ leg.right.astype(np.float32)
         seen: Floats = np.clip(shares + gain.mean + spread * noise, 0, 1)

@@ -93,7 +93,7 @@ def test_the_budget_is_kept_and_one_that_is_not_enough_makes_the_answer_less_sur
 
 def test_all_begin_at_the_largest_learning_rate_and_others_join_once_enough_is_shown():
     curves = {f"model {number}": rising(0.5, 0.8) for number in range(8)}
-    _, _, track = race(curves, tunings=4.0, rates=(0.0, 0.1, 0.2), within=0.1)
+    _, _, track = race(curves, tunings=6.0, rates=(0.0, 0.1, 0.2), within=0.1)
     first = [arm for arm, passes in track.ran if passes == 1]
     assert first[:2] == [Arm("model 0", 0.2), Arm("model 0", 0.1)]
     assert {arm.name for arm in first} == {*curves} and {arm.rate for arm in first[2:]} == {0.2}
@@ -139,7 +139,7 @@ class Promising(Nothing):
 
 def test_a_curve_far_below_what_features_promise_is_not_behind():
     early, late = (
-        [start] * 6 + [start + rise * step for step in range(1, 11)] for start, rise in ((0.35, 0.03), (0.1, 0.08))
+        [start] * 6 + [start + rise * step for step in range(1, 11)] for start, rise in ((0.4, 0.03), (0.1, 0.08))
     )
     curves = {"early": early, "late": late}
     terms = Terms(16, (0.0,), 2.0, 0.9, Budget(100.0, "fine-tunings"))
