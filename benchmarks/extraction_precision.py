@@ -49,7 +49,7 @@ def _bars(what: str) -> dict[str, float]:
     """Return the bars of this machine, by runtime."""
     import torch
 
-    from hf_transfer_score.features.precision import half_precision
+    from hf_transfer_score.features.runtimes import half_precision
 
     bars = BARS[what]
     return bars if half_precision(torch.device("cpu")) else dict.fromkeys(bars, BAR_WITHOUT_HALF)

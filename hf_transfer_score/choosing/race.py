@@ -203,7 +203,7 @@ class Race:
     def _arm_draws(self, arm: Arm) -> Floats:
         """Return draws of the final accuracy of an arm (draws,): its curve, shrunk towards the forecast before."""
         if arm not in self.legs:  # as far from the best rate of its candidate as for other candidates
-            noise = np.random.default_rng([2, *f"{arm}".encode()]).standard_normal(DRAWS)
+            noise = _luck(2, arm)
             known = self.drawn.get(arm.name)
             if known is None:
                 return np.resize(self.before[arm.name], DRAWS)
@@ -211,10 +211,7 @@ class Race:
             return rested
         leg = self.legs[arm]
         gain = self.gain(arm)
-        alike, own_luck = (
-            np.random.default_rng([1, *f"{one}".encode()]).standard_normal(DRAWS) for one in (arm.name, arm)
-        )
-        noise = ALIKE**0.5 * alike + (1 - ALIKE) ** 0.5 * own_luck
+        noise = ALIKE**0.5 * _luck(1, arm.name) + (1 - ALIKE) ** 0.5 * _luck(1, arm)
         spread = float(np.hypot(gain.spread, RESTLESS))
         shares = _redrawn(len(leg.right)) @ leg.right.astype(np.float32)
         seen: Floats = np.clip(shares + gain.mean + spread * noise, 0, 1)
@@ -322,6 +319,11 @@ class Race:
             if self.arms:
                 self._believe()
         return None
+
+
+def _luck(kind: int, of: Arm | str) -> Floats:
+    """Return standard normal draws (draws,), always the same for the same arm or candidate."""
+    return np.random.default_rng([kind, *f"{of}".encode()]).standard_normal(DRAWS)
 
 
 @lru_cache(maxsize=4)

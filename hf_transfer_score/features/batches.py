@@ -340,3 +340,11 @@ class Loader:
 def cut(examples: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     """Return consecutive parts of at most `size` examples."""
     return [examples[start : start + size] for start in range(0, len(examples), size)]
+
+
+def rows_of(starts: NDArray[np.int64], examples: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows of features of some examples, in their order."""
+    first, last = starts[examples], starts[examples + 1]
+    if (last - first == 1).all():
+        return first
+    return np.concatenate([np.arange(one, end) for one, end in zip(first, last, strict=True)])

@@ -23,6 +23,7 @@ from hf_transfer_score.features.batches import (
     choose_device,
     cut,
     is_out_of_memory,
+    rows_of,
 )
 from hf_transfer_score.features.cache import FeatureWriter
 from hf_transfer_score.features.precision import (
@@ -146,7 +147,7 @@ def extract(
 def _write(writer: FeatureWriter, starts: NDArray[np.int64], done: list[_Results]) -> None:
     for part in done:
         for examples, (features, source_probs) in part:
-            writer.write(_rows(starts, examples), features, source_probs)
+            writer.write(rows_of(starts, examples), features, source_probs)
 
 
 _Results = list[tuple[NDArray[np.int64], Arrays]]
@@ -389,14 +390,6 @@ class _Extraction:
             "source_classes": self.backbone.source_classes,
             "source_probs_left_out": bool(self.backbone.source_classes) and not self.keep_source,
         }
-
-
-def _rows(starts: NDArray[np.int64], examples: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the rows of features of some examples, in their order."""
-    first, last = starts[examples], starts[examples + 1]
-    if (last - first == 1).all():
-        return first
-    return np.concatenate([np.arange(one, end) for one, end in zip(first, last, strict=True)])
 
 
 def _array(values: torch.Tensor) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from hf_transfer_score.features.runtimes import (
     compiling_pays,
     conversion_seconds,
     forget_compiled,
+    half_precision,
     interrupted,
     is_installed,
     openvino_forward,
@@ -55,9 +56,6 @@ LEAST_PASSES, MOST_PASSES, TRIED_SECONDS = 2, 5, 1.0
 
 FAR_APART = 0.67
 """After the least passes, ways are not timed again if one takes less than this share of the other's time."""
-
-HALF_PAYS = 0.8
-"""Half precision is tried where a product of matrices takes less than this share of its time in float32."""
 
 TRIAL_PASSES = 4
 """About how long a trial takes, in passes of that batch in float32."""
@@ -236,10 +234,8 @@ class Trial:
             ways.append(replace(EXACT, channels_last=True))
         for way in ways:
             tried = self._try(way, partial(TorchForward, self.backbone, self.device, way))
-            if tried is not None and tried.seconds < CLEARLY * self.exact.seconds:
-                return tried
-            if tried is not None:
-                tried.undo()
+            if (better := _clearly_faster(tried, self.exact)) is not None:
+                return better
         return None
 
     def _torch_as_asked(self, dtype: str) -> Tried:
@@ -268,10 +264,8 @@ class Trial:
 
     def _faster(self, tried: Tried | None, found: Tried) -> Tried:
         """Return a way if it worked and is clearly faster than another, which was undone, else that one."""
-        if tried is not None and tried.seconds < CLEARLY * found.seconds:
-            return tried
-        if tried is not None:
-            tried.undo()
+        if (better := _clearly_faster(tried, found)) is not None:
+            return better
         if found is not self.exact:
             found.forward = TorchForward(self.backbone, self.device, found.precision)
         return found
@@ -336,6 +330,14 @@ class Trial:
         tried.seconds = min(tried.seconds, time.perf_counter() - start)
 
 
+def _clearly_faster(tried: Tried | None, than: Tried) -> Tried | None:
+    """Return a way if it worked and is clearly faster than another, else undo it."""
+    if tried is None or tried.seconds < CLEARLY * than.seconds:
+        return tried
+    tried.undo()
+    return None
+
+
 def _named(way: Precision) -> str:
     compiled = "compiled " if way.compiled else ""
     return f"{compiled}{'OpenVINO' if way.runtime == 'openvino' else 'torch'} in {way.dtype}"
@@ -369,33 +371,3 @@ def _cosines(one: NDArray[Any], two: NDArray[Any]) -> NDArray[Any]:
     both_zero = ~one.any(axis=1) & ~two.any(axis=1)
     cosines: NDArray[Any] = np.where(both_zero, 1.0, (one * two).sum(1) / np.where(sizes > 0, sizes, 1))
     return cosines
-
-
-@cache
-def half_precision(device: torch.device) -> str | None:
-    """Return the half precision in which a device is faster, None if there is none."""
-    import torch
-
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    if device.type != "cpu":
-        return None
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    known = any(getattr(torch.cpu, name, lambda: False)() for name in checks)
-    return "bfloat16" if known and _half_pays("bfloat16") else None
-
-
-def _half_pays(dtype: str) -> bool:
-    """Whether the CPU multiplies matrices faster in half precision; some have slow instructions for it."""
-    import torch
-
-    exact = torch.ones(512, 768), torch.ones(768, 768)
-    half = tuple(one.to(getattr(torch, dtype)) for one in exact)
-    best = [float("inf"), float("inf")]
-    with torch.inference_mode():
-        for _ in range(5):
-            for way, (rows, weights) in enumerate((exact, half)):
-                start = time.perf_counter()
-                torch.nn.functional.linear(rows, weights)
-                best[way] = min(best[way], time.perf_counter() - start)
-    return best[1] < HALF_PAYS * best[0]

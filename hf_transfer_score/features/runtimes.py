@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 FILE = "model.xml"
 HINTS = {"float32": "f32", "bfloat16": "bf16"}  # OpenVINO's names
 
+HALF_PAYS = 0.8
+"""Half precision is tried where a product of matrices takes less than this share of its time in float32."""
+
 STREAMS = 2
 """Parts of a batch that run at the same time, each on its share of the threads, which so wait less for each other."""
 
@@ -45,6 +48,36 @@ LOADING_SECONDS, CONVERSION_SECONDS, SECONDS_A_MILLION = 0.5, 0.5, 0.05
 def is_installed() -> bool:
     """Whether OpenVINO can be imported, without importing it."""
     return find_spec("openvino") is not None
+
+
+@cache
+def half_precision(device: torch.device) -> str | None:
+    """Return the half precision in which a device is faster, None if there is none."""
+    import torch
+
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    if device.type != "cpu":
+        return None
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    known = any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+    return "bfloat16" if known and _half_pays("bfloat16") else None
+
+
+def _half_pays(dtype: str) -> bool:
+    """Whether the CPU multiplies matrices faster in half precision; some have slow instructions for it."""
+    import torch
+
+    exact = torch.ones(512, 768), torch.ones(768, 768)
+    half = tuple(one.to(getattr(torch, dtype)) for one in exact)
+    best = [float("inf"), float("inf")]
+    with torch.inference_mode():
+        for _ in range(5):
+            for way, (rows, weights) in enumerate((exact, half)):
+                start = time.perf_counter()
+                torch.nn.functional.linear(rows, weights)
+                best[way] = min(best[way], time.perf_counter() - start)
+    return best[1] < HALF_PAYS * best[0]
 
 
 def silent_openvino() -> Any:
