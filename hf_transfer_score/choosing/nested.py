@@ -58,7 +58,7 @@ def nested(sample: LabelledSample, path: Path) -> LabelledSample:
         ordered = replace(sample, table=sample.table.take(evenly(sample.labels)))
         with whole(path, sample.table.nbytes) as aside:
             replace(ordered, fingerprint=_mark(sample, "in order")).save(aside)
-    return LabelledSample.load(path)
+    return replace(LabelledSample.load(path), source=sample.source)  # it may have another name now
 
 
 def part(sample: LabelledSample, start: int, end: int) -> LabelledSample:

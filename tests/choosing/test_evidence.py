@@ -1,5 +1,7 @@
 """What rows and curves say: bets that hold their promise, curves that keep slow starters in, and parts of a sample."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,8 @@ def test_the_chance_that_one_of_those_that_go_is_the_best_is_kept_small():
 def test_parts_of_a_sample_lie_in_each_other_and_hold_each_class_in_its_share(tmp_path):
     sample = pictures(90, 0)
     ordered = nested(sample, tmp_path / "kept.arrow")
+    named = replace(sample, source=replace(sample.source, dataset="Birds of Wales"))
+    assert nested(named, tmp_path / "kept.arrow").source.dataset == "Birds of Wales"
     assert sorted(ordered.table["input"].to_pylist()) == sorted(sample.table["input"].to_pylist())
     assert ordered.fingerprint != sample.fingerprint == pictures(90, 0).fingerprint
     ends = steps(ordered, 16, 2)
