@@ -29,7 +29,7 @@ MODULE_NAMES = ("face_transferability", "ncti_transferability")
 METRICS = {name.partition("_")[0]: name for name in MODULE_NAMES}
 """The metrics that have a module, and its name."""
 
-EVALUATE_REQUIREMENTS = ("datasets==5.2.0", "evaluate==0.4.6")
+EVALUATE_REQUIREMENTS = "datasets==5.2.0\nevaluate==0.4.6\n"
 """The requirements of the module in addition to those of the app."""
 
 APP = '''\
@@ -146,7 +146,7 @@ def metric_space_files(metric: str) -> dict[str, bytes]:
 
 def metric_demo_files(metric: str) -> dict[str, str]:
     """Return the files of the Space beside those of the package."""
-    from hf_transfer_score.leaderboard.space import GRADIO, PYTHON, REQUIREMENTS
+    from hf_transfer_score.leaderboard.space import GRADIO, PYTHON, requirements
 
     name = _module(metric)
     folder = Path(__file__).parent / name
@@ -155,7 +155,7 @@ def metric_demo_files(metric: str) -> dict[str, str]:
         "README.md": card.replace("{gradio}", GRADIO, 1).replace("{python}", PYTHON, 1),
         "app.py": APP.format(metric=metric),
         f"{name}.py": (folder / f"{name}.py").read_text(encoding="utf-8"),
-        "requirements.txt": "".join(f"{one}\n" for one in (*REQUIREMENTS, *EVALUATE_REQUIREMENTS)),
+        "requirements.txt": requirements() + EVALUATE_REQUIREMENTS,
     }
 
 

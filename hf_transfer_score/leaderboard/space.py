@@ -15,7 +15,7 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.hub.failures import no_token
 from hf_transfer_score.hub.settings import has_token
 from hf_transfer_score.records.place import HUB_NAME, HUB_PREFIX, HubPlace, PlaceView
-from hf_transfer_score.text import markdown
+from hf_transfer_score.text import TEMPLATES, markdown
 from hf_transfer_score.version import HOMEPAGE, VERSION
 
 PACKAGE = "hf_transfer_score"
@@ -26,36 +26,6 @@ UNNEEDED = ("__pycache__", ".pyc", ".pyo", "example")
 METRICS_GROUP = "hf_transfer_score.metrics"
 
 GRADIO, PYTHON = "6.31.0", "3.11"
-REQUIREMENTS = (
-    "numpy==2.4.6",
-    "scipy==1.17.1",
-    "scikit-learn==1.9.1",
-    "pyarrow==26.0.1",
-    "safetensors==0.8.0",
-    "threadpoolctl==3.8.0",
-    "filelock==4.3.1",
-    "lazy-loader==0.6",
-    "huggingface_hub==2.4.0",
-    "pyyaml==6.0.4",
-    f"gradio[oauth]=={GRADIO}",
-    "gradio_client==2.7.2",
-    "fastapi==0.165.0",
-    "starlette==1.10.0",
-    "uvicorn==0.54.0",
-    "h11==0.16.0",
-    "python-multipart==0.0.34",
-    "pydantic==2.14.4",
-    "orjson==3.13.0",
-    "httpx==0.28.1",
-    "anyio==4.16.0",
-    "jinja2==3.1.6",
-    "pandas==3.1.1",
-    "pillow==12.3.0",
-    "authlib==1.9.10",
-    "itsdangerous==2.2.0",
-)
-"""What the Space installs, in versions tested together, including the parts of gradio that requests of strangers reach.
-Neither torch nor transformers is needed, since nothing is computed from a model there."""
 
 APP = '''\
 """The app of this Space."""
@@ -137,8 +107,16 @@ def demo_files(results: str | None = None, requests: str | None = None) -> dict[
     return {
         "README.md": readme,
         "app.py": APP.format(arguments=arguments),
-        "requirements.txt": "".join(f"{one}\n" for one in REQUIREMENTS),
+        "requirements.txt": requirements(),
     }
+
+
+def requirements() -> str:
+    """Return what a Space installs, in versions tested together, including what requests of strangers reach in gradio.
+
+    Neither torch nor transformers is needed, since nothing is computed from a model there.
+    """
+    return (TEMPLATES / "space_requirements.txt").read_text(encoding="utf-8")
 
 
 def _dataset(text: str | None, option: str) -> str | None:

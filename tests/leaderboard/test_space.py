@@ -13,7 +13,7 @@ from packaging.version import Version
 
 import hf_transfer_score
 from hf_transfer_score.errors import HubError, OptionError
-from hf_transfer_score.leaderboard.space import REQUIREMENTS, demo_files, push_space, space_files, space_place
+from hf_transfer_score.leaderboard.space import demo_files, push_space, requirements, space_files, space_place
 from hf_transfer_score.records.shipped import shipped_folder
 from hf_transfer_score.version import VERSION
 from tests.conftest import clean_environment
@@ -46,7 +46,7 @@ def test_the_folder_in_the_repository_is_what_is_pushed():
 
 def test_the_card_has_what_the_hub_reads():
     metadata = metadata_load(DEMO / "README.md")
-    assert metadata["sdk"] == "gradio" and f"gradio[oauth]=={metadata['sdk_version']}" in REQUIREMENTS
+    assert metadata["sdk"] == "gradio" and f"gradio[oauth]=={metadata['sdk_version']}" in requirements().split()
     assert metadata["hf_oauth"] is True and metadata["license"] == "apache-2.0" and metadata["app_file"] == "app.py"
     assert len(metadata["short_description"]) <= 60 and "leaderboard" in metadata["tags"]
     required = (DEMO / "requirements.txt").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.leaderboard.pages import page as ids
 from hf_transfer_score.leaderboard.pages.board_tab import BoardTab
 from hf_transfer_score.leaderboard.pages.board_table import status_html
-from hf_transfer_score.leaderboard.pages.page import QUIET, Kept, LeaderboardPage
+from hf_transfer_score.leaderboard.pages.page import QUIET, Kept, LeaderboardPage, script
 from hf_transfer_score.leaderboard.pages.view import one_line, plain_query, query_of
 from hf_transfer_score.records.place import Place
 from hf_transfer_score.text import TEMPLATES
@@ -116,64 +116,6 @@ TABS = {
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "Arial", "sans-serif"]
 CODE_FONTS = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
 
-ON_LOAD = """
-() => {
-  document.documentElement.lang = "en";
-  const status = document.querySelector("#lb-status");
-  if (status) { status.setAttribute("role", "status"); status.setAttribute("aria-live", "polite"); }
-  const count = document.querySelector("#lb-count");
-  if (count) { count.setAttribute("role", "status"); count.setAttribute("aria-live", "polite"); }
-  const name = () => {
-    for (const one of document.querySelectorAll(".vega-embed summary:not([aria-label])"))
-      one.setAttribute("aria-label", "Save this chart");
-    const hints = {}, all = (where) => document.querySelectorAll(where);
-    for (const one of all(".lb-hints dt")) hints[one.textContent] = one.nextElementSibling.textContent;
-    for (const one of all("#lb-table th")) {
-      const header = one.textContent.replace("⋮", "").trim();
-      if (hints[header]) one.title = `${header}: ${hints[header]}`;
-    }
-  };
-  document.addEventListener("click", (event) => {
-    const menu = event.target.closest("#lb-table th")?.querySelector(".cell-menu-button");
-    if (menu && !menu.contains(event.target)) window.setTimeout(() => menu.click());  // after what closes an open menu
-  }, true);
-  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
-}
-"""
-"""Tells screen readers what changes by itself, and what the button of a chart does, and gives each header its hint. A
-click on a header opens its sort menu, which is otherwise behind three dots."""
-
-SHOW_ADDRESS = """
-(query) => {
-  const url = new URL(window.location.href);
-  const mine = new Set(%(names)s);
-  for (const name of [...url.searchParams.keys()]) if (mine.has(name)) url.searchParams.delete(name);
-  for (const [name, value] of new URLSearchParams(query)) url.searchParams.append(name, value);
-  if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
-  if (window.parent !== window) {
-    try { window.parent.postMessage({queryString: url.searchParams.toString()}, "https://huggingface.co"); } catch {}
-  }
-  return url.href;
-}
-"""
-"""Puts the query into the address without a new entry in the history; on a Space, where the page is a frame, also into
-the address of the outer page. Other parameters, such as the theme, stay."""
-
-COPY_LINK = """
-(query) => {
-  const framed = window.parent !== window && document.referrer.startsWith("https://huggingface.co/spaces/");
-  const base = framed ? document.referrer.split("?")[0].split("#")[0] : window.location.href.split("?")[0];
-  const link = query ? base + "?" + query : base;
-  const box = document.querySelector("#lb-link textarea, #lb-link input");
-  const done = (text) => { const line = document.querySelector("#lb-copied"); if (line) line.textContent = text; };
-  const select = () => { if (box) { box.focus(); box.select(); } done("Copy the selected link."); };
-  if (navigator.clipboard) navigator.clipboard.writeText(link).then(() => done("Link copied."), select);
-  else window.setTimeout(select, 100);
-  return link;
-}
-"""
-"""Shows the link to a view, and copies it to the clipboard if that is allowed."""
-
 
 def build_app(library: Library, *, requests: Place | None = None, tick_seconds: float = 10.0) -> gr.Blocks:
     """Return the leaderboard of a library, ready for `serve`.
@@ -255,9 +197,9 @@ def _keep_address(page: LeaderboardPage) -> None:
     address = gr.Textbox(visible="hidden", label="Address", elem_id="lb-address")
     changes = [one.change for one in components]
     composed = gr.on(changes, compose, inputs=components, outputs=address, trigger_mode="always_last", **QUIET)
-    script = SHOW_ADDRESS % {"names": str([one.name for one in kept])}
-    composed.then(None, inputs=address, outputs=link, js=script, **QUIET)
-    copy.click(None, inputs=address, outputs=link, js=COPY_LINK, **QUIET)
+    js = script("show_address") % {"names": str([one.name for one in kept])}
+    composed.then(None, inputs=address, outputs=link, js=js, **QUIET)
+    copy.click(None, inputs=address, outputs=link, js=script("copy_link"), **QUIET)
 
 
 class Follower:
@@ -354,7 +296,7 @@ def serve(app: gr.Blocks, *, host: str | None = None, port: int | None = None, i
             quiet=True,
             theme=theme,
             css=(TEMPLATES / "leaderboard.css").read_text(encoding="utf-8"),
-            js=ON_LOAD,
+            js=script("on_load"),
             footer_links=["api", "settings"],
             ssl_verify=False,  # it asks itself, on this machine: no certificates need to be loaded
             ssr_mode=False,

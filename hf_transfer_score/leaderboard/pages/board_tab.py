@@ -24,6 +24,7 @@ from hf_transfer_score.leaderboard.pages.page import (
     add_chart,
     drawn,
     offered,
+    script,
     temporary_folder,
 )
 from hf_transfer_score.leaderboard.pages.plots_tab import board_size_figure
@@ -35,18 +36,6 @@ MOST_ROWS = 500
 """Rows sent to a browser at most; the others can be found by search and filters, and are in the CSV."""
 
 KEPT_SECONDS = 600.0
-
-DOWNLOAD = """
-(file) => {
-  if (!file || !file.url) return;
-  const link = document.createElement("a");
-  link.href = file.url;
-  link.download = file.orig_name || "board.csv";
-  document.body.append(link);
-  link.click();
-  link.remove();
-}
-"""
 
 
 def download_file(name: str, text: str) -> Path:
@@ -198,7 +187,7 @@ class BoardTab:
         self.table.select(self._row_chosen, inputs=self.board, outputs=page.model, **QUIET)
         self.open_model.click(lambda: (gr.Tabs(selected=MODEL), MODEL), outputs=[page.tabs, page.tab], **QUIET)
         made = self.download.click(self._csv, inputs=view, outputs=self.file, api_name="csv", show_progress="hidden")
-        made.then(None, inputs=self.file, js=DOWNLOAD, **QUIET)
+        made.then(None, inputs=self.file, js=script("download_file"), **QUIET)
 
     def _keep(self) -> None:
         def keep(name: str, component: Any, write: Callable[[Any], str]) -> None:

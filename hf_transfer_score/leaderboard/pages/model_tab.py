@@ -30,24 +30,12 @@ from hf_transfer_score.leaderboard.pages.page import (
     add_finder,
     drawn,
     offered,
+    script,
 )
 
 MOST_HEATMAPS = 4
 CHOOSE = '<div class="lb-note">Choose a model here, or click a row of the board.</div>'
 EMPTY = '<div class="lb-note">There are no records yet.</div>'
-
-DOWNLOAD = """
-(text, name) => {
-  if (!text) return;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], {type: "text/plain;charset=utf-8"}));
-  link.download = name;
-  document.body.append(link);
-  link.click();
-  link.remove();
-  window.setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-"""
 
 
 def build_model_tab(page: LeaderboardPage) -> None:
@@ -97,7 +85,7 @@ def build_model_tab(page: LeaderboardPage) -> None:
     )
     for button, ending, content_of in ((as_json, ".json", records_json), (as_card, ".md", card_of)):
         made = button.click(partial(file, content_of, ending), inputs=page.model, outputs=[text, name], **QUIET)
-        made.then(None, inputs=[text, name], js=DOWNLOAD, **QUIET)
+        made.then(None, inputs=[text, name], js=script("download_text"), **QUIET)
 
 
 def heatmaps_figure(catalogue: Catalogue, model_id: str, width: int = WIDTH) -> Figure | None:

@@ -19,6 +19,7 @@ from hf_transfer_score.errors import UnreadableError
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.records.place import Place
+from hf_transfer_score.text import TEMPLATES
 from hf_transfer_score.untrusted import Limits, parse_json
 from hf_transfer_score.uploads.ledger import Ledger
 
@@ -35,15 +36,6 @@ NO_BOARD = '<div class="lb-note">There is no board yet: no records have been fou
 
 LEAST_WIDTH, MOST_WIDTH = 280, 860
 SHORT = Limits(size=1000, depth=3, values=10, letters=100)
-
-SCREEN = """
-(...values) => {
-  const night = document.body.classList.contains("dark");
-  const width = document.querySelector("#%s")?.clientWidth || window.innerWidth;
-  return [...values.slice(0, -1), JSON.stringify({night, width})];
-}
-"""
-"""Puts what a chart needs to know about the screen into the last input of an event."""
 
 
 class Screen(NamedTuple):
@@ -66,6 +58,11 @@ def screen_of(text: str | None) -> Screen:
         return Screen(width, told["night"] is True)
     except (UnreadableError, ValueError, TypeError, KeyError, OverflowError):
         return Screen()
+
+
+def script(name: str) -> str:
+    """Return a function of the page in JavaScript, from a file in `templates/`."""
+    return (TEMPLATES / f"{name}.js").read_text(encoding="utf-8")
 
 
 @cache
@@ -199,7 +196,9 @@ class LeaderboardPage:
         def draw(*values: Any) -> Any:
             return function(*values[:-1], screen_of(values[-1]))
 
-        self.when_shown(tab, draw, inputs=[*inputs, self.screen], outputs=outputs, also=also, js=SCREEN % within)
+        self.when_shown(
+            tab, draw, inputs=[*inputs, self.screen], outputs=outputs, also=also, js=script("screen") % within
+        )
 
 
 def offered(choices: Sequence[Any], value: Any, shown: Any) -> Any:
