@@ -202,6 +202,16 @@ def rough_duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def counted(count: int, word: str) -> str:
+    """Return a count with its noun.
+
+    Example:
+        >>> counted(1, "model"), counted(2000, "model")
+        ('1 model', '2,000 models')
+    """
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def joined(names: Sequence[str], most: int | None = None) -> str:
     """Return names as a sentence lists them; with `most`, only the first are listed and the others are counted.
 

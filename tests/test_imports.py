@@ -66,7 +66,7 @@ ALLOWED = {
         "evaluate_modules": """
             errors metrics evaluate_modules features uploads version text leaderboard.space records.place
         """,
-        "uploads": "errors untrusted metrics features file_heads requests.box uploads",
+        "uploads": "errors untrusted text metrics features file_heads requests.box uploads",
         "finetune": """
             errors text home tasks metrics.labelled metrics.registry records.record sampling backbones.base
             features.batches finetune

@@ -9,7 +9,6 @@ from cyclopts import Parameter
 from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import Json
 from hf_transfer_score.cli.output import Output, write
-from hf_transfer_score.drawing.words import counted
 from hf_transfer_score.errors import OptionError, StoreError
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.records.exchange import Gathering, Merged, merge, pull, validate
@@ -17,7 +16,7 @@ from hf_transfer_score.records.importing import Imported, import_table, summary
 from hf_transfer_score.records.place import FOLDER, FolderPlace, HubPlace, Place, local_folder, open_place
 from hf_transfer_score.records.publishing import publish
 from hf_transfer_score.records.store import Problem
-from hf_transfer_score.text import joined, shown
+from hf_transfer_score.text import counted, joined, shown
 
 LONGEST_REASON, MOST_PROBLEMS = 300, 20
 

@@ -41,7 +41,7 @@ from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyRepor
 from hf_transfer_score.runs.verifying import VerifyListener
 from hf_transfer_score.runs.verifying import verify as run_verify
 from hf_transfer_score.sampling.sample import LabelledSample, sample_line
-from hf_transfer_score.text import duration, short_count, shown
+from hf_transfer_score.text import counted, duration, short_count, shown
 
 AGREEMENT_WIDTH = 50
 """Characters of a row of agreement, without its name and the ranks that may stand beside it."""
@@ -172,7 +172,7 @@ def verify_text(report: VerifyReport, page: Page) -> str:
     measured = {name: one for name, one in report.models.items() if one.measured}
     where = f" of the split {test.source.split}" if test.source.split else ""
     seeds = max((len(one.measured) for one in report.models.values()), default=0)
-    how = f"method {report.recipe.method}, {seeds} seed{'' if seeds == 1 else 's'}"
+    how = f"method {report.recipe.method}, {counted(seeds, 'seed')}"
     caption = f"ranked and fine-tuned on {sample_line(ranking.sample)}, tested on {len(test)} other rows{where}: {how}"
     about = render([words(shown(report.answer)), "", words(caption), ""], page)
     places = {name: (str(ranking.ranks[name]),) for name in report.models if name in ranking.ranks}

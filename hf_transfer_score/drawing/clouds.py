@@ -14,7 +14,6 @@ from hf_transfer_score.drawing.scatter import NARROW, Cloud, Kind, Mark, scatter
 from hf_transfer_score.drawing.words import (
     Ends,
     capital,
-    counted,
     ends_of,
     finite,
     in_sentence,
@@ -24,7 +23,7 @@ from hf_transfer_score.drawing.words import (
     sentences,
     tau_text,
 )
-from hf_transfer_score.text import joined, short_count
+from hf_transfer_score.text import counted, joined, short_count
 
 MOST_POINTS = 1000
 SURELY = 50

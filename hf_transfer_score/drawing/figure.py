@@ -6,7 +6,8 @@ from html import escape
 from typing import Any
 
 from hf_transfer_score.drawing.look import unchecked
-from hf_transfer_score.drawing.words import MISSING, counted, printable
+from hf_transfer_score.drawing.words import MISSING, printable
+from hf_transfer_score.text import counted
 
 MOST_ROWS = 50
 WIDTH = 760

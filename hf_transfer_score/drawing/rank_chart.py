@@ -10,10 +10,10 @@ from typing import Any
 from hf_transfer_score.drawing.axes import Axis, linear_axis, log_axis, rank_axis
 from hf_transfer_score.drawing.look import INK, LEFT, SOFT, group_look, title_of
 from hf_transfer_score.drawing.scatter import Cloud, Kind, Mark, scatter
-from hf_transfer_score.drawing.words import MISSING, Across, counted, number, printable, shorten
+from hf_transfer_score.drawing.words import MISSING, Across, number, printable, shorten
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import Ranking
-from hf_transfer_score.text import short_count
+from hf_transfer_score.text import counted, short_count
 
 WIDTH, ROW, LEAST_HEIGHT, MOST_HEIGHT = 980, 19, 360, 1200
 LONGEST_TITLE = 64

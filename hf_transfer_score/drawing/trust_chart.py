@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from hf_transfer_score.drawing.figure import MOST_ROWS, WIDTH, Figure, Table
 from hf_transfer_score.drawing.look import COLOURS, INK, title_of, unchecked
-from hf_transfer_score.drawing.words import MISSING, counted, in_sentence, named, number, sentences, shorten, tau_text
+from hf_transfer_score.drawing.words import MISSING, in_sentence, named, number, sentences, shorten, tau_text
 from hf_transfer_score.ranking.agreement.compare import Agreement
-from hf_transfer_score.text import joined
+from hf_transfer_score.text import counted, joined
 
 MOST_DRAWN = 40
 ROW = 26

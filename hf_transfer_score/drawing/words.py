@@ -118,16 +118,6 @@ def tau_text(value: float, interval: Ends | None) -> str:
     return f"{value:.2f}{ends}".replace("-", "−")
 
 
-def counted(count: int, word: str) -> str:
-    """Return a count with its noun.
-
-    Example:
-        >>> counted(1, "model"), counted(2000, "model")
-        ('1 model', '2,000 models')
-    """
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
 def sentences(*texts: str) -> str:
     """Return the sentences that are not empty as one text."""
     return " ".join(text.strip() for text in texts if text.strip())

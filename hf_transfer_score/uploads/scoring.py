@@ -17,6 +17,7 @@ from hf_transfer_score.file_heads import chunks_of, expanded_bytes
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.scores import FeatureScores, score_features
+from hf_transfer_score.text import counted
 from hf_transfer_score.uploads.limits import FILE_BYTES, MEGABYTE, MEMORY_BYTES, UNPACKED_BYTES
 
 MOST_ROWS = 100_000
@@ -119,7 +120,7 @@ def _read(path: Path, reference: Reference | None) -> FeatureFile:
         rows, expected = len(content.features), len(reference.labels)
         same = "All files need the same samples in the same order."
         if rows != expected:
-            raise InputError(f"It has {_plural(rows, 'row')} and {reference.path.stem} has {expected:,}. {same}")
+            raise InputError(f"It has {counted(rows, 'row')} and {reference.path.stem} has {expected:,}. {same}")
         labels = np.asarray(content.labels)
         if content.label_names != reference.label_names or not np.array_equal(labels, reference.labels):
             raise InputError(f"Its labels are not those of {reference.path.stem}. {same}")
@@ -133,7 +134,7 @@ def _check_shape(features: NDArray[Any], labels: NDArray[Any]) -> None:
     classes = len(np.unique(labels))
     if rows > MOST_ROWS or rows * width > MOST_NUMBERS or min(rows, width) > SMALLER_SIDE:
         raise InputError(
-            f"It has {rows:,} rows of {_plural(width, 'feature')}. This page takes {MOST_ROWS:,} rows, "
+            f"It has {rows:,} rows of {counted(width, 'feature')}. This page takes {MOST_ROWS:,} rows, "
             f"{MOST_NUMBERS:,} numbers, and {SMALLER_SIDE:,} rows or {SMALLER_SIDE:,} features, whichever are fewer. "
             f"{ELSEWHERE}"
         )
@@ -164,7 +165,3 @@ def _for_a_page(message: str, path: Path, reference: Reference | None) -> str:
         message = message.replace(str(known), known.name)
     sentences = re.split(r"(?<=\.) ", message)
     return " ".join(one for one in sentences if "(--" not in one) or message
-
-
-def _plural(count: int, one: str) -> str:
-    return f"{count:,} {one if count == 1 else f'{one}s'}"

@@ -7,7 +7,6 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from hf_transfer_score.drawing.words import counted
 from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardRow
 from hf_transfer_score.leaderboard.library import LibraryStatus
 from hf_transfer_score.leaderboard.pages.texts import (
@@ -27,7 +26,7 @@ from hf_transfer_score.leaderboard.pages.texts import (
 )
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.records.record import RecordedFacts
-from hf_transfer_score.text import short_count
+from hf_transfer_score.text import counted, short_count
 
 GROUPS = {
     "scores": "Scores",

@@ -11,12 +11,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from hf_transfer_score.drawing.words import counted
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking.answer import place_sentence
 from hf_transfer_score.ranking.intervals import Interval
-from hf_transfer_score.text import COMMIT, environment, short_count
+from hf_transfer_score.text import COMMIT, counted, environment, short_count
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -11,7 +11,6 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from hf_transfer_score.drawing.words import counted
 from hf_transfer_score.evaluate_modules.space import ENDINGS
 from hf_transfer_score.leaderboard.pages.page import LeaderboardPage, temporary_folder
 from hf_transfer_score.leaderboard.pages.texts import MISSING, chance_text, number, plain, points_text
@@ -22,7 +21,7 @@ from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.ranking import Ranking, ranked
-from hf_transfer_score.text import joined, markdown
+from hf_transfer_score.text import counted, joined, markdown
 from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.file_box import FileBox
 from hf_transfer_score.uploads.gate import SCORING
