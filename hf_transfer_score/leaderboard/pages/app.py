@@ -197,9 +197,9 @@ def _keep_address(page: LeaderboardPage) -> None:
     address = gr.Textbox(visible="hidden", label="Address", elem_id="lb-address")
     changes = [one.change for one in components]
     composed = gr.on(changes, compose, inputs=components, outputs=address, trigger_mode="always_last", **QUIET)
-    js = script("show_address") % {"names": str([one.name for one in kept])}
+    js = script("show_address.js") % {"names": str([one.name for one in kept])}
     composed.then(None, inputs=address, outputs=link, js=js, **QUIET)
-    copy.click(None, inputs=address, outputs=link, js=script("copy_link"), **QUIET)
+    copy.click(None, inputs=address, outputs=link, js=script("copy_link.js"), **QUIET)
 
 
 class Follower:
@@ -296,7 +296,7 @@ def serve(app: gr.Blocks, *, host: str | None = None, port: int | None = None, i
             quiet=True,
             theme=theme,
             css=(TEMPLATES / "leaderboard.css").read_text(encoding="utf-8"),
-            js=script("on_load"),
+            js=script("on_load.js"),
             footer_links=["api", "settings"],
             ssl_verify=False,  # it asks itself, on this machine: no certificates need to be loaded
             ssr_mode=False,

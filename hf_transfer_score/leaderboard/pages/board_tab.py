@@ -187,7 +187,7 @@ class BoardTab:
         self.table.select(self._row_chosen, inputs=self.board, outputs=page.model, **QUIET)
         self.open_model.click(lambda: (gr.Tabs(selected=MODEL), MODEL), outputs=[page.tabs, page.tab], **QUIET)
         made = self.download.click(self._csv, inputs=view, outputs=self.file, api_name="csv", show_progress="hidden")
-        made.then(None, inputs=self.file, js=script("download_file"), **QUIET)
+        made.then(None, inputs=self.file, js=script("download_file.js"), **QUIET)
 
     def _keep(self) -> None:
         def keep(name: str, component: Any, write: Callable[[Any], str]) -> None:

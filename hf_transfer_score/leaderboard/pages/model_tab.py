@@ -85,7 +85,7 @@ def build_model_tab(page: LeaderboardPage) -> None:
     )
     for button, ending, content_of in ((as_json, ".json", records_json), (as_card, ".md", card_of)):
         made = button.click(partial(file, content_of, ending), inputs=page.model, outputs=[text, name], **QUIET)
-        made.then(None, inputs=[text, name], js=script("download_text"), **QUIET)
+        made.then(None, inputs=[text, name], js=script("download_text.js"), **QUIET)
 
 
 def heatmaps_figure(catalogue: Catalogue, model_id: str, width: int = WIDTH) -> Figure | None:

@@ -62,7 +62,7 @@ def screen_of(text: str | None) -> Screen:
 
 def script(name: str) -> str:
     """Return a function of the page in JavaScript, from a file in `templates/`."""
-    return (TEMPLATES / f"{name}.js").read_text(encoding="utf-8")
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache
@@ -197,7 +197,7 @@ class LeaderboardPage:
             return function(*values[:-1], screen_of(values[-1]))
 
         self.when_shown(
-            tab, draw, inputs=[*inputs, self.screen], outputs=outputs, also=also, js=script("screen") % within
+            tab, draw, inputs=[*inputs, self.screen], outputs=outputs, also=also, js=script("screen.js") % within
         )
 
 
