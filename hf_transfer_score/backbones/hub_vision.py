@@ -12,18 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_transfer_score.backbones import loading
 from hf_transfer_score.backbones.base import BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.image_sizes import not_taken, processor_arguments
-from hf_transfer_score.backbones.loading import (
-    check_model_type,
-    check_preprocessors,
-    from_folder,
-    load_config,
-    load_transformers,
-    loading_errors,
-    quietly,
-    read_json,
-)
 from hf_transfer_score.backbones.repository import PREPROCESSORS, Repository
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
@@ -75,7 +66,7 @@ def claims(repository: Repository) -> bool:
 
 def files(repository: Repository, options: BackboneOptions) -> list[str]:
     """Return weights, configuration and image processor; code too where that is trusted."""
-    check_model_type(repository.config, options)
+    loading.check_model_type(repository.config, options)
     if not any(name in repository for name in PREPROCESSORS):
         raise CheckpointError("no_preprocessor", NO_PREPROCESSOR)
     small = [name for name in ("config.json", *PREPROCESSORS) if name in repository]
@@ -87,9 +78,9 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
     """Return a backbone from a folder with a checkpoint of transformers."""
     from hf_transfer_score.backbones.images import ImageBackbone
 
-    if not check_preprocessors(folder):
+    if not loading.check_preprocessors(folder):
         raise CheckpointError("no_preprocessor", NO_PREPROCESSOR)
-    config = load_config(folder, options)
+    config = loading.load_config(folder, options)
     Repository.from_folder(folder).weights(allow_pickle=options.allow_pickle)
     preparation = _preparation(folder, task, options)
     return ImageBackbone(_reader(folder, config, options), preparation, task, options)
@@ -100,9 +91,9 @@ def _reader(folder: Path, config: Any, options: BackboneOptions) -> VisionReader
 
     from hf_transfer_score.backbones.images import VisionReader
 
-    architectures = getattr(config, "architectures", None) or read_json(folder).get("architectures") or []
+    architectures = getattr(config, "architectures", None) or loading.read_json(folder).get("architectures") or []
     if any("ForImageClassification" in name for name in architectures):
-        loaded = load_transformers(AutoModelForImageClassification, folder, config, options)
+        loaded = loading.load_transformers(AutoModelForImageClassification, folder, config, options)
         loaded.require(_is_pooler)
         return VisionReader(loaded, with_head=True, image_size=options.image_size)
     tower = getattr(config, "vision_config", None)
@@ -112,7 +103,7 @@ def _reader(folder: Path, config: Any, options: BackboneOptions) -> VisionReader
         )
     if config.model_type == "vit_mae":
         config.mask_ratio = 0.0  # all patches are seen
-    loaded = load_transformers(AutoModel, folder, config if tower is None else tower, options)
+    loaded = loading.load_transformers(AutoModel, folder, config if tower is None else tower, options)
     loaded.require(_is_pooler)
     return VisionReader(loaded, with_head=False, image_size=options.image_size)
 
@@ -127,13 +118,13 @@ def _preparation(folder: Path, task: Task, options: BackboneOptions) -> Preparat
 
     from hf_transfer_score.backbones.images import Preparation
 
-    processor, pixels = from_folder(AutoImageProcessor, folder, options), options.image_size
+    processor, pixels = loading.from_folder(AutoImageProcessor, folder, options), options.image_size
     blank = Image.new("RGB", (640, 480))
     sizes: dict[str, dict[str, int]] = {}
     if pixels is not None:
         size, crop = (plain(getattr(processor, name, None) or {}) for name in ("size", "crop_size"))
         sizes = processor_arguments(size, crop if getattr(processor, "do_center_crop", False) else None, pixels)
-    with quietly(), loading_errors("transformers"):
+    with loading.quietly(), loading.loading_errors("transformers"):
         prepare = _Prepare(processor, sizes)
         if pixels is not None:
             found = tuple(prepare([blank])[0]["pixel_values"].shape[1:])

@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.backbones import loading
 from hf_transfer_score.backbones.base import LAST, BackboneOptions
-from hf_transfer_score.backbones.loading import (
-    from_folder,
-    has_head,
-    load_config,
-    load_transformers,
-    loading_errors,
-    read_json,
-)
 from hf_transfer_score.backbones.text_towers import TextTower, tower_of, tower_types
 from hf_transfer_score.backbones.word_windows import central_window, window_bounds
 from hf_transfer_score.errors import CheckpointError
@@ -153,12 +146,12 @@ def load_text_model(folder: Path, options: BackboneOptions, *, words: bool) -> T
     """Return the text model in a folder, with its head if that fits words or texts; raises CheckpointError."""
     import transformers
 
-    config, head = load_config(folder, options), TOKEN_HEAD if words else SEQUENCE_HEAD
+    config, head = loading.load_config(folder, options), TOKEN_HEAD if words else SEQUENCE_HEAD
     shape = shape_of(config)
     auto = getattr(transformers, f"AutoModel{head}")
     remote = options.trust_remote_code and f"AutoModel{head}" in (getattr(config, "auto_map", None) or {})
-    if has_head(config, (head,)) and (type(config) in auto._model_mapping or remote):
-        loaded = load_transformers(auto, folder, config, options)
+    if loading.has_head(config, (head,)) and (type(config) in auto._model_mapping or remote):
+        loaded = loading.load_transformers(auto, folder, config, options)
         body = getattr(loaded.model, loaded.model.base_model_prefix, None)
         if not loaded.missing and body is not None:  # a head of random weights says nothing
             return TextModel(loaded.model, body, shape, head, loaded.model.config)
@@ -172,17 +165,17 @@ def load_bare(folder: Path, config: Any, options: BackboneOptions, shape: Shape)
     tower = tower_of(config.model_type)
     if tower is not None:
         part = getattr(config, "text_config", config)
-        loaded = load_transformers(getattr(transformers, tower.model), folder, part, options)
+        loaded = loading.load_transformers(getattr(transformers, tower.model), folder, part, options)
         loaded.require()
         module = getattr(loaded.model, tower.part) if tower.part else loaded.model
         return TextModel(module, module, shape, "", loaded.model.config, tower)
     encoder_only = type(config) in transformers.AutoModelForTextEncoding._model_mapping
     cut = shape == "encoder-decoder"
     auto = transformers.AutoModelForTextEncoding if cut and encoder_only else transformers.AutoModel
-    loaded = load_transformers(auto, folder, config, options)
+    loaded = loading.load_transformers(auto, folder, config, options)
     # features come before the pooler and before decoders
     loaded.require(lambda name: "pooler." in name or name.startswith(("decoder.", "model.decoder.")))
-    with loading_errors("transformers"):
+    with loading.loading_errors("transformers"):
         model = loaded.model.get_encoder() if cut else loaded.model
     return TextModel(model, model, shape, "", loaded.model.config)
 
@@ -213,10 +206,10 @@ def load_tokenizer(folder: Path, options: BackboneOptions) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = from_folder(AutoTokenizer, folder, options)
+        tokenizer = loading.from_folder(AutoTokenizer, folder, options)
     except CheckpointError as error:
         if (folder / "tokenizer.json").exists():
-            read_json(folder, "tokenizer.json")
+            loading.read_json(folder, "tokenizer.json")
         if error.kind != "error":
             raise
         raise CheckpointError("no_preprocessor", f"has no tokenizer that can be loaded: {error}") from error

@@ -11,17 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_transfer_score.backbones import loading
 from hf_transfer_score.backbones.base import LAST, BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked, check_skeleton
 from hf_transfer_score.backbones.image_sizes import not_taken, timm_arguments
-from hf_transfer_score.backbones.loading import (
-    lacking_weights,
-    loading_errors,
-    one_line,
-    quietly,
-    read_json,
-    weight_shapes,
-)
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
@@ -50,9 +43,9 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
     """Return a backbone from a folder with a checkpoint of timm."""
     from hf_transfer_score.backbones.images import ImageBackbone
 
-    config = read_json(folder)
+    config = loading.read_json(folder)
     _check_weights(Repository.from_folder(folder).weights(allow_pickle=options.allow_pickle))
-    check_asked("config.json", config, len(weight_shapes(folder)))
+    check_asked("config.json", config, len(loading.weight_shapes(folder)))
     model = _model(folder, options.image_size)
     return ImageBackbone(TimmReader(model, config), preparation(model, task, options.image_size), task, options)
 
@@ -70,8 +63,8 @@ def _model(folder: Path, pixels: int | None) -> torch.nn.Module:
     def untrained() -> torch.nn.Module:
         return timm.create_model(f"local-dir:{folder}", pretrained=False)
 
-    shapes = weight_shapes(folder)
-    with quietly(), loading_errors("timm"):
+    shapes = loading.weight_shapes(folder)
+    with loading.quietly(), loading.loading_errors("timm"):
         check_skeleton(untrained, shapes)
         more: dict[str, Any] = {}
         if pixels is not None:
@@ -82,11 +75,11 @@ def _model(folder: Path, pixels: int | None) -> torch.nn.Module:
         except (RuntimeError, AssertionError) as error:
             missing = re.search(r"Missing key\(s\) in state_dict: (.*?)\. *(?:\n|$)", str(error))
             if missing is None and pixels is not None and more:  # such as a mixer, whose weights fit only one size
-                raise not_taken(pixels, one_line(error)) from error
+                raise not_taken(pixels, loading.one_line(error)) from error
             if missing is None:
                 raise
             total = len(untrained().state_dict())
-            raise lacking_weights(re.findall(r'"([^"]+)"', missing[1]), total) from error
+            raise loading.lacking_weights(re.findall(r'"([^"]+)"', missing[1]), total) from error
     _require_weights(model, shapes)
     return model.float().eval()
 
@@ -104,7 +97,7 @@ def _require_weights(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
         name for name in set(values) & set(shapes) if name.startswith(heads) and shapes[name] != values[name].shape
     }
     if lacking:
-        raise lacking_weights(lacking, len(names))
+        raise loading.lacking_weights(lacking, len(names))
 
 
 def preparation(model: torch.nn.Module, task: Task, pixels: int | None) -> Preparation:

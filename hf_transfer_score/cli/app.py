@@ -10,18 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter
 
-from hf_transfer_score.cli import naming
-from hf_transfer_score.cli.ending import (
-    AGAIN,
-    FAILED,
-    USAGE,
-    ended_by_signals,
-    interrupted_status,
-    leave_at_once,
-    tell,
-    tell_output,
-    waiting_threads,
-)
+from hf_transfer_score.cli import ending, naming
 from hf_transfer_score.cli.output import output_console, say, standard_streams, write
 from hf_transfer_score.cli.shared import TRACEBACK, FlagsOfFile, FlagsToFile, SharedFlags
 from hf_transfer_score.text import LONGEST, shown
@@ -203,10 +192,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; any error is printed as one sentence."""
     with standard_streams() as (output, _):
         arguments = list(sys.argv[1:] if argv is None else argv)
-        with ended_by_signals():
+        with ending.ended_by_signals():
             status = _ended(arguments, as_program=argv is None)
             output.flush()
-            return status if output.failure is None else tell_output(output.failure, status)
+            return status if output.failure is None else ending.tell_output(output.failure, status)
 
 
 def _run(shared: SharedFlags) -> int:
@@ -234,18 +223,18 @@ def _ended(arguments: list[str], *, as_program: bool) -> int:
             said = f"Unexpected argument: {' '.join(error.unused_tokens or ())}."
         command = " ".join([PROGRAM, *(error.command_chain or ())])
         say(f"error: {shown(said, LONGEST)}\nSee {command} --help.")
-        return USAGE
+        return ending.USAGE
     except SystemExit as done:
-        return done.code if isinstance(done.code, int) else 0 if done.code is None else FAILED
+        return done.code if isinstance(done.code, int) else 0 if done.code is None else ending.FAILED
     except KeyboardInterrupt:
         from hf_transfer_score.hub.downloads import at_work
 
-        if as_program and (at_work() or waiting_threads()):
-            leave_at_once(AGAIN)
-        say(AGAIN)
-        return interrupted_status()
+        if as_program and (at_work() or ending.waiting_threads()):
+            ending.leave_at_once(ending.AGAIN)
+        say(ending.AGAIN)
+        return ending.interrupted_status()
     except Exception as error:  # noqa: BLE001  # the last handler
-        return tell(error, with_traceback=TRACEBACK in arguments)
+        return ending.tell(error, with_traceback=TRACEBACK in arguments)
 
 
 def flags_of(app: App, words: Sequence[str]) -> dict[str, str]:

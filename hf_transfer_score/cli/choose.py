@@ -16,22 +16,8 @@ from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.choosing.result import Choice
 from hf_transfer_score.choosing.saving import check_target
 from hf_transfer_score.choosing.start import estimate, prepare
+from hf_transfer_score.cli import flags
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
-from hf_transfer_score.cli.flags import (
-    MODELS,
-    OUTPUT,
-    RUNNING,
-    AskedSearch,
-    CandidateFlags,
-    Candidates,
-    ChooseRunFlags,
-    Json,
-    TaskName,
-    comma_list,
-    converted,
-    rank_options,
-    search_of,
-)
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Output, Page, Rendered, render, say, words, write
 from hf_transfer_score.cli.progress import following
@@ -72,8 +58,8 @@ class ChoosingFlags:
     licenses: Annotated[
         tuple[str, ...],
         Parameter(
-            group=MODELS,
-            converter=converted(comma_list(str, "names separated by commas, such as mit,apache-2.0")),
+            group=flags.MODELS,
+            converter=flags.converted(flags.comma_list(str, "names separated by commas, such as mit,apache-2.0")),
             n_tokens=1,
         ),
     ] = ()
@@ -83,20 +69,20 @@ def choose(
     dataset: str,
     /,
     *,
-    candidates: CandidateFlags = Candidates(),
-    search: AskedSearch = None,
-    task: TaskName = None,
+    candidates: flags.CandidateFlags = flags.Candidates(),
+    search: flags.AskedSearch = None,
+    task: flags.TaskName = None,
     choosing: Annotated[ChoosingFlags, Parameter(name="*", group=CHOOSING)] = ChoosingFlags(),
     tuning: Annotated[RaceFlags, Parameter(name="*", group=TUNING)] = RaceFlags(),
-    options: Annotated[ChooseRunFlags, Parameter(name="*", group=RUNNING)] = ChooseRunFlags(),
+    options: Annotated[flags.ChooseRunFlags, Parameter(name="*", group=flags.RUNNING)] = flags.ChooseRunFlags(),
     results: Annotated[list[str] | None, Parameter(group=CHOOSING, consume_multiple=True)] = None,
-    save: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
-    save_model: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
-    push: Annotated[str | None, Parameter(group=OUTPUT)] = None,
-    plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
-    dry_run: Annotated[bool, Parameter(group=RUNNING)] = False,
-    quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
-    output: Json = Output(),
+    save: Annotated[Path | None, Parameter(group=flags.OUTPUT)] = None,
+    save_model: Annotated[Path | None, Parameter(group=flags.OUTPUT)] = None,
+    push: Annotated[str | None, Parameter(group=flags.OUTPUT)] = None,
+    plot: Annotated[Path | None, Parameter(group=flags.OUTPUT)] = None,
+    dry_run: Annotated[bool, Parameter(group=flags.RUNNING)] = False,
+    quiet: Annotated[bool, Parameter(group=flags.RUNNING)] = False,
+    output: flags.Json = Output(),
 ) -> int:
     """Choose one of many checkpoints within a budget, and fine-tune it.
 
@@ -134,9 +120,9 @@ def choose(
     if push is not None:
         check_target(push)
     asked: dict[str, Any] = {
-        "options": rank_options(options, task, search),
+        "options": flags.rank_options(options, task, search),
         "how": how,
-        "search": search_of(search, task, options),
+        "search": flags.search_of(search, task, options),
     }
     with leaving_at_once():
         try:

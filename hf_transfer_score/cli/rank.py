@@ -15,27 +15,8 @@ from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.checkpoints.candidate import display_names
 from hf_transfer_score.choosing.adaptive import AdaptiveOptions, rank_adaptively
 from hf_transfer_score.choosing.history import ChooseListener
+from hf_transfer_score.cli import flags
 from hf_transfer_score.cli.ending import FAILED, is_main, leaving_at_once
-from hf_transfer_score.cli.flags import (
-    DATASET,
-    OUTPUT,
-    RUNNING,
-    SCORING,
-    AskedSearch,
-    CandidateFlags,
-    Candidates,
-    EngineFlags,
-    Engines,
-    RankFlags,
-    Ranking,
-    Scoring,
-    ScoringFlags,
-    Table,
-    TaskName,
-    Whole,
-    rank_options,
-    search_of,
-)
 from hf_transfer_score.cli.naming import typed_flags
 from hf_transfer_score.cli.output import Output, TableOutput, say, write
 from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
@@ -64,23 +45,23 @@ def rank(
     dataset: str,
     /,
     *,
-    candidates: CandidateFlags = Candidates(),
-    search: AskedSearch = None,
-    task: TaskName = None,
-    scoring: Scoring = ScoringFlags(),
-    options: Ranking = RankFlags(),
-    engines: Engines = EngineFlags(),
-    results: Annotated[list[str] | None, Parameter(group=SCORING, consume_multiple=True)] = None,
-    adaptive: Annotated[bool, Parameter(group=DATASET)] = False,
-    first: Annotated[Whole, Parameter(group=DATASET)] = None,
-    dry_run: Annotated[bool, Parameter(group=RUNNING)] = False,
-    quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
-    strict: Annotated[bool, Parameter(group=RUNNING)] = False,
-    terms: Annotated[bool, Parameter(group=OUTPUT)] = False,
-    save: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
-    plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
-    across: Annotated[Across, Parameter(group=OUTPUT)] = "parameters",
-    output: Table = TableOutput(),
+    candidates: flags.CandidateFlags = flags.Candidates(),
+    search: flags.AskedSearch = None,
+    task: flags.TaskName = None,
+    scoring: flags.Scoring = flags.ScoringFlags(),
+    options: flags.Ranking = flags.RankFlags(),
+    engines: flags.Engines = flags.EngineFlags(),
+    results: Annotated[list[str] | None, Parameter(group=flags.SCORING, consume_multiple=True)] = None,
+    adaptive: Annotated[bool, Parameter(group=flags.DATASET)] = False,
+    first: Annotated[flags.Whole, Parameter(group=flags.DATASET)] = None,
+    dry_run: Annotated[bool, Parameter(group=flags.RUNNING)] = False,
+    quiet: Annotated[bool, Parameter(group=flags.RUNNING)] = False,
+    strict: Annotated[bool, Parameter(group=flags.RUNNING)] = False,
+    terms: Annotated[bool, Parameter(group=flags.OUTPUT)] = False,
+    save: Annotated[Path | None, Parameter(group=flags.OUTPUT)] = None,
+    plot: Annotated[Path | None, Parameter(group=flags.OUTPUT)] = None,
+    across: Annotated[Across, Parameter(group=flags.OUTPUT)] = "parameters",
+    output: flags.Table = TableOutput(),
 ) -> int:
     """Rank checkpoints for a dataset.
 
@@ -124,8 +105,8 @@ def rank(
     check_folder(save)
     names, stored = candidates.names(), results or ()
     shared: dict[str, Any] = {
-        "options": rank_options(options, task, search),
-        "search": search_of(search, task, options),
+        "options": flags.rank_options(options, task, search),
+        "search": flags.search_of(search, task, options),
     }
     asked = Typed.of(dataset, names, _same_flags(shared["options"]))
     finish = partial(_finish, asked, output=output, terms=terms, save=save, plot=plot, across=across)
@@ -171,14 +152,14 @@ class SaidRows(ChooseListener):
 
 
 def _enough_rows(
-    adaptive: bool, first: int | None, scoring: ScoringFlags, engines: EngineFlags
+    adaptive: bool, first: int | None, scoring: flags.ScoringFlags, engines: flags.EngineFlags
 ) -> AdaptiveOptions | None:
     """Return when there are enough rows; None where all are read."""
     if not adaptive:
         if first is not None:
             raise OptionError("--first is for --adaptive: without it, all rows are read.")
         return None
-    if scoring != ScoringFlags() or engines.engine != HERE:
+    if scoring != flags.ScoringFlags() or engines.engine != HERE:
         raise OptionError("--adaptive uses the forecast of the default metrics, in this process: leave out the others.")
     return AdaptiveOptions(first)
 
@@ -195,18 +176,18 @@ class Typed:
 
     dataset: str
     models: Mapping[str, str]
-    flags: Sequence[str]
+    words: Sequence[str]
 
     @classmethod
-    def of(cls, dataset: str, models: Sequence[str], flags: Sequence[str]) -> Typed:
+    def of(cls, dataset: str, models: Sequence[str], words: Sequence[str]) -> Typed:
         """Return the words of a command."""
         found = named_candidates(dataset, models)
-        return cls(dataset, dict(zip(display_names(found), map(str, found), strict=True)), flags)
+        return cls(dataset, dict(zip(display_names(found), map(str, found), strict=True)), words)
 
     def next_step(self, report: RankReport) -> str | None:
         """Return the command that measures what a ranking leaves open, on the same sample."""
         step = next_step(report, self.dataset, self.models)
-        return step and " ".join([step, *map(shlex.quote, self.flags)])
+        return step and " ".join([step, *map(shlex.quote, self.words)])
 
 
 def _same_flags(options: RankOptions) -> list[str]:

@@ -8,22 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hf_transfer_score.cli import flags
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
-from hf_transfer_score.cli.flags import (
-    RUNNING,
-    AskedSearch,
-    CandidateFlags,
-    Candidates,
-    EngineFlags,
-    Engines,
-    Json,
-    Scoring,
-    ScoringFlags,
-    TaskName,
-    VerifyFlags,
-    rank_options,
-    search_of,
-)
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Output, Page, Status, render, say, status, words
 from hf_transfer_score.cli.progress import watching
@@ -51,17 +37,17 @@ def verify(
     dataset: str,
     /,
     *,
-    candidates: CandidateFlags = Candidates(),
-    search: AskedSearch = None,
-    task: TaskName = None,
+    candidates: flags.CandidateFlags = flags.Candidates(),
+    search: flags.AskedSearch = None,
+    task: flags.TaskName = None,
     tuning: Annotated[MeasuringFlags, Parameter(name="*", group=TUNING)] = MeasuringFlags(),
-    scoring: Scoring = ScoringFlags(),
-    options: Annotated[VerifyFlags, Parameter(name="*", group=RUNNING)] = VerifyFlags(),
-    engines: Engines = EngineFlags(),
-    save: Annotated[Path | None, Parameter(group=RUNNING)] = None,
-    quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
-    strict: Annotated[bool, Parameter(group=RUNNING)] = False,
-    output: Json = Output(),
+    scoring: flags.Scoring = flags.ScoringFlags(),
+    options: Annotated[flags.VerifyFlags, Parameter(name="*", group=flags.RUNNING)] = flags.VerifyFlags(),
+    engines: flags.Engines = flags.EngineFlags(),
+    save: Annotated[Path | None, Parameter(group=flags.RUNNING)] = None,
+    quiet: Annotated[bool, Parameter(group=flags.RUNNING)] = False,
+    strict: Annotated[bool, Parameter(group=flags.RUNNING)] = False,
+    output: flags.Json = Output(),
 ) -> int:
     """Fine-tune the best candidates, and check how well the ranking predicted.
 
@@ -93,11 +79,11 @@ def verify(
                 report = run_verify(
                     dataset,
                     candidates.names(),
-                    options=rank_options(options, task, search),
+                    options=flags.rank_options(options, task, search),
                     how=how,
                     metrics=metrics,
                     headline=scoring.headline,
-                    search=search_of(search, task, options),
+                    search=flags.search_of(search, task, options),
                     listener=listener,
                     heard=heard,
                     save=save,

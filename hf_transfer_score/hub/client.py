@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from hf_transfer_score.errors import NoAnswerError
+from hf_transfer_score.hub import settings
 from hf_transfer_score.hub.failures import (
     BUSY,
     TRANSIENT,
@@ -27,16 +28,6 @@ from hf_transfer_score.hub.failures import (
     is_transient,
     status_failure,
     transport_failure,
-)
-from hf_transfer_score.hub.settings import (
-    CONNECT_SECONDS,
-    DOWNLOADS,
-    ONE_WAIT,
-    RESTS,
-    RetryBudget,
-    longest_rest,
-    pauses,
-    question_seconds,
 )
 
 Key = tuple[str, str, str]
@@ -54,14 +45,14 @@ class HubSession:
     """The requests since the outermost `bounded` block began: failures, and the budget left for each URL."""
 
     failures: list[NoAnswerError] = field(default_factory=list)
-    budgets: dict[Key, RetryBudget] = field(default_factory=dict)
+    budgets: dict[Key, settings.RetryBudget] = field(default_factory=dict)
     _given_up: dict[Key, tuple[NoAnswerError, float]] = field(default_factory=dict)
 
     def give_up(self, key: Key, failure: NoAnswerError) -> NoAnswerError:
         """Remember that a URL gives no answer, so that it is not requested again soon."""
         self.failures.append(failure)
         self.budgets.pop(key, None)
-        self._given_up[key] = (failure, monotonic() + question_seconds())
+        self._given_up[key] = (failure, monotonic() + settings.question_seconds())
         return failure
 
     def given_up(self, key: Key) -> NoAnswerError | None:
@@ -140,7 +131,7 @@ def _send(send: Any, request: Any, *, stream: bool = False, **more: Any) -> Any:
     if failure is not None:
         raise failure
     if request.method not in ("GET", "HEAD") and "/paths-info/" not in request.url.path:
-        _limit(request, 4 * question_seconds())  # changes are not repeated here; their caller decides
+        _limit(request, 4 * settings.question_seconds())  # changes are not repeated here; their caller decides
         return send(request, stream=stream, **more)
     return _PendingRequest(send, request, more, stream, session, key).answer()
 
@@ -157,8 +148,8 @@ class _PendingRequest:
     key: Key
 
     def __post_init__(self) -> None:
-        seconds = question_seconds() * (DOWNLOADS if self.stream else 1)
-        self.budget = self.session.budgets.setdefault(self.key, RetryBudget(seconds))
+        seconds = settings.question_seconds() * (settings.DOWNLOADS if self.stream else 1)
+        self.budget = self.session.budgets.setdefault(self.key, settings.RetryBudget(seconds))
 
     def answer(self) -> Any:
         """Return the response, or raise NoAnswerError."""
@@ -171,7 +162,7 @@ class _PendingRequest:
     def _attempt(self) -> Any:
         """Return the response, or a failure after which the request may be repeated."""
         self.budget.attempts += 1
-        _limit(self.request, min(self.budget.left, self.budget.seconds * ONE_WAIT))
+        _limit(self.request, min(self.budget.left, self.budget.seconds * settings.ONE_WAIT))
         try:
             return self._response()
         except NoAnswerError:
@@ -206,7 +197,7 @@ class _PendingRequest:
         """Wait before a further attempt, or raise the failure if there is none."""
         if failure.status == BUSY and failure.wait is not None and self._rests(failure.wait):
             return
-        waits = pauses()
+        waits = settings.pauses()
         wait = failure.wait if failure.wait is not None else waits[min(self.budget.attempts, len(waits)) - 1]
         if self.budget.over or wait >= self.budget.left or failure.final:
             raise self._give_up(failure) from failure.__cause__
@@ -215,10 +206,10 @@ class _PendingRequest:
 
     def _rests(self, seconds: float) -> bool:
         """Pause as the Hub asks, each thread a little longer; return False if it asks for too much."""
-        if seconds > longest_rest() or self.budget.rests >= RESTS:
+        if seconds > settings.longest_rest() or self.budget.rests >= settings.RESTS:
             return False
         self.budget.rests, self.budget.attempts = self.budget.rests + 1, 0
-        if seconds > question_seconds():
+        if seconds > settings.question_seconds():
             LOG.warning("The Hub asks to wait %.0f s (429, too many requests); then the run continues.", seconds)
         time.sleep(seconds * random.uniform(1, 1.1))  # noqa: S311
         return True
@@ -281,7 +272,7 @@ def _start(response: Any) -> int:
 def _limit(request: Any, seconds: float) -> None:
     """Limit each single wait of a request to some seconds."""
     asked = request.extensions.get("timeout") or {}
-    most = {"connect": min(CONNECT_SECONDS, seconds), "read": seconds, "write": seconds, "pool": seconds}
+    most = {"connect": min(settings.CONNECT_SECONDS, seconds), "read": seconds, "write": seconds, "pool": seconds}
     limits = {name: min(value, asked.get(name) or value) for name, value in most.items()}
     request.extensions = {**request.extensions, "timeout": {name: max(0.05, value) for name, value in limits.items()}}
 
@@ -324,12 +315,12 @@ def patiently(action: Callable[[], Value], *, also: Callable[[Exception], bool] 
     Failures that the client has already retried are not retried again.
     """
     with bounded():
-        for wait in pauses():
+        for wait in settings.pauses():
             start = time.monotonic()
             try:
                 return action()
             except Exception as error:
-                tried = isinstance(error, NoAnswerError) or time.monotonic() - start > question_seconds() / 3
+                tried = isinstance(error, NoAnswerError) or time.monotonic() - start > settings.question_seconds() / 3
                 if not also(error) and (tried or not is_transient(error)):
                     raise
                 time.sleep(wait)

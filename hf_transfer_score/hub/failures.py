@@ -11,15 +11,7 @@ from typing import Any, Literal
 
 from hf_transfer_score.errors import CheckpointError, HubError, NoAnswerError, chain
 from hf_transfer_score.home import fullness, no_space
-from hf_transfer_score.hub.settings import (
-    RepositoryType,
-    RetryBudget,
-    endpoint_of,
-    has_token,
-    hub_cache,
-    is_forbidden,
-    page_of,
-)
+from hf_transfer_score.hub import settings
 
 BUSY = 429  # the HTTP status for too many requests
 
@@ -77,7 +69,7 @@ def trouble_of(error: BaseException) -> Trouble:
         if any(isinstance(one, expected) for one in told):
             return Trouble(kind, telling_line(error), status)
     if is_offline(error):
-        forbidden = is_forbidden() or any(isinstance(one, errors.OfflineModeIsEnabled) for one in told)
+        forbidden = settings.is_forbidden() or any(isinstance(one, errors.OfflineModeIsEnabled) for one in told)
         return Trouble("forbidden" if forbidden else "offline", unanswered.reason if unanswered else not_reached(error))
     if unanswered is not None:
         return Trouble("unanswered", unanswered.reason, status)
@@ -189,7 +181,7 @@ def status_failure(response: Any) -> NoAnswerError:
     return NoAnswerError(f"the Hub answered {status}{busy}", str(response.url), status=status, wait=wait)
 
 
-def transport_failure(error: BaseException, request: Any, budget: RetryBudget) -> NoAnswerError | None:
+def transport_failure(error: BaseException, request: Any, budget: settings.RetryBudget) -> NoAnswerError | None:
     """Return the failure for an exception of the HTTP library; None if it is not about the network."""
     names, url = kinds(error), "" if request is None else str(request.url)
     if "OfflineModeIsEnabled" in names:
@@ -216,7 +208,7 @@ def _from(error: BaseException, reason: str, url: str, **more: Any) -> NoAnswerE
 def not_reached(error: BaseException) -> str:
     """Return why the Hub was not reached, as a clause."""
     request = getattr(error, "_request", None)
-    place = endpoint_of() if request is None else f"{request.url.scheme}://{request.url.netloc.decode()}"
+    place = settings.endpoint_of() if request is None else f"{request.url.scheme}://{request.url.netloc.decode()}"
     causes = chain(error)
     if any(isinstance(one, socket.gaierror) for one in causes) or "Name or service not known" in str(error):
         return f"the name in {place} has no address: check the network and HF_ENDPOINT"
@@ -227,7 +219,7 @@ def not_reached(error: BaseException) -> str:
     return f"nobody answers at {place}: check the network and HF_ENDPOINT"
 
 
-def gave_up(failure: NoAnswerError, budget: RetryBudget) -> NoAnswerError:
+def gave_up(failure: NoAnswerError, budget: settings.RetryBudget) -> NoAnswerError:
     """Return the failure after the last attempt, with the number of attempts."""
     reason = failure.reason
     if failure.wait is not None and failure.wait >= budget.left:
@@ -254,10 +246,10 @@ def no_revision(revision: str | None) -> str:
     return f"has no revision {revision!r}; give a branch, a tag or a full commit"
 
 
-def missing(name: str, repo_type: RepositoryType = "dataset", token: str | bool | None = None) -> HubError:
+def missing(name: str, repo_type: settings.RepositoryType = "dataset", token: str | bool | None = None) -> HubError:
     """Return the error for a repository that does not exist, or is not visible."""
     what = "Space" if repo_type == "space" else repo_type
-    if has_token(token):
+    if settings.has_token(token):
         return HubError(f"There is no {what} {name} on the Hub that this token may see: check the name and the token.")
     return HubError(f"There is no {what} {name} on the Hub, or it is private: check the name, or {LOG_IN}.")
 
@@ -272,18 +264,18 @@ def hub_error(
     error: BaseException,
     *,
     doing: Doing = "read",
-    repo_type: RepositoryType = "dataset",
+    repo_type: settings.RepositoryType = "dataset",
     token: str | bool | None = None,
     endpoint: str | None = None,
 ) -> HubError:
     """Return the error for an exception of the Hub's client while reading or writing a repository of results."""
     if isinstance(error, HubError):
         return error
-    trouble, known = trouble_of(error), has_token(token)
+    trouble, known = trouble_of(error), settings.has_token(token)
     if trouble.kind == "missing":
         return missing(name, repo_type, token)
     if trouble.kind == "gated":
-        where = f"ask for access at {page_of(name, repo_type, endpoint)}"
+        where = f"ask for access at {settings.page_of(name, repo_type, endpoint)}"
         return HubError(f"{name} is gated: {where}{'' if known else f', and {LOG_IN}'}.")
     if trouble.kind == "name":
         return HubError(f"{name!r} is not the name of a repository on the Hub: {error}")
@@ -318,14 +310,14 @@ def checkpoint_failure(name: str, error: BaseException, revision: str | None = N
     if isinstance(error, CheckpointError):
         return error
     if fullness(error) is not None:
-        return CheckpointError("no_space", str(no_space(error, f"the files of {name}", hub_cache())))
-    trouble, known = trouble_of(error), has_token()
+        return CheckpointError("no_space", str(no_space(error, f"the files of {name}", settings.hub_cache())))
+    trouble, known = trouble_of(error), settings.has_token()
     if trouble.kind == "missing" or (trouble.kind == "unknown token" and not known):
         advice = "check the id" if known else "check the id, or log in with `hf auth login`"
         hidden = " that this token may see;" if known else ", or it is private:"
         return CheckpointError("missing", f"there is no {name} on the Hub{hidden} {advice}")
     if trouble.kind == "gated":
-        where = f"ask for access at {page_of(name, 'model')}"
+        where = f"ask for access at {settings.page_of(name, 'model')}"
         if known:
             return CheckpointError("gated", f"is gated, and the token in use has no access to it: {where}")
         return CheckpointError("gated", f"is gated: {where}, and {LOG_IN}")

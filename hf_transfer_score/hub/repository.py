@@ -16,21 +16,9 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.errors import HubError, StoreError, TransferScoreError
+from hf_transfer_score.hub import failures
 from hf_transfer_score.hub.client import bounded, patiently
 from hf_transfer_score.hub.downloads import map_at_once
-from hf_transfer_score.hub.failures import (
-    BUSY,
-    Doing,
-    hub_error,
-    is_conflict,
-    is_transient,
-    missing,
-    no_token,
-    seconds_to_wait,
-    status_of,
-    underlying,
-    was_refused,
-)
 from hf_transfer_score.hub.settings import RepositoryType, has_token, longest_rest, page_of, question_seconds
 from hf_transfer_score.hub.trees import Authors, Trees
 from hf_transfer_score.integrity import blob_id
@@ -178,7 +166,7 @@ class HubRepository:
 
     def missing(self) -> HubError:
         """Return the error for a repository that does not exist or is not visible."""
-        return missing(self.name, self.repo_type, self.token)
+        return failures.missing(self.name, self.repo_type, self.token)
 
     def view(self) -> HubView:
         """Return the repository at its newest commit."""
@@ -232,7 +220,7 @@ class HubRepository:
             except errors.EntryNotFoundError:
                 return None
             except Exception as error:
-                if status_of(error) in OF_ONE_FILE:
+                if failures.status_of(error) in OF_ONE_FILE:
                     return None
                 raise
 
@@ -268,7 +256,7 @@ class HubRepository:
         and after a lost answer, when the files may already be there.
         """
         if not has_token(self.token):
-            raise no_token(self.name)
+            raise failures.no_token(self.name)
         spent, conflicts = 0.0, 0
         for attempt in range(1, self.retries.attempts + 1):
             view = self.view()
@@ -295,36 +283,38 @@ class HubRepository:
                     )
                 return str(done.pr_url if self.create_pr and done.pr_url else done.oid)
             except Exception as raised:
-                error = underlying(raised)
-                asked = seconds_to_wait(error)
+                error = failures.underlying(raised)
+                asked = failures.seconds_to_wait(error)
                 wait = max(self.retries.wait(attempt), asked)
-                rests = status_of(error) == BUSY and 0 < asked <= longest_rest()  # a requested pause is not a failure
+                rests = (
+                    failures.status_of(error) == failures.BUSY and 0 < asked <= longest_rest()
+                )  # a requested pause is not a failure
                 spent += time.monotonic() - begin + (0 if rests else wait)
                 last = attempt == self.retries.attempts or spent > self.retries.seconds
                 if (failure := self._failure(error, attempt, last=last)) is not None:
                     raise failure from raised
-                conflicts += is_conflict(error)
+                conflicts += failures.is_conflict(error)
             time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
     def _failure(self, error: Exception, attempt: int, *, last: bool) -> StoreError | HubError | None:
         """Return the error that ends a change; None to retry. A pull request with unknown outcome is not retried."""
-        if is_conflict(error) and not last:
+        if failures.is_conflict(error) and not last:
             return None
-        if is_conflict(error):
+        if failures.is_conflict(error):
             return StoreError(
                 f"{self.name} was changed by others before each of {attempt} attempts to write to it: try again "
                 "later, or propose the change with `create_pr`."
             )
-        if self.create_pr and is_transient(error) and not was_refused(error):
+        if self.create_pr and failures.is_transient(error) and not failures.was_refused(error):
             return HubError(
                 f"The answer of the Hub to a pull request on {self.name} was lost: before you try again, check at "
                 f"{self.url}/discussions whether it exists."
             )
-        return self._error(error, "write") if last or not is_transient(error) else None
+        return self._error(error, "write") if last or not failures.is_transient(error) else None
 
     @contextmanager
-    def _explained(self, doing: Doing = "read") -> Iterator[None]:
+    def _explained(self, doing: failures.Doing = "read") -> Iterator[None]:
         try:
             yield
         except TransferScoreError:
@@ -332,6 +322,6 @@ class HubRepository:
         except Exception as error:
             raise self._error(error, doing) from error
 
-    def _error(self, error: Exception, doing: Doing) -> HubError:
+    def _error(self, error: Exception, doing: failures.Doing) -> HubError:
         known: dict[str, Any] = {"repo_type": self.repo_type, "token": self.token, "endpoint": self.endpoint}
-        return hub_error(self.name, error, doing=doing, **known)
+        return failures.hub_error(self.name, error, doing=doing, **known)
