@@ -35,10 +35,9 @@ from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.records.place import places_of
 from hf_transfer_score.runs.ahead import Downloads, ScoresAhead
 from hf_transfer_score.runs.candidates import GONE, CandidateRun, ScoreCandidate, waiting_for, with_whole_paths
-from hf_transfer_score.runs.guess import guessed_seconds
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions, check_device, check_fits
-from hf_transfer_score.runs.plan import Plan, PlannedModel, make_plan
+from hf_transfer_score.runs.plan import Plan, PlannedModel, guessed_seconds, make_plan
 from hf_transfer_score.runs.report import Interrupted, RankReport
 from hf_transfer_score.runs.scoring import Ready, Scoring, choose_scoring, failed_model, labelled, make_report
 from hf_transfer_score.sampling.load import SampleStore, load_sample
@@ -97,7 +96,7 @@ def rank(
     """
     start = time.perf_counter()
     with opened(engine) as open_one:
-        run = _RankRun(options or RankOptions(), listener or Listener(), Path(folder or home()), results, open_one)
+        run = RankRun(options or RankOptions(), listener or Listener(), Path(folder or home()), results, open_one)
         run.prepare(dataset, models, metrics, headline, search)
         return run.carry_out(start)
 
@@ -131,7 +130,7 @@ def plan_rank(
         >>> [model.name for model in plan.models], plan.download_bytes
         (['vit-few-steps'], 0)
     """
-    run = _RankRun(options or RankOptions(), listener or Listener(), Path(folder or home()), (), Here())
+    run = RankRun(options or RankOptions(), listener or Listener(), Path(folder or home()), (), Here())
     run.prepare(dataset, models, metrics, headline, search)
     return run.plan
 
@@ -154,7 +153,7 @@ def _no_models(dataset: Any) -> TransferScoreError:
     return OptionError(said)
 
 
-class _RankRun:
+class RankRun:
     """A run with its options, cache and engine, and once it is prepared the sample, what is computed, and the plan."""
 
     sample: LabelledSample

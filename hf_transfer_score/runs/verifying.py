@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -35,10 +36,10 @@ from hf_transfer_score.runs.candidates import release_memory, with_whole_paths
 from hf_transfer_score.runs.expected import ExpectedTime, Pace, RowCounts
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions, check_trainable
-from hf_transfer_score.runs.plan import Plan, PlannedModel
+from hf_transfer_score.runs.plan import PlannedModel
 from hf_transfer_score.runs.records import without_places
 from hf_transfer_score.runs.report import RankReport
-from hf_transfer_score.runs.run import rank
+from hf_transfer_score.runs.run import RankRun
 from hf_transfer_score.runs.tuning import TuneCandidate, Tuned, loading, weights_of, why
 from hf_transfer_score.runs.verified import (
     Verified,
@@ -70,21 +71,6 @@ class VerifyListener:
 
     def failed(self, verified: Verified) -> None:
         """Called when a candidate cannot be fine-tuned."""
-
-
-class _Planned(Listener):
-    """Passes all events on, and keeps the plan."""
-
-    def __init__(self, inner: Listener) -> None:
-        self.models: dict[str, PlannedModel] = {}
-        self.sampling, self.sampled = inner.sampling, inner.sampled  # type: ignore[method-assign]
-        self.started, self.stage = inner.started, inner.stage  # type: ignore[method-assign]
-        self.examples, self.finished = inner.examples, inner.finished  # type: ignore[method-assign]
-        self.ranking, self._inner = inner.ranking, inner  # type: ignore[method-assign]
-
-    def planned(self, plan: Plan) -> None:
-        self.models = {model.name: model for model in plan.models}
-        self._inner.planned(plan)
 
 
 def verify(
@@ -140,35 +126,26 @@ def verify(
         raise OptionError("verify fine-tunes in one process: run it without a launcher.")
     check_trainable(options)
     refuse_model(dataset)
-    kept = _Planned(listener or Listener())
-    tested: dict[str, Any] = {"split": how.test_split, "count": how.test_samples, "progress": kept.sampling}
+    listener = listener or Listener()
+    tested: dict[str, Any] = {"split": how.test_split, "count": how.test_samples, "progress": listener.sampling}
     with quiet_client():
         asked, _, test = training_and_test(
             dataset, options.sample, **tested, folder=folder / "samples", refresh=options.refresh
         )
     options = replace(options, sample=asked)
     with opened(engine) as running:
-        report = rank(
-            dataset,
-            models,
-            options=options,
-            metrics=metrics,
-            headline=headline,
-            search=search,
-            listener=kept,
-            folder=folder,
-            engine=running,
-        )
+        run = RankRun(options, listener, folder, (), running)
+        run.prepare(dataset, models, metrics, headline, search)
+        report = run.carry_out(time.perf_counter())
         recipe = how.recipe_for(report.sample)
         codes, _, _ = codes_of(report.sample, test)
         split_rows(codes, recipe.validation_share, 0)  # labels that cannot be divided fail here, not once a model
         if save is not None:
             report.save(save)
         metrics_of = {seed: truth_metric(recipe, seed, test) for seed in how.seeds}
+        planned = {model.name: model for model in run.plan.models}
         told, free = heard or VerifyListener(), options.free_disk
-        return _Verifying(
-            report, test, recipe, metrics_of, how.top, kept.models, told, save, free, folder, running
-        ).run()
+        return _Verifying(report, test, recipe, metrics_of, how.top, planned, told, save, free, folder, running).run()
 
 
 @dataclass

@@ -7,11 +7,10 @@ from hf_transfer_score.checkpoints.resolve import Checkpoint
 from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.ranking.models import RankedModel
-from hf_transfer_score.runs import guess
+from hf_transfer_score.runs import plan
 from hf_transfer_score.runs.expected import ExpectedTime, Pace, RowCounts
-from hf_transfer_score.runs.guess import guessed_seconds
 from hf_transfer_score.runs.options import RankOptions
-from hf_transfer_score.runs.plan import KnownPace, PlannedModel, expected_seconds, paces
+from hf_transfer_score.runs.plan import KnownPace, PlannedModel, expected_seconds, guessed_seconds, paces
 from hf_transfer_score.sampling.load import load_sample
 
 
@@ -111,7 +110,7 @@ def test_without_a_peer_nothing_is_said():
 
 
 def test_before_anything_was_timed_there_is_a_guess_in_proportion_to_sizes_and_lengths(monkeypatch):
-    monkeypatch.setattr(guess, "_speed", lambda: 1e9)
+    monkeypatch.setattr(plan, "_speed", lambda: 1e9)
     options = RankOptions(extract=ExtractOptions(device="cpu"))
 
     def guessed(*models, letters=400, examples=30, options=options):
