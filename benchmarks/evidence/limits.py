@@ -15,8 +15,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from benchmarks.evidence.forecasts import HUB, Pool, Trial, compared, hub_history, pool_of
 from hf_transfer_score.ranking.effects import normal_scores
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import History
-from hf_transfer_score.ranking.looks import beside_junk
+from hf_transfer_score.ranking.history import History, beside_junk
 
 Floats = NDArray[np.float64]
 

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     import gradio
 
 SHIPPED = "the package itself"
-ARENA_MAX = -8
-"""The setting of glibc for the number of memory arenas; by default threads have their own."""
+ALLOCATION = {-8: 2, -3: 4 << 20, -1: 16 << 20}
+"""Settings of glibc: how many memory arenas there are, from which size on arrays have memory of their own, and how much
+unused memory is kept. By default, the pages of many arrays of a view are requested anew and given back at once."""
+
+COLLECT_AFTER = 20_000
+"""New objects before a garbage collection: a view makes many, nearly all of which live as long as it is needed."""
 
 RESULTS, REQUESTS = "RESULTS", "REQUESTS"
 """Environment variables of a Space that name the places."""
@@ -40,13 +44,7 @@ def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Li
 
 def build(results: str | None, requests: str | None, *, poll_seconds: float = POLL_SECONDS) -> gradio.Blocks:
     """Return the leaderboard of a place, and start reading its records."""
-    import pyarrow
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(1, "blas")  # more threads would mostly wait for each other: boards have small matrices
-    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # tables and threads share the memory of the system,
-    with suppress(AttributeError, OSError):  # which gets unused memory back
-        ctypes.CDLL(None).mallopt(ARENA_MAX, 2)
+    tune()
     library = library_of(results, poll_seconds=poll_seconds)
     place = None if requests is None else open_place(requests)
     library.start()
@@ -54,6 +52,19 @@ def build(results: str | None, requests: str | None, *, poll_seconds: float = PO
     from hf_transfer_score.leaderboard.pages.app import build_app
 
     return build_app(library, requests=place)
+
+
+def tune() -> None:
+    """Set threads, memory and garbage collection of this process for many small computations."""
+    import pyarrow
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, "blas")  # more threads would mostly wait for each other: boards have small matrices
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # tables and threads share the memory of the system
+    gc.set_threshold(COLLECT_AFTER)
+    with suppress(AttributeError, OSError):
+        for setting, value in ALLOCATION.items():
+            ctypes.CDLL(None).mallopt(setting, value)
 
 
 def _load_gradio() -> None:

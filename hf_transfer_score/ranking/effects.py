@@ -167,6 +167,7 @@ class Effects:
         by_column = np.bincount(places, weights=weights, minlength=len(cells) * self.columns).reshape(shape)
         properties = seen.properties[self.cell_model]
         self.cell_design = np.hstack([by_column, self.counts[:, None] * properties])
+        self.by_column, self.starts = by_column, np.flatnonzero(np.diff(self.cell_model, prepend=-1))
         self.abroad = self.cell_design[self.foreign > 0]
         self.cell_values = np.bincount(inverse, weights=seen.values * weights, minlength=len(cells))
         self.gram = np.zeros((self.columns + seen.properties.shape[1],) * 2)
@@ -194,9 +195,10 @@ class Effects:
     def _designs(self, weights: Floats) -> Floats:
         """Return the weighted sum of the designs of the cells of each model (M, c); cells are sorted by model."""
         found = np.zeros((len(self.seen.properties), self.gram.shape[1]))
-        starts, columns = np.flatnonzero(np.diff(self.cell_model, prepend=-1)), self.cell_design[:, : self.columns]
-        if len(starts):
-            found[self.cell_model[starts], : self.columns] = np.add.reduceat(columns * weights[:, None], starts)
+        cells = self.by_column * weights[:, None]
+        if len(self.starts) < len(cells):
+            cells = np.add.reduceat(cells, self.starts)
+        found[self.cell_model[self.starts], : self.columns] = cells
         found[:, self.columns :] = self._by_model(self.counts * weights)[:, None] * self.seen.properties
         return found
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.ranking.effects import Effects, Known, Observations, normal_scores
-from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
+from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations, beside_junk
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.looks import (
     FEWEST,
@@ -29,12 +29,9 @@ from hf_transfer_score.ranking.looks import (
     PROBED,
     Belief,
     Looks,
-    accuracies_of,
     anchored,
-    beside_junk,
     drawn_places,
     expected_places,
-    failed,
     interpolated,
     weights_of,
     worth_of,
@@ -202,15 +199,14 @@ class Forecaster:
         protocols = {self.method: 0}
         scores, places = [], []
         for number, column in enumerate(self.history.accuracies):
-            accuracies = accuracies_of(column)
-            learnt = ~failed(accuracies)
+            accuracies, learnt = column.numbers, ~column.failed
             protocol = protocols.setdefault(column.protocol, len(protocols))
-            about = np.array([[self.numbers[name], number, protocol] for name in column.values], np.intp)
+            models = np.array([self.numbers[name] for name in column.values], np.intp)[learnt]
             scores.append(normal_scores(accuracies[learnt]))
-            places.append(about.reshape(-1, 3)[learnt])
+            places.append([models, np.full(len(models), number), np.full(len(models), protocol)])
         values = np.concatenate(scores)
         properties, groups = self.properties(list(self.numbers))
-        models, columns, ways = np.vstack(places).T
+        models, columns, ways = np.hstack(places)
         seen = Observations(values, models, columns, ways, properties, groups, np.ones(len(values)))
         return Effects(seen).with_columns_weighed()
 
@@ -232,7 +228,7 @@ class Forecaster:
     def failing(self, ids: Sequence[str]) -> Floats:
         """Return how often models fail to learn (P,), by a logistic regression on their size."""
         names = [name for one in self.columns for name in one.values]
-        bad = np.concatenate([np.zeros(0, bool), *(failed(accuracies_of(one)) for one in self.columns)])
+        bad = np.concatenate([np.zeros(0, bool), *(one.failed for one in self.columns)])
         point, start = np.array([RARE, STEEP]), np.array([RARE, STEEP])
         design = np.column_stack([np.ones(len(names)), self.sizes(names)])
         trust = np.diag([RARE_TRUST, STEEP_TRUST])
@@ -254,8 +250,7 @@ class Forecaster:
         """Normal scores and accuracies relative to the median, of each dataset."""
         found = []
         for column in self.columns:
-            accuracies = np.sort(accuracies_of(column))
-            accuracies = accuracies[~failed(accuracies)]
+            accuracies = np.sort(column.numbers[~column.failed])
             if len(accuracies) >= FEWEST and np.quantile(accuracies, LEARNT) > accuracies[0]:
                 places = normal_scores(np.arange(len(accuracies), dtype=np.float64))
                 found.append((places, accuracies - np.median(accuracies)))
@@ -264,8 +259,8 @@ class Forecaster:
     @cached_property
     def falls(self) -> Floats:
         """How far networks that failed to learn fell below the median."""
-        accuracies = [accuracies_of(column) for column in self.columns]
-        return np.concatenate([np.array(FALL), *((np.median(one) - one)[failed(one)] for one in accuracies)])
+        fallen = ((np.median(one.numbers) - one.numbers)[one.failed] for one in self.columns)
+        return np.concatenate([np.array(FALL), *fallen])
 
     def forecast(self, looks: Looks) -> list[ModelForecast]:
         """Return how the models of a pool are expected to come out; their order makes no difference."""
@@ -322,7 +317,7 @@ class Forecaster:
         best = final.max(0)
         first = final >= best
         behind = 100 * (best - final)
-        middle = np.median(behind, axis=1)
+        middle, near = np.median(behind, axis=1), (behind <= 1).mean(1)
         tails = np.quantile(behind, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
         levels = _intervals(final) if absolute else [None] * len(final)
         score = -(drawn_places(orders, looks) if measured else expected_places(belief, rates))
@@ -337,7 +332,7 @@ class Forecaster:
                 levels[place],
                 float(score[place]),
                 (int(low[place]), int(high[place])),
-                float((behind[place] <= 1).mean()),
+                float(near[place]),
                 reasons_of(
                     place,
                     known,

@@ -6,25 +6,36 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hf_transfer_score.ranking.effects import normal_scores
 from hf_transfer_score.ranking.pools import rank_terms
 from hf_transfer_score.ranking.settings import Setting, rules
 from hf_transfer_score.records.checks import TRUTH
-from hf_transfer_score.records.coded import Coded, coded, grouped
+from hf_transfer_score.records.coded import Coded, Codes, coded, grouped
 from hf_transfer_score.records.record import CANONICAL, Record, RecordedFacts
 from hf_transfer_score.records.table import RecordTable, Stored
 
 if TYPE_CHECKING:
     import pyarrow
 
+Floats = NDArray[np.float64]
+
 USUAL = "full"
 """The method that a forecast is about, if there are records of it."""
 
 REPEATED = "seed"
 """The parameter in which repetitions of a measurement differ."""
+
+FAILED_SPREADS, FAILED_POINTS = 3.0, 0.05
+"""A network failed to learn if it is this many interquartile ranges, and this much, below the lower quartile."""
+
+JUNK, JUNK_STEP = 2.0, 0.5
+"""A score this many interquartile ranges below the lower quartile is junk, and is put this far below the others."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,21 @@ class MeasuredColumn:
     protocol: str
     values: Mapping[str, float]
 
+    @cached_property
+    def numbers(self) -> Floats:
+        """The values in the order of the models (P,)."""
+        return np.fromiter(self.values.values(), np.float64, len(self.values))
+
+    @cached_property
+    def failed(self) -> NDArray[np.bool_]:
+        """Which of the accuracies are of networks that failed to learn (P,)."""
+        return failed(self.numbers)
+
+    @cached_property
+    def normal(self) -> dict[str, float]:
+        """The normal scores of the models, as by `beside_junk`."""
+        return dict(zip(self.values, beside_junk(self.numbers).tolist(), strict=True))
+
 
 @dataclass(frozen=True)
 class History:
@@ -88,27 +114,29 @@ class History:
     models: Mapping[str, Relations] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, source: RecordTable | Iterable[Record]) -> History:
-        """Return the history in records, or in a table of records; failures are left out."""
+    def of(
+        cls,
+        source: RecordTable | Iterable[Record],
+        made: dict[bytes, MeasuredColumn] | None = None,
+        numbers: Codes | None = None,
+    ) -> History:
+        """Return the history in records, or in a table of records; failures are left out.
+
+        Args:
+            source: the records.
+            made: columns made before, which are used again and added to, by the numbers of their rows.
+            numbers: of the rows of the table (R,), by which `made` knows them; None for their places.
+        """
         if not isinstance(source, RecordTable):
             source = RecordTable.of(Stored.of(str(number), "", record) for number, record in enumerate(source))
-        rows = _Columns(source.data)
-        accuracies, scores = [], []
+        rows, made, found = _Columns(source.data), {} if made is None else made, []
+        numbers = np.arange(len(source)) if numbers is None else numbers
         for chosen in rows.groups():
-            dataset, task, metric = (rows.at(name, chosen[0]) for name in ("dataset_id", "dataset_task", "metric_name"))
-            names = [rows.at("model_id", row) for row in chosen]
-            terms = json.loads(f"[{','.join([rows.terms[row] for row in chosen])}]")  # all at once is ten times faster
-            parameters = json.loads(rows.at("metric_parameters", chosen[0]) or "{}")
-            if metric == TRUTH.name:
-                values = _means(names, terms)
-                if values:
-                    accuracies.append(MeasuredColumn(dataset, task, str(parameters.get("method", "")), values))
-            else:
-                setting = Setting(metric, rows.versions[chosen[0]], CANONICAL.encode(parameters))
-                signs = json.loads(rows.at("metric_directions", chosen[0]) or "{}")
-                scored = _scores(setting, dict(zip(names, terms, strict=True)), signs)
-                scores.append(MeasuredColumn(dataset, task, metric, scored))
-        return cls(tuple(accuracies), tuple(scores), rows.relations())
+            key = numbers[chosen].tobytes()
+            column = made.get(key) or rows.column(chosen)
+            found.append((rows.at("metric_name", chosen[0]) == TRUTH.name, made.setdefault(key, column)))
+        accuracies = tuple(one for is_truth, one in found if is_truth and one.values)
+        return cls(accuracies, tuple(one for is_truth, one in found if not is_truth), rows.relations())
 
     def about(self, task: str) -> History:
         """Return the history of one task."""
@@ -129,6 +157,32 @@ class History:
 
     def _chosen(self, wanted: Callable[[MeasuredColumn], bool]) -> History:
         return History(tuple(filter(wanted, self.accuracies)), tuple(filter(wanted, self.scores)), self.models)
+
+
+def failed(accuracies: Floats) -> NDArray[np.bool_]:
+    """Return which of the accuracies on a dataset are of networks that failed to learn."""
+    if not len(accuracies):
+        return np.zeros(0, bool)
+    low, high = np.quantile(accuracies, [0.25, 0.75])
+    return np.asarray(accuracies < low - max(FAILED_SPREADS * (high - low), FAILED_POINTS))
+
+
+def beside_junk(values: Sequence[float] | Floats) -> Floats:
+    """Return normal scores among the values that are not far below the others; those come just below the lowest.
+
+    So networks that know nothing do not change the order of the others.
+
+    Example:
+        >>> beside_junk([3.0, 2.0, 1.0, 2.5, -50.0]).round(2).tolist()
+        [1.15, -0.32, -1.15, 0.32, -1.65]
+    """
+    found = np.asarray(values, np.float64)
+    low, high = np.quantile(found, [0.25, 0.75])
+    far = found < low - JUNK * (high - low)
+    scores = np.zeros(len(found))
+    scores[~far] = normal_scores(found[~far])
+    scores[far] = scores[~far].min() - JUNK_STEP
+    return scores
 
 
 class _Columns:
@@ -169,6 +223,18 @@ class _Columns:
         order = np.argsort(key, kind="stable")
         cuts = np.flatnonzero(np.diff(key[order])) + 1
         return [part.tolist() for part in np.split(whole[order], cuts)] if len(whole) else []
+
+    def column(self, chosen: Sequence[int]) -> MeasuredColumn:
+        """Return what some of these rows, which belong together, tell about their models."""
+        dataset, task, metric = (self.at(name, chosen[0]) for name in ("dataset_id", "dataset_task", "metric_name"))
+        names = [self.at("model_id", row) for row in chosen]
+        terms = json.loads(f"[{','.join([self.terms[row] for row in chosen])}]")  # all at once is ten times faster
+        parameters = json.loads(self.at("metric_parameters", chosen[0]) or "{}")
+        if metric == TRUTH.name:
+            return MeasuredColumn(dataset, task, str(parameters.get("method", "")), _means(names, terms))
+        setting = Setting(metric, self.versions[chosen[0]], CANONICAL.encode(parameters))
+        signs = json.loads(self.at("metric_directions", chosen[0]) or "{}")
+        return MeasuredColumn(dataset, task, metric, _scores(setting, dict(zip(names, terms, strict=True)), signs))
 
     def relations(self) -> dict[str, Relations]:
         """Return what is known about each model: all that its records state, preferring later records."""

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.ranking.effects import GROUP, NOISE, Effects, Observations
-from hf_transfer_score.ranking.history import MeasuredColumn
-from hf_transfer_score.ranking.looks import FEWEST, Looks, beside_junk
+from hf_transfer_score.ranking.history import MeasuredColumn, beside_junk
+from hf_transfer_score.ranking.looks import FEWEST, Looks
 
 Floats = NDArray[np.float64]
 Key = TypeVar("Key", bound=Hashable)
@@ -51,7 +51,8 @@ class Resemblance:
         It is 0 for models without records, and for all if these or the other datasets are few.
         """
         metrics = {name: values for name, values in looks.metrics.items() if len(set(values.values())) > 1}
-        here, usual = mean_scores(metrics.values()), self.usual(frozenset(metrics))
+        normal = (dict(zip(one, beside_junk([*one.values()]).tolist(), strict=True)) for one in metrics.values())
+        here, usual = mean_scores(normal), self.usual(frozenset(metrics))
         known = np.array([self.numbers.get(name, -1) for name in looks.ids], np.intp)
         places = [place for place in sorted(here) if known[place] >= 0 and looks.ids[place] in usual]
         found = np.zeros(len(looks.ids))
@@ -66,15 +67,15 @@ class Resemblance:
 
 
 def mean_scores(columns: Iterable[Mapping[Key, float]]) -> dict[Key, float]:
-    """Return the mean normal score of each model in columns of scores.
+    """Return the mean score of each model in columns of scores.
 
     Example:
-        >>> {name: round(score, 2) for name, score in mean_scores([{"a": 1.0, "b": 2.0}, {"b": 5.0}]).items()}
-        {'a': -0.67, 'b': 0.34}
+        >>> mean_scores([{"a": -0.5, "b": 0.5}, {"b": 0.0}])
+        {'a': -0.5, 'b': 0.25}
     """
     found: dict[Key, list[float]] = defaultdict(list)
     for column in columns:
-        for name, score in zip(column, beside_junk([*column.values()]).tolist(), strict=True):
+        for name, score in column.items():
             found[name].append(score)
     return {name: sum(scores) / len(scores) for name, scores in found.items()}
 
@@ -89,7 +90,7 @@ def usual_scores(columns: Iterable[MeasuredColumn], metrics: Collection[str]) ->
     longest: dict[str, dict[str, Mapping[str, float]]] = defaultdict(dict)
     for one in sorted(columns, key=lambda one: len(one.values)):
         if one.protocol in metrics and one.values:
-            longest[one.dataset][one.protocol] = one.values
+            longest[one.dataset][one.protocol] = one.normal
     found = [mean_scores(each.values()) for each in longest.values()]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(chain(*found)))}
     if not numbers:

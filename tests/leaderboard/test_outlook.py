@@ -203,6 +203,16 @@ def test_a_forecast_is_made_anew_only_where_what_it_learnt_from_changed():
     assert again is not first and again == board_on(catalogue(new))
 
 
+@pytest.mark.parametrize("most", [0, 2000])
+def test_boards_share_what_they_learn_from_and_say_the_same_as_alone(monkeypatch, most):
+    monkeypatch.setattr(outlook, "MOST_REMEMBERED", most)
+    made = catalogue(RECORDS)
+    for dataset in DATASETS[:3]:
+        assert board_on(made, dataset) == board_on(RECORDS, dataset), dataset
+        columns = made._rows.columns
+        assert 0 < len(columns) <= len(DATASETS) + len(DATASETS[1:]), "each column of scores or accuracies once"
+
+
 def test_columns_begin_with_the_answer():
     found = board_on(RECORDS)
     headers = [one.header for one in columns_of(found, ("scores",))]

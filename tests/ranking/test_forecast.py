@@ -12,8 +12,8 @@ from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.board import board_of
 from hf_transfer_score.ranking.effects import Known
 from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
-from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations
-from hf_transfer_score.ranking.looks import Belief, Looks, expected_places, failed, worth_of
+from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations, failed
+from hf_transfer_score.ranking.looks import Belief, Looks, expected_places, worth_of
 from hf_transfer_score.records.shipped import shipped_place
 from hf_transfer_score.records.table import RecordTable
 from tests.ranking.community import DATASETS, TARGET, Community

@@ -93,7 +93,8 @@ class BoardTruth:
     def of(self, model: str, commit: str | None) -> dict[str, Any]:
         """Return the accuracy fields for a row of a model; commits must agree where both are known."""
         mine = [value for other, value in self.found.get(model, ()) if other is None or commit in (None, other)]
-        return {"accuracy": float(np.mean(mine)) if mine else None, "accuracies": tuple(mine)}
+        mean = float(np.mean(mine)) if len(mine) > 1 else next(iter(mine), None)
+        return {"accuracy": mean, "accuracies": tuple(mine)}
 
 
 def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) -> Built:

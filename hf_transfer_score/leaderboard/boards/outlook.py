@@ -33,6 +33,9 @@ MOST_COLUMNS, MOST_ACCURACIES, MOST_SCORES, MOST_METRICS = 100, 6000, 4000, 100
 SCORED_DATASETS = 25
 """Datasets whose scores show what a metric is worth; few, so that each has enough models."""
 
+MOST_REMEMBERED = 2000
+"""Columns that are kept at most for the forecasts of other boards."""
+
 MOST_NUMBERS = 250_000
 """Simulated outcomes of a board, times its models, at most."""
 
@@ -166,12 +169,13 @@ def known_metrics(board: Board) -> list[str]:
 
 def bounded(history: History) -> History:
     """Return a history limited to accuracies that are shares, in the columns with the most models."""
-    possible = [
-        replace(one, values={name: value for name, value in one.values.items() if 0 <= value <= 1})
-        for one in history.accuracies
-    ]
+
+    def possible(one: MeasuredColumn) -> MeasuredColumn:
+        kept = {name: value for name, value in one.values.items() if 0 <= value <= 1}
+        return one if len(kept) == len(one.values) else replace(one, values=kept)
+
     kept = sorted(
-        (one for one in possible if len(one.values) > 1),
+        (one for one in map(possible, history.accuracies) if len(one.values) > 1),
         key=lambda one: (-len(one.values), one.dataset, one.protocol, sorted(one.values.items())),
     )
     return replace(history, accuracies=tuple(kept[:MOST_COLUMNS]))
@@ -194,7 +198,9 @@ def _history(rows: RecordRows, chosen: Codes) -> History:
     plain = pyarrow.schema(
         [(one.name, one.type.value_type if pyarrow.types.is_dictionary(one.type) else one.type) for one in data.schema]
     )
-    return History.of(RecordTable(data.cast(plain)))
+    if len(rows.columns) > MOST_REMEMBERED:
+        rows.columns.clear()
+    return History.of(RecordTable(data.cast(plain)), rows.columns, chosen)
 
 
 def _probes(rows: RecordRows, board: Board, own: Mapping[str, Sequence[int]]) -> dict[str, MetricResult]:

@@ -82,12 +82,10 @@ def _cells(rows: RecordRows, setting: Setting, label: str, chosen: Codes, model:
     latest = np.full(count, -1, np.int64)
     latest[model[kept]] = kept
     names = [term.name for term in metric.terms]
-    values, low, high = (np.full((count, len(names)), np.nan) for _ in range(3))
-    for place in np.flatnonzero(latest >= 0).tolist():
-        one = latest[place]
-        values[place] = [terms[one][name] for name in names]
-        for term, (bottom, top) in ends[one].items():
-            low[place, names.index(term)], high[place, names.index(term)] = bottom, top
+    values, low, high = numbers = np.full((3, count, len(names)), np.nan)
+    there, nothing = latest >= 0, (np.nan, np.nan)
+    told = [(terms[one][name], *ends[one].get(name, nothing)) for one in latest[there].tolist() for name in names]
+    numbers[:, there] = np.array(told, np.float64).reshape(-1, len(names), 3).transpose(2, 0, 1)
     found = np.where(latest >= 0, chosen[latest] if len(chosen) else -1, -1)
     level = rows.numbers("interval_level")[found]
     kinds, known = rows.coded("metric_kind"), installed(setting.name)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import RecordError
+from hf_transfer_score.ranking.history import MeasuredColumn
 from hf_transfer_score.records.checks import time_of
 from hf_transfer_score.records.coded import Coded, Codes, Mask, coded, grouped
 from hf_transfer_score.records.record import plain_record
@@ -39,10 +40,11 @@ PLAIN_INTERVALS = rf"^\{{(?:{_ENDS}(?:,{_ENDS})*)?\}}$"
 
 @dataclass
 class RecordRows:
-    """Columns of a table as they are needed, its sound rows, and why the others are bad."""
+    """Columns of a table as they are needed, its sound rows, why the others are bad, and what forecasts learn from."""
 
     table: RecordTable
     bad: dict[int, str] = field(default_factory=dict)
+    columns: dict[bytes, MeasuredColumn] = field(default_factory=dict)
     _coded: dict[str, Coded] = field(default_factory=dict)
     _numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 

@@ -283,36 +283,30 @@ def alignment_css(columns: Sequence[TableColumn]) -> str:
 
 def table_value(columns: Sequence[TableColumn], rows: Sequence[BoardRow], labels: Sequence[str]) -> dict[str, Any]:
     """Return the value of a Dataframe with the labels at MODEL_PLACE."""
-    cells = [[column.cell(row) for column in columns] for row in rows]
-    for line, label in zip(cells, labels, strict=True):
-        line[MODEL_PLACE] = Cell(label, label)
-    return {
-        "headers": [column.header for column in columns],
-        "data": [[cell.value for cell in line] for line in cells],
-        "metadata": {
-            "display_value": [[cell.shown for cell in line] for line in cells],
-            "styling": _shades(columns, cells),
-        },
-    }
+    cells = [[*map(column.cell, rows)] for column in columns]
+    cells[MODEL_PLACE] = [Cell(label, label) for label in labels]
+    values, shown = ([[cell[part] for cell in line] for line in cells] for part in (0, 1))
+    styles = [_shades(line, column.shaded) for line, column in zip(values, columns, strict=True)]
+    data, display, styling = ([*map(list, zip(*one, strict=True))] for one in (values, shown, styles))
+    headers = [column.header for column in columns]
+    return {"headers": headers, "data": data, "metadata": {"display_value": display, "styling": styling}}
 
 
-def _shades(columns: Sequence[TableColumn], cells: Sequence[Sequence[Cell]]) -> list[list[str]]:
-    """Return the style of each cell: the better a value is within its column, the more it is shaded."""
-    across = []
-    for place, column in enumerate(columns):
-        values = [line[place].value for line in cells] if column.shaded else []
-        known = [value for value in values if isinstance(value, (int, float))]
-        low, high = min(known, default=0.0), max(known, default=0.0)
-        across.append([_shade(value, low, high, column.shaded) for value in values] or [""] * len(cells))
-    return [list(line) for line in zip(*across, strict=True)]
+def _shades(values: Sequence[Any], shaded: int) -> list[str]:
+    """Return the style of each cell of a column: the better its value is, the more it is shaded."""
+    known = [value for value in values if isinstance(value, (int, float))] if shaded else []
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    if high <= low:
+        return [""] * len(values)
 
+    def shade(value: Any) -> str:
+        if not isinstance(value, (int, float)):
+            return ""
+        share = (value - low) / (high - low)
+        strength = DARKEST * (share if shaded > 0 else 1 - share)
+        return f"background: rgb(99 102 241 / {strength:.0f}%)" if strength >= 1 else ""
 
-def _shade(value: Any, low: float, high: float, shaded: int) -> str:
-    if high <= low or not isinstance(value, (int, float)):
-        return ""
-    share = (value - low) / (high - low)
-    strength = DARKEST * (share if shaded > 0 else 1 - share)
-    return f"background: rgb(99 102 241 / {strength:.0f}%)" if strength >= 1 else ""
+    return [*map(shade, values)]
 
 
 def status_html(status: LibraryStatus, unusable: int = 0) -> str:
