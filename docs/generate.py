@@ -18,7 +18,6 @@ from hf_transfer_score.cli.app import COMMANDS, PROGRAM, WORDS, build_app
 from hf_transfer_score.cli.metrics import ARROWS, MetricGuide, metric_guide, option_text, setting
 from hf_transfer_score.cli.naming import shown_default
 from hf_transfer_score.metrics.registry import NEED_REASONS, all_metrics
-from hf_transfer_score.records.schema import json_schema
 
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER))  # the modules beside this file are not a package
@@ -26,6 +25,7 @@ from badges import badges  # noqa: E402
 from formulas import FORMULAS  # noqa: E402
 from pictures import picture, words  # noqa: E402
 from printed import PRINTED, schema  # noqa: E402
+from record_schema import json_schema  # noqa: E402
 from signatures import signatures  # noqa: E402
 
 NOTICE = "<!-- Written by docs/generate.py; change the docstrings, then run it. -->"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import TypeAdapter
+from record_schema import DIALECT
 from typing_extensions import NotRequired, TypedDict
 
 from hf_transfer_score.choosing.history import LearningCurve, Round
@@ -19,7 +20,6 @@ from hf_transfer_score.ranking.agreement import Agreement
 from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import PoolRanking
-from hf_transfer_score.records.schema import DIALECT
 from hf_transfer_score.reproduction import PublishedModel
 from hf_transfer_score.runs.layers import ProfileRow
 

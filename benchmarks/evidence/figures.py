@@ -10,12 +10,12 @@ import numpy as np
 
 from benchmarks.evidence.regimes import SOURCE_ACCURACY
 from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics
+from hf_transfer_score.ranking import kernel
 from hf_transfer_score.ranking.agreement import (
     Agreement,
     AgreementDifference,
     agreement,
     difference,
-    mean_rank_scores,
     noise_ceiling,
 )
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS, rank_pool
@@ -176,8 +176,8 @@ def _target(
     if all((model, commits[model]) in source for model in models):
         scores[SOURCE] = {model: source[model, commits[model]] for model in models}
     order = sorted(models)
-    deciding = {name: [scores[name][model] for model in order] for name in HEADLINE_METRICS}
-    scores[MEAN_RANK] = dict(zip(order, mean_rank_scores(deciding), strict=True))
+    deciding = np.array([[scores[name][model] for model in order] for name in HEADLINE_METRICS])
+    scores[MEAN_RANK] = dict(zip(order, (-kernel.mean_ranks(kernel.places(-deciding))).tolist(), strict=True))
     return Target(scores, truths, skipped)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
-from jsonschema import Draft202012Validator
 
 from benchmarks import shipped_records as script
 from benchmarks.digit_extractors import stratified
@@ -19,7 +18,6 @@ from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.metrics.resampling import bootstrap_terms
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.records.record import Record, record_path
-from hf_transfer_score.records.schema import json_schema
 from hf_transfer_score.records.shipped import (
     REFERENCE,
     ShippedView,
@@ -28,6 +26,7 @@ from hf_transfer_score.records.shipped import (
     shipped_place,
     write_shipped,
 )
+from tests.records.test_schema import VALIDATOR
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = json.loads((ROOT / "tests" / "golden" / "published_ncti_cifar10.json").read_text(encoding="utf-8"))
@@ -56,11 +55,10 @@ def values_of(records: list[Record], dataset: str, metric: str) -> dict[str, lis
 
 
 def test_all_are_valid_and_named_by_their_identity(texts, records):
-    validator = Draft202012Validator(json_schema())
     for (path, text), record in zip(texts.items(), records, strict=True):
         assert PurePosixPath(path) == record_path(record)
         assert record.to_json().encode() == text
-        assert validator.is_valid(json.loads(text)), path
+        assert VALIDATOR.is_valid(json.loads(text)), path
     assert {one.dataset.id for one in records} == {CIFAR, DIGITS}
     assert len({(one.dataset.id, one.dataset.fingerprint) for one in records}) == 2
 

@@ -6,18 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.records.exchange import merge, pull, validate
 from hf_transfer_score.records.place import FolderPlace
 from hf_transfer_score.records.record import Record, record_path
-from hf_transfer_score.records.schema import json_schema
 from hf_transfer_score.records.shipped import ShippedPlace, read_shipped, shipped_folder, write_shipped
 from hf_transfer_score.records.store import load
 from hf_transfer_score.records.table import RecordTable
 from tests.records.test_record import FAILED, METRIC, MODEL, OK, RUN, SKIPPED
+from tests.records.test_schema import VALIDATOR
 
 LATER = replace(RUN, time="2025-01-01T00:30:00-01:00")
 """Half an hour after EARLIER, which is greater as a text."""
@@ -179,11 +178,11 @@ def test_a_row_that_holds_another_record_is_said(place, folder):
 @pytest.mark.parametrize("file", sorted(shipped_folder().glob("*.parquet")), ids=lambda file: file.name)
 def test_each_table_of_the_package_is_as_it_is_written(file, tmp_path):
     records, entries = read_shipped(file), list(RecordTable.read(file).stamps())
-    step, validator = 1 + len(records) // 300, Draft202012Validator(json_schema())
+    step = 1 + len(records) // 300
     for record, (path, stamp) in zip(records[::step], entries[::step], strict=True):
         text = record.to_json()
         assert (path, stamp) == (str(record_path(record)), blob_id(text.encode()))
-        assert validator.is_valid(json.loads(text)), path
+        assert VALIDATOR.is_valid(json.loads(text)), path
     paths = [path for path, _ in entries]
     assert paths == sorted(set(paths)) and len(paths) == len(records)
     write_shipped(records[::-step], tmp_path / "some.parquet")

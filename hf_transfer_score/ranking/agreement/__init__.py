@@ -2,7 +2,7 @@
 
 from hf_transfer_score.ranking.agreement.compare import ENOUGH_MODELS, Agreement, agreement
 from hf_transfer_score.ranking.agreement.figures import FIGURES, weighted_kendall
-from hf_transfer_score.ranking.agreement.measured import agreements, mean_rank_scores, measured_agreement, noise_ceiling
+from hf_transfer_score.ranking.agreement.measured import agreements, measured_agreement, noise_ceiling
 from hf_transfer_score.ranking.agreement.paired import AgreementDifference, difference
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "agreement",
     "agreements",
     "difference",
-    "mean_rank_scores",
     "measured_agreement",
     "noise_ceiling",
     "weighted_kendall",

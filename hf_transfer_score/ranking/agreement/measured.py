@@ -1,4 +1,4 @@
-"""Agreement with accuracies that were measured several times, the ceiling set by noise, and ensembles of metrics."""
+"""Agreement with accuracies that were measured several times, and the ceiling set by noise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import InputError
 from hf_transfer_score.ranking.agreement.compare import Agreement, Interval, agreement, interval
 from hf_transfer_score.ranking.agreement.figures import FIGURES, all_figures, draw_models
-from hf_transfer_score.ranking.kernel import mean_ranks, places
 
 Array = NDArray[np.float64]
 
@@ -120,27 +119,6 @@ def noise_ceiling(
         enough=True,
         replicates=len(draws),
     )
-
-
-def mean_rank_scores(scores: Mapping[str, Sequence[float]]) -> list[float]:
-    """Return the ensemble of several metrics: minus the mean of a model's ranks, so that higher is better.
-
-    Equal scores share the better rank, as in a ranking by several metrics.
-
-    Example:
-        >>> mean_rank_scores({"face": [0.9, 0.5, 0.5], "ncti": [1.0, 3.0, 2.0]})
-        [-2.0, -1.5, -2.0]
-    """
-    if not scores:
-        raise InputError("an ensemble needs the scores of at least one metric, got none.")
-    lengths = {metric: len(one) for metric, one in scores.items()}
-    if len(set(lengths.values())) > 1:
-        raise InputError(f"an ensemble needs the scores of the same models by every metric; got numbers of {lengths}.")
-    table = np.array([np.asarray(one, np.float64) for one in scores.values()])
-    for metric, row in zip(scores, table, strict=True):
-        if not np.isfinite(row).all():
-            raise InputError(f"an ensemble needs finite scores; some of {metric} are not, so leave out those models.")
-    return [-one for one in mean_ranks(places(-table)).tolist()]
 
 
 def _measurements(accuracies: Sequence[Sequence[float]]) -> list[Array]:

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr, weightedtau
+from scipy.stats import kendalltau, pearsonr, spearmanr, weightedtau
 
 from hf_transfer_score.errors import InputError
 from hf_transfer_score.ranking.agreement import (
     FIGURES,
     agreement,
-    mean_rank_scores,
     measured_agreement,
     noise_ceiling,
 )
@@ -152,27 +151,6 @@ def test_more_noise_lowers_the_ceiling_and_one_measurement_has_none():
     assert (few.seeds, few.models, few.enough, few.weighted_tau) == (2, 2, False, pytest.approx(1))
 
 
-def test_the_ensemble_is_minus_the_mean_rank():
-    scores = {"face": [0.9, 0.5, 0.5, 0.1], "ncti": [1.0, 3.0, 2.0, 0.0], "logme": [5, 5, 5, 9]}
-    ranks = [rankdata([-one for one in values], method="min") for values in scores.values()]
-    assert mean_rank_scores(scores) == pytest.approx((-np.mean(ranks, axis=0)).tolist())
-    assert mean_rank_scores({"face": [0.9, 0.5, 0.7]}) == [-1, -3, -2]
-
-
-def test_the_ensemble_orders_as_a_ranking_by_several_metrics_does():
-    from hf_transfer_score.ranking.pools import PoolRanking, headline_ranks
-
-    generator = np.random.default_rng(3)
-    scores = {name: np.round(generator.normal(size=8), 1).tolist() for name in ("face", "ncti")}
-    pools = {}
-    for name, values in scores.items():
-        by_model = {str(number): value for number, value in enumerate(values)}
-        ranks = {model: 1 + sum(other > value for other in values) for model, value in by_model.items()}
-        pools[name] = PoolRanking(name, by_model, ranks, {})
-    means = headline_ranks(pools).mean_ranks
-    assert mean_rank_scores(scores) == [-means[str(number)] for number in range(8)]
-
-
 def test_what_makes_no_sense_is_said():
     with pytest.raises(InputError, match="model 1 has \\[\\]"):
         measured_agreement([1, 2], [[0.5], []])
@@ -180,9 +158,3 @@ def test_what_makes_no_sense_is_said():
         measured_agreement([1, 2], [[0.5, 0.6]])
     with pytest.raises(InputError, match="finite scores and accuracies"):
         measured_agreement([1, 2], [[0.5], [float("nan")]])
-    with pytest.raises(InputError, match=r"got numbers of \{'face': 2, 'ncti': 1\}"):
-        mean_rank_scores({"face": [1, 2], "ncti": [1]})
-    with pytest.raises(InputError, match="some of ncti are not"):
-        mean_rank_scores({"face": [1, 2], "ncti": [1, float("inf")]})
-    with pytest.raises(InputError, match="at least one metric"):
-        mean_rank_scores({})
