@@ -15,7 +15,7 @@ import yaml
 import hf_transfer_score
 from hf_transfer_score import all_metrics
 from hf_transfer_score.cli.app import COMMANDS, build_app
-from hf_transfer_score.version import VERSION
+from hf_transfer_score.version import HOMEPAGE, VERSION
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -105,6 +105,14 @@ def test_the_list_of_commands_matches_their_docstrings(words, line):
 def test_the_citation_is_of_this_version():
     cited = yaml.safe_load((DOCS.parent / "CITATION.cff").read_text(encoding="utf-8"))
     assert (cited["version"], cited["license"], cited["type"]) == (VERSION, "Apache-2.0", "software")
+    assert cited["url"] == HOMEPAGE
+
+
+def test_the_package_names_its_pages():
+    section = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("[project.urls]")[1].split("[")[0]
+    told = dict(re.findall(r'^(\w+) = "(.+)"$', section, re.MULTILINE))
+    assert list(told) == ["Homepage", "Documentation", "Source", "Changelog", "Issues"]
+    assert all(url.startswith(HOMEPAGE) for url in told.values())
 
 
 ROOT = Path(__file__).parent.parent

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.sampling.reach import read_media
 from hf_transfer_score.sampling.rows import DrawnTruth, ExampleRows, even_quotas
-from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, SampleSource, fingerprint
+from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, SampleSource, called, fingerprint
 from hf_transfer_score.sampling.sources import OpenSplit
 
 if TYPE_CHECKING:
@@ -225,7 +225,9 @@ def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
         if truth is not None:
             drawing.drawn.append((one, truth))
     if not drawing.drawn:
-        raise DatasetError(f"No row of {source.dataset}{source.in_split} can be used: {rows.why_lost}.")
+        raise DatasetError(
+            f"No row of the dataset {called(source.dataset)}{source.in_split} can be used: {rows.why_lost}."
+        )
     indices, names = _indices(drawing)
     table, task, plain = _write(drawing, indices, scratch / "examples.arrow"), rows.columns.task, options.plain()
     where = (source.dataset, source.split, source.config, source.revision)
@@ -241,7 +243,7 @@ def _with_content(drawing: Drawing) -> Iterator[tuple[Drawn, list[Any]]]:
     media = 0 if rows.columns.task.modality == "text" else rows.media
 
     def content(kept: list[Any]) -> list[Any]:
-        return [*(read_media(value, source.dataset, source.reach) for value in kept[:media]), *kept[media:]]
+        return [*(read_media(value, called(source.dataset), source.reach) for value in kept[:media]), *kept[media:]]
 
     order = drawing.draw.finish()
     with ThreadPoolExecutor(FETCHED_TOGETHER) as pool:
@@ -268,13 +270,13 @@ def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
         only = f"the only one is {names[0]!r}" if names else "there is none"
         left_out = f" Ignored values: {list(drawing.options.ignore_values)} (`ignore_values`)."
         raise DatasetError(
-            f"At least 2 classes are needed, and in column {rows.columns.label!r} of {source.dataset}"
-            f"{source.in_split} {only}.{left_out if rows.columns.task.unit == 'pixel' else ''}"
+            f"At least 2 classes are needed, and in column {rows.columns.label!r} of the dataset "
+            f"{called(source.dataset)}{source.in_split} {only}.{left_out if rows.columns.task.unit == 'pixel' else ''}"
         )
     if len(names) == len(values) > MOST_ALONE:
         raise DatasetError(
-            f"Each of the {len(values)} rows of {source.dataset}{source.in_split} has its own label in column "
-            f"{rows.columns.label!r}, so it tells no classes: name another label_column."
+            f"Each of the {len(values)} rows of the dataset {called(source.dataset)}{source.in_split} has its own "
+            f"label in column {rows.columns.label!r}, so it tells no classes: name another label_column."
         )
     return indices, names
 

@@ -132,13 +132,13 @@ def decode_mask(content: bytes, dataset: str) -> NDArray[np.int64]:
         image = open_image(content)
         values = np.asarray(image)
     except (OSError, ValueError) as error:
-        raise DatasetError(f"A mask of {dataset} cannot be decoded: {error}.") from error
+        raise DatasetError(f"A mask of the dataset {dataset} cannot be decoded: {error}.") from error
     if values.ndim == 3 and (values[..., :3] == values[..., :1]).all():
         values = values[..., 0]
     if values.ndim != 2 or values.dtype.kind == "f":
         raise DatasetError(
-            f"A mask of {dataset} is an image of mode {image.mode}; expected one channel with class numbers. If "
-            "colours stand for classes, convert them to numbers first."
+            f"A mask of the dataset {dataset} is an image of mode {image.mode}; expected one channel with class "
+            "numbers. If colours stand for classes, convert them to numbers first."
         )
     return values.astype(np.int64)
 

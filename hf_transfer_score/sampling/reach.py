@@ -194,17 +194,17 @@ def read_media(value: Any, dataset: str, reach: Reach) -> bytes:
     if isinstance(value, bytes):
         return value
     if value is None:
-        raise DatasetError(f"A row of {dataset} has an image or sound without content.")
+        raise DatasetError(f"A row of the dataset {dataset} has an image or sound without content.")
     path = str(value[1])
     try:
         found = _read(path, dataset, reach)
     except (DatasetError, OSError) as error:
-        raise DatasetError(f"A row of {dataset} cannot be used: {error}") from error
+        raise DatasetError(f"A row of the dataset {dataset} cannot be used: {error}") from error
     if found is None:
         raise DatasetError(
-            f"A row of {dataset} has the path {path!r} instead of the content of a file, and the dataset has no such "
-            "file of its own. Store the content in the rows (as push_to_hub and to_parquet of `datasets` do), or keep "
-            "the files beside them."
+            f"A row of the dataset {dataset} has the path {path!r} instead of the content of a file, and the dataset "
+            "has no such file of its own. Store the content in the rows (as push_to_hub and to_parquet of `datasets` "
+            "do), or keep the files beside them."
         )
     return found
 

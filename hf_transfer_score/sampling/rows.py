@@ -112,8 +112,8 @@ class ClassCodes:
             known = self._codes.get(value)
         except TypeError:
             raise DatasetError(
-                f"Column {self.column!r} of {self.dataset} holds {type(value).__name__}s, such as {value!r:.80}; "
-                "expected one label per row."
+                f"Column {self.column!r} of the dataset {self.dataset} holds {type(value).__name__}s, such as "
+                f"{value!r:.80}; expected one label per row."
             ) from None
         if known is not None and not isinstance(value, bool):
             return known
@@ -125,9 +125,10 @@ class ClassCodes:
                 at_least = 2 * len(self.names or ())
                 advice = f"set max_samples to {at_least} at least" if self.names else "choose another label_column"
                 raise DatasetError(
-                    f"Column {self.column!r} of {self.dataset} has more than {self.most} different values, such as "
-                    f"{self.values[0]!r} and {self.values[-1]!r}, and every class needs two examples of the sample: "
-                    f"{advice}, or a task that ends in -regression if these are numbers, or a larger max_samples."
+                    f"Column {self.column!r} of the dataset {self.dataset} has more than {self.most} different values, "
+                    f"such as {self.values[0]!r} and {self.values[-1]!r}, and every class needs two examples of "
+                    f"the sample: {advice}, or a task that ends in -regression if these are numbers, or a larger "
+                    "max_samples."
                 )
             self._codes[label] = len(self.values)
             self.values.append(label)
@@ -141,14 +142,15 @@ class ClassCodes:
             index = self._index.get(value) if isinstance(value, str) else int(value)
             if index is None or index >= len(self._index):
                 raise DatasetError(
-                    f"Column {self.column!r} of {self.dataset} holds {value!r}, which is not among its classes."
+                    f"Column {self.column!r} of the dataset {self.dataset} holds {value!r}, which is not among its "
+                    "classes."
                 )
             return None if index < 0 else index
         if isinstance(value, float):
             if not value.is_integer():
                 raise DatasetError(
-                    f"Column {self.column!r} of {self.dataset} holds {value!r}, which is not a class. For numbers "
-                    "choose a task that ends in -regression."
+                    f"Column {self.column!r} of the dataset {self.dataset} holds {value!r}, which is not a class. For "
+                    "numbers choose a task that ends in -regression."
                 )
             return int(value)
         return str(value) if isinstance(value, bool) else value
@@ -276,8 +278,8 @@ class WordRows(ExampleRows):
         words, tags = chunk.cell(row, self.columns.inputs[0]), chunk.cell(row, self.columns.label)
         if len(words) != len(tags):
             raise DatasetError(
-                f"A row of {self.dataset} has {len(words)} words in {self.columns.inputs[0]!r} and {len(tags)} labels "
-                f"in {self.columns.label!r}; expected one label per word."
+                f"A row of the dataset {self.dataset} has {len(words)} words in {self.columns.inputs[0]!r} and "
+                f"{len(tags)} labels in {self.columns.label!r}; expected one label per word."
             )
         codes = [
             code if word and word.strip() else MISSING for word, code in zip(words, self._tag_codes(tags), strict=True)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION_KEY = b"hf_transfer_score.sample"
 
+UNNAMED = "memory"
+"""What identities call a dataset in memory without a name."""
+
 
 @dataclass(frozen=True)
 class SampleOptions:
@@ -177,7 +180,7 @@ class LabelledSample:
             try:
                 found.append(decode(content))
             except DatasetError as error:
-                where = f"Example {int(index)} of the sample of {self.source.dataset}"
+                where = f"Example {int(index)} of the sample of the dataset {called(self.source.dataset)}"
                 raise DatasetError(
                     f"{where} is damaged: {error} Remove it from the dataset, or draw with another `seed`."
                 ) from None
@@ -221,13 +224,23 @@ class LabelledSample:
         )
 
 
+def called(dataset: str) -> str:
+    """Return what a message calls a dataset after the words "the dataset", which may be in memory without a name.
+
+    Example:
+        >>> called("owner/pets"), called(UNNAMED)
+        ('owner/pets', 'in memory')
+    """
+    return "in memory" if dataset == UNNAMED else dataset
+
+
 def memory_sample(
     task: str,
     inputs: Iterable[Any],
     truth: Iterable[Any],
     *,
     label_names: Sequence[str] | None = None,
-    name: str = "memory",
+    name: str = UNNAMED,
 ) -> LabelledSample:
     """Return a sample of examples in memory, in the given order.
 
@@ -273,7 +286,7 @@ def describe(sample: LabelledSample) -> list[str]:
     source = sample.source
     parts = [source.config, source.split, source.revision and f"commit {source.revision[:12]}"]
     where = ", ".join(part for part in parts if part)
-    lines = [f"dataset: {source.dataset}{f' ({where})' if where else ''}", f"task: {sample.task.name}"]
+    lines = [f"dataset: {called(source.dataset)}{f' ({where})' if where else ''}", f"task: {sample.task.name}"]
     part = "" if source.complete else ", the dataset in part"
     lines.append(f"{_examples(sample)} of {source.rows_seen:,} rows read{part}{_classes(sample)}")
     return lines + list(sample.notes)

@@ -11,7 +11,7 @@ from typing import Any
 
 import fsspec
 
-from hf_transfer_score.errors import DatasetError, did_you_mean
+from hf_transfer_score.errors import DatasetError, OptionError, did_you_mean
 from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset, near_name
 from hf_transfer_score.sampling.columns import IMAGES
 from hf_transfer_score.sampling.guarded import commit_of, explained, guard
@@ -25,7 +25,7 @@ from hf_transfer_score.sampling.reach import (
     reach_of,
 )
 from hf_transfer_score.sampling.rows import ROWS, ArrowChunk, Chunk, python_chunks
-from hf_transfer_score.sampling.sample import SampleOptions
+from hf_transfer_score.sampling.sample import UNNAMED, SampleOptions, called
 
 READERS = {
     ".parquet": "parquet",
@@ -76,7 +76,7 @@ def name_of(dataset: Any) -> str:
     """Return the name of a dataset."""
     if isinstance(dataset, (str, Path)):
         return str(dataset)
-    return str(getattr(getattr(dataset, "info", None), "dataset_name", None) or "memory")
+    return str(getattr(getattr(dataset, "info", None), "dataset_name", None) or UNNAMED)
 
 
 def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
@@ -85,6 +85,7 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
     if isinstance(dataset, (str, Path)):
         path = local_path(name)
         if path is not None:
+            _refuse_of_hub(options, name, "revision")
             opened = _open_path(path, name, options)
             return replace(opened, notes=(EXAMPLE_CAUTION,)) if path == example_dataset(name) else opened
         refuse_missing(name)
@@ -96,10 +97,16 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
         source = _open_builder(name, options, reach=reach, path=name, revision=commit or options.revision)
         return replace(source, reach=Reach.of_repository(name, source.revision or ""))
     dataset = known_form(dataset)
-    if isinstance(dataset, Mapping):
-        return _open_splits(dataset, name, options)
-    split = str(dataset.split) if dataset.split is not None else None
-    return _of_object(dataset, name, split, reach_of(dataset))
+    _refuse_of_hub(options, name, "revision", "config")
+    splits = dataset if isinstance(dataset, Mapping) else {str(dataset.split or ""): dataset}
+    return _open_splits(splits, name, options)
+
+
+def _refuse_of_hub(options: SampleOptions, name: str, *fields: str) -> None:
+    """Raise OptionError for options that have no effect on data that is not on the Hub."""
+    asked = next((field for field in fields if getattr(options, field) is not None), None)
+    if asked is not None:
+        raise OptionError(f"`{asked}` is for datasets on the Hub, and the dataset {called(name)} is not there.")
 
 
 def refuse_missing(name: str) -> None:
@@ -189,10 +196,10 @@ def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, f
     """Open one of several splits in memory or on disk."""
     import datasets
 
-    split = "" if set(splits) == {""} else choose_split(list(splits), options.split, name)
+    split = "" if set(splits) == {""} else choose_split(list(splits), options.split, called(name))
     if split == "" and options.split is not None:
         raise DatasetError(
-            f"The dataset {name} has no splits, so split={options.split!r} cannot be used; leave it out."
+            f"The dataset {called(name)} has no splits, so split={options.split!r} cannot be used; leave it out."
         )
 
     def peek(other: str, column: str) -> list[Any]:
@@ -227,7 +234,7 @@ def _of_object(dataset: Any, name: str, split: str | None, reach: Reach) -> Open
     import datasets
 
     mapped = isinstance(dataset, datasets.Dataset)
-    with explained(name):
+    with explained(called(name)):
         features = dataset.features or ({} if mapped else features_of(dataset))
 
     def read(columns: Sequence[str]) -> Iterator[Chunk]:

@@ -65,7 +65,8 @@ def test_hidden_labels_name_the_split_to_use():
         train=texts([0, 1]), validation=texts([1, 0]), test=texts([-1, -1]), other=texts([-1])
     )
     with pytest.raises(
-        HiddenLabelsError, match="All 2 labels in the split test of memory.*use the split train or validation"
+        HiddenLabelsError,
+        match="All 2 labels in the split test of the dataset in memory.*use the split train or validation",
     ):
         load_sample(splits, SampleOptions(split="test"))
     with pytest.raises(HiddenLabelsError, match="holds -1 or nothing"):
@@ -83,7 +84,8 @@ def test_hidden_labels_in_files(tmp_path):
 
 def test_invalid_classifications():
     with pytest.raises(
-        DatasetError, match="At least 2 classes are needed, and in column 'label' of memory the only one is 'a'"
+        DatasetError,
+        match="At least 2 classes are needed, and in column 'label' of the dataset in memory the only one is 'a'",
     ):
         load_sample(texts(["a"] * 5))
     with pytest.raises(DatasetError, match="more than 2500 different values, such as 0 and 2499.*-regression"):

@@ -283,7 +283,7 @@ def test_progress_and_description():
     sample = load_sample(texts(["a", "b"] * 1500), SampleOptions(max_samples=100), progress=counts.append)
     assert counts == sorted(counts) and counts[-1] == 3000 and len(counts) > 2
     assert describe(sample) == [
-        "dataset: memory",
+        "dataset: in memory",
         "task: text-classification",
         "100 examples of 3,000 rows read, 2 classes",
         "label: column 'label'",

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_transfer_score import DatasetError, SampleOptions, load_sample
+from hf_transfer_score import DatasetError, SampleOptions, TransferScoreError, load_sample
 from tests.sampling.made import image_bytes
 
 COLOURS = ("red", "green", "blue")
@@ -108,6 +108,21 @@ def test_splits_may_have_any_form(tmp_path):
     assert load_sample(splits, SampleOptions(split="test")).source.split == "test"
     held = datasets.DatasetDict({"train": datasets.Dataset.from_dict({"text": ["a", "b"] * 4, "label": [0, 1] * 4})})
     assert len(load_sample(held)) == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (SampleOptions(split="test"), "The dataset in memory has no splits, so split='test' cannot be used"),
+        (SampleOptions(config="plain"), "`config` is for datasets on the Hub, and the dataset in memory is not there"),
+        (SampleOptions(revision="main"), "`revision` is for datasets on the Hub"),
+    ],
+    ids=["split", "config", "revision"],
+)
+def test_options_that_would_have_no_effect_are_refused(options, said):
+    rows = datasets.Dataset.from_dict({"text": ["a", "b"] * 4, "label": [0, 1] * 4})
+    with pytest.raises(TransferScoreError, match=said):
+        load_sample(rows, options)
 
 
 def test_a_stored_sample_is_found_again(tmp_path):

@@ -57,7 +57,9 @@ class TestImages:
         image = encoded(Image.effect_noise((64, 64), 50).convert("RGB"))
         sample = memory_sample("image-classification", [Image.new("RGB", (2, 2))], [0], name="mine")
         table = sample.table.set_column(0, "input", [[image[: len(image) // 2]]])
-        with pytest.raises(DatasetError, match=r"Example 0 of the sample of mine is damaged: it cannot be .*`seed`"):
+        with pytest.raises(
+            DatasetError, match=r"Example 0 of the sample of the dataset mine is damaged: it cannot be .*`seed`"
+        ):
             replace(sample, table=table).examples([0])
 
 
