@@ -21,6 +21,7 @@ from hf_transfer_score.cli.tables import (
     notes_table,
     pairs,
 )
+from hf_transfer_score.drawing.files import check_plot_path, save_plot
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.board import board as ranked_board
@@ -59,10 +60,7 @@ def board(
         rows: how many rows to print as text.
         plot: also draw a chart: .png, .svg or .html.
     """
-    if plot is not None:
-        from hf_transfer_score.drawing.files import check_plot_path
-
-        check_plot_path(plot)
+    check_plot_path(plot)
     with quiet_client():
         ranking = ranked_board(dataset, results=results, task=task, method=method)
     notes = [Note("note", text) for text in ranking.notes]
@@ -78,8 +76,6 @@ def board(
         lambda: notes,
     )
     if plot is not None and ranking.ranks:
-        from hf_transfer_score.drawing.files import save_plot
-
         save_plot(ranking, plot)
         say(f"Drew {plot}")
     return 0 if ranking.ranks else FAILED

@@ -115,8 +115,7 @@ def choose(
     how = tuning.made(ChooseOptions, options.extract.device, *IN_PASSES, **vars(choosing))
     check_folder(save)
     check_folder(save_model)
-    if plot is not None:
-        check_plot_path(plot)
+    check_plot_path(plot)
     if push is not None:
         check_target(push)
     asked: dict[str, Any] = {

@@ -75,8 +75,7 @@ def layers(
         quiet: print no plan and no progress.
         plot: also draw a chart: .png, .svg or .html.
     """
-    if plot is not None:
-        check_plot_path(plot)
+    check_plot_path(plot)
     options = RankOptions(
         sample=sample,
         backbone=plain(backbone, BackboneOptions, trust_remote_code=False, allow_pickle=False),

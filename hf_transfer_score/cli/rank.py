@@ -21,6 +21,7 @@ from hf_transfer_score.cli.naming import typed_flags
 from hf_transfer_score.cli.output import Output, TableOutput, say, write
 from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
 from hf_transfer_score.cli.ranking_text import report_csv, report_notes, report_text
+from hf_transfer_score.drawing.files import check_plot_path
 from hf_transfer_score.drawing.words import Across
 from hf_transfer_score.engines.base import HERE
 from hf_transfer_score.errors import NoSpaceError, OptionError
@@ -98,10 +99,7 @@ def rank(
     """
     metrics = scoring.configured()
     until = _enough_rows(adaptive, first, scoring, engines)
-    if plot is not None:
-        from hf_transfer_score.drawing.files import check_plot_path
-
-        check_plot_path(plot)
+    check_plot_path(plot)
     check_folder(save)
     names, stored = candidates.names(), results or ()
     shared: dict[str, Any] = {

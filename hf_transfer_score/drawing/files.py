@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 ENDINGS = (".png", ".svg", ".html")
 
 
-def check_plot_path(path: Path) -> None:
-    """Raise OptionError unless a chart can be written there; called before a run that takes hours."""
+def check_plot_path(path: Path | None) -> None:
+    """Raise OptionError unless a chart can be written there, if asked for; called before a run that takes hours."""
+    if path is None:
+        return
     if path.suffix.lower() not in ENDINGS:
         raise OptionError(f"{path}: a chart has to end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.")
     if path.is_dir():

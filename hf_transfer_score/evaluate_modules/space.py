@@ -84,12 +84,12 @@ def score_file(metric: Metric, path: str | None) -> tuple[list[list[str]], str]:
     return table, "\n".join([scored, *warnings, "Compare models only on the same samples."])
 
 
-def example_file() -> str:
-    """Return a small file in the expected format: three classes that overlap a little."""
-    path = Path(_example_folder().name) / "example.npz"
+def example_file(name: str = "example", distance: float = 3.0, seed: int = 0) -> str:
+    """Return a small file in the expected format: three classes, the farther apart the less they overlap."""
+    path = Path(_example_folder().name) / f"{name}.npz"
     if not path.exists():
         labels = np.repeat([0, 1, 2], 50)
-        features = np.random.default_rng(0).normal(size=(150, 16)) + 3 * np.eye(16)[labels]
+        features = np.random.default_rng(seed).normal(size=(150, 16)) + distance * np.eye(16)[labels]
         np.savez_compressed(path, features=features.astype(np.float32), labels=labels)
     return str(path)
 

@@ -11,7 +11,7 @@ import ipaddress
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,16 +21,12 @@ import anyio
 from starlette.datastructures import Headers, QueryParams
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hf_transfer_score.errors import InputError, UnreadableError
 from hf_transfer_score.untrusted import parse_json
 from hf_transfer_score.uploads import limits
 from hf_transfer_score.uploads.ledger import Form, FormError, Ledger, Upload, open_ledger
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 API = "/gradio_api"
 UPLOAD, PROGRESS, JOIN, CALL = f"{API}/upload", f"{API}/upload_progress", f"{API}/queue/join", f"{API}/call/"
@@ -56,7 +52,7 @@ class RefusedError(Exception):
 class Gate:
     """The middleware (ASGI)."""
 
-    def __init__(self, app: App, *, ledger: Ledger, turns: Turns) -> None:
+    def __init__(self, app: ASGIApp, *, ledger: Ledger, turns: Turns) -> None:
         self.app, self.ledger, self.turns = app, ledger, turns
         self.arriving: dict[str, list[Upload]] = {}
         self.writers = anyio.CapacityLimiter(1)
@@ -154,7 +150,7 @@ class Gate:
             raise RefusedError(503, reason)
         with self.turns.entering(function, session or "", visitor) as told:
 
-            async def passed_on(message: MutableMapping[str, Any]) -> None:
+            async def passed_on(message: Message) -> None:
                 with suppress(ValueError, KeyError, TypeError):
                     told(str(json.loads(message["body"])["event_id"]))
                 await send(message)
@@ -241,9 +237,9 @@ async def _small_body(receive: Receive) -> bytes:
 
 def _replayed(data: bytes, receive: Receive) -> Receive:
     """Return a receiver that repeats a body that was read already."""
-    waiting: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": data, "more_body": False}]
+    waiting: list[Message] = [{"type": "http.request", "body": data, "more_body": False}]
 
-    async def again() -> MutableMapping[str, Any]:
+    async def again() -> Message:
         return waiting.pop() if waiting else await receive()
 
     return again

@@ -76,8 +76,8 @@ def test_raw_terms_are_told_with_their_direction(tmp_path):
     assert {row[2]: row[4] for row in found.terms} == {"seli": "higher", "ncc": "higher", "vc": "lower"}
 
 
-def test_the_example_is_ranked_as_its_names_say(tmp_path):
-    found = score_uploads(example_files(tmp_path), ["face", "ncti", "logme", "hscore"])
+def test_the_example_is_ranked_as_its_names_say():
+    found = score_uploads(example_files(), ["face", "ncti", "logme", "hscore"])
     assert [row[1] for row in found.rows] == ["example-strong", "example-middling", "example-weak"]
     assert found.notes[0] == "Scored 3 models on 150 rows of 3 classes."
 

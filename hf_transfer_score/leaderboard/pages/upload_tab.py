@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
-from hf_transfer_score.evaluate_modules.space import ENDINGS
-from hf_transfer_score.leaderboard.pages.page import LeaderboardPage, temporary_folder
+from hf_transfer_score.evaluate_modules.space import ENDINGS, example_file
+from hf_transfer_score.leaderboard.pages.page import LeaderboardPage
 from hf_transfer_score.leaderboard.pages.texts import MISSING, chance_text, number, plain, points_text
 from hf_transfer_score.metrics.registry import Metric, all_metrics, get_metric
 from hf_transfer_score.metrics.scores import FeatureScores
@@ -150,16 +149,10 @@ def _remarks(ranking: Ranking, scored: Mapping[str, FeatureScores]) -> dict[str,
     return found
 
 
-def example_files(folder: Path) -> list[str]:
-    """Write the features of three made-up models, which separate the classes more or less well; return the files."""
-    labels = np.repeat([0, 1, 2], 50)
-    paths = []
-    for place, (name, distance) in enumerate({"strong": 4.0, "middling": 2.5, "weak": 1.2}.items()):
-        noise = np.random.default_rng(place).normal(size=(150, 16))
-        path = folder / f"example-{name}.npz"
-        np.savez_compressed(path, features=(noise + distance * np.eye(16)[labels]).astype(np.float32), labels=labels)
-        paths.append(str(path))
-    return paths
+def example_files() -> list[str]:
+    """Return files with the features of three made-up models, which separate the classes more or less well."""
+    distances = {"strong": 4.0, "middling": 2.5, "weak": 1.2}
+    return [example_file(f"example-{name}", far, seed) for seed, (name, far) in enumerate(distances.items())]
 
 
 def build_upload_tab(page: LeaderboardPage) -> None:
@@ -215,7 +208,7 @@ def build_upload_tab(page: LeaderboardPage) -> None:
         scroll_to_output=True,
     )
     uploads.empty_after(scored)
-    example.click(lambda: example_files(temporary_folder("example-features-")), outputs=files, api_visibility="private")
+    example.click(example_files, outputs=files, api_visibility="private")
 
 
 def _score(uploads: FileBox, files: Any, metrics: Any) -> tuple[Any, Any, str, Any]:
