@@ -5,16 +5,15 @@ from pathlib import Path
 
 from hf_transfer_score.cards.evidence import Evidence
 from hf_transfer_score.cli.card import collect
-from hf_transfer_score.records.place import FolderPlace
 from hf_transfer_score.records.record import (
     Record,
     RecordedDataset,
     RecordedMetric,
     RecordedModel,
     RecordedRun,
-    record_path,
 )
 from hf_transfer_score.sampling.sample import SampleOptions
+from tests.leaderboard.made import write_records
 
 MODEL = "owner/model"
 COMMIT, DATA_COMMIT = "a" * 40, "b" * 40
@@ -87,18 +86,9 @@ def pool() -> list[Record]:
     return [*scores(), *scores("other/better", 0.3), *scores("other/worse", -0.2)]
 
 
-def write(folder: Path, records: list[Record]) -> FolderPlace:
-    """Write records to a folder and return it as a place."""
-    for one in records:
-        file = folder / record_path(one)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(one.to_json(), encoding="utf-8")
-    return FolderPlace(folder)
-
-
 def known(folder: Path, records: list[Record], name: str = MODEL) -> Evidence:
     """Return what records say of a model, by way of a folder."""
-    return collect(name, write(folder, records))
+    return collect(name, write_records(folder, records))
 
 
 def later(record: Record, **changes) -> Record:

@@ -8,7 +8,8 @@ from huggingface_hub import HfApi
 from hf_transfer_score.cards.evidence import gather
 from hf_transfer_score.cards.model_card import TITLE, model_card, model_section, push_card
 from hf_transfer_score.errors import HubError, InputError, OptionError
-from tests.cards.made import MODEL, pool, scores, write
+from tests.cards.made import MODEL, pool, scores
+from tests.leaderboard.made import write_records
 
 CARD = "---\nlicense: mit # theirs\n---\n\n# Model\n\nTheir words.\n"
 EVIDENCE = gather(MODEL, scores())
@@ -131,7 +132,7 @@ def test_folders_have_no_page(hub):
 
 
 def test_the_command_pushes_from_a_results_repository(hub, model, run_client, hub_environment, tmp_path):
-    hub.add("team/results", write(tmp_path / "records", pool()).folder, kind="dataset")
+    hub.add("team/results", write_records(tmp_path / "records", pool()).folder, kind="dataset")
     code = """
 import contextlib, io
 from hf_transfer_score.cli import main

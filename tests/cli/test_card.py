@@ -9,13 +9,14 @@ import pytest
 import yaml
 
 from hf_transfer_score.records.record import Record
-from tests.cards.made import PETS, pool, scores, truth, write
+from tests.cards.made import PETS, pool, scores, truth
 from tests.cli.pool import check_printed, write_checkpoint
+from tests.leaderboard.made import write_records
 
 
 @pytest.fixture
 def results(tmp_path):
-    return str(write(tmp_path / "results", pool()).folder)
+    return str(write_records(tmp_path / "results", pool()).folder)
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_a_file_gets_the_section_once(card, results, tmp_path):
 
 def test_one_dataset_can_be_chosen(card, tmp_path):
     other = replace(PETS, id="team/cars", fingerprint="c" * 32)
-    folder = str(write(tmp_path, [*scores(), *scores(dataset=other)]).folder)
+    folder = str(write_records(tmp_path, [*scores(), *scores(dataset=other)]).folder)
     both = card("owner/model", "--results", folder)[1]
     one = card("owner/model", "--results", folder, "--dataset", "team/cars")[1]
     assert "team/pets" in both and "team/cars" in both and "team/pets" not in one and "team/cars" in one
@@ -113,7 +114,7 @@ def test_a_file_that_is_no_card_is_left_alone(card, results, tmp_path):
 
 def test_measured_accuracies_of_a_benchmark_are_printed(hub, run_client, hub_environment, tmp_path):
     hub.add("team/pets", {"eval.yaml": "tasks:\n- id: cats\n"}, kind="dataset")
-    folder = write(tmp_path / "r", [*scores(), truth(0.75)]).folder
+    folder = write_records(tmp_path / "r", [*scores(), truth(0.75)]).folder
     code = f"""
 import contextlib, io
 from hf_transfer_score.cli import main

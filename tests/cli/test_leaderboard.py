@@ -12,20 +12,17 @@ import pytest
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.records.place import FolderPlace
-from hf_transfer_score.records.record import record_path
 from hf_transfer_score.records.store import load
 from tests.cli.pool import check_printed
 from tests.conftest import clean_environment
-from tests.leaderboard.made import face, facts, score
+from tests.leaderboard.made import face, facts, score, write_records
 from tests.runs.warm import until
 
 
 @pytest.fixture
 def results(tmp_path):
     records = [score(f"a/{name}", "face", face(-1.0, 0.5), facts=facts("mit")) for name in ("one", "two")]
-    files = {str(record_path(record)): record.to_json().encode() for record in records}
-    FolderPlace(tmp_path / "results").update(lambda _: files, title="records")
-    return tmp_path / "results"
+    return write_records(tmp_path / "results", records).folder
 
 
 def starting(parent, results, folder, *more):

@@ -16,6 +16,7 @@ from hf_transfer_score.sampling.sample import SampleOptions, memory_sample
 from tests.checkpoints import images
 from tests.finetune.families import IMAGES, mobilenet, timm_small
 from tests.finetune.made import CLASSES, QUICK, Loads, pictures
+from tests.hub.repositories import write_files
 from tests.records.test_record import OK
 from tests.runs.pool import picture_shards
 
@@ -98,9 +99,7 @@ def test_a_network_that_learns_nothing_is_a_warning_in_the_record_too(tmp_path):
 def shown(tmp_path_factory):
     """A folder of pictures of three classes."""
     folder = tmp_path_factory.mktemp("pictures")
-    (folder / "pictures" / "data").mkdir(parents=True)
-    for name, content in picture_shards().items():
-        (folder / "pictures" / name).write_bytes(content)
+    write_files(folder / "pictures", picture_shards())
     return folder
 
 

@@ -1,7 +1,5 @@
 """A kind of backbone without gradients for its weights; and the states of a training that are kept."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -14,6 +12,7 @@ from hf_transfer_score.finetune.recipe import METHODS, Recipe
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.verified import VerifyOptions
 from hf_transfer_score.runs.verifying import verify
+from tests.cli.test_verify import write_reviews
 from tests.finetune.made import QUICK, Loads, pictures
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -44,11 +43,7 @@ def place(tmp_path):
     """A checkpoint of that kind, and a dataset whose classes it can distinguish."""
     (tmp_path / "counter").mkdir()
     (tmp_path / "counter" / "config.json").write_text('{"model_type": "letters"}')
-    generator = np.random.default_rng(0)
-    words = (("bad", "slow", "cold"), ("good", "warm", "wit"))
-    rows = [(f"a {generator.choice(words[row % 2])} film number {row}", row % 2) for row in range(80)]
-    lines = [json.dumps({"text": text, "label": ("neg", "pos")[label]}) for text, label in rows]
-    (tmp_path / "reviews.jsonl").write_text("\n".join(lines))
+    write_reviews(tmp_path / "reviews.jsonl", 80)
     return tmp_path
 
 

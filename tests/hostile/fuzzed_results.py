@@ -26,7 +26,7 @@ from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
 from tests.hostile.judging import check_message, outcome
 from tests.hostile.mutating import HOSTILE, changed_bytes, changed_json, json_of
-from tests.leaderboard.made import accuracy, face, failed, score
+from tests.leaderboard.made import accuracy, face, failed, files_of, score
 
 Drawn = tuple[st.SearchStrategy[Any], Callable[[Any, Path], None]]
 
@@ -58,7 +58,7 @@ def examples() -> tuple[Record, ...]:
 @cache
 def sound_files() -> dict[str, bytes]:
     """Return the files of valid records by path."""
-    return {str(record_path(record)): record.to_json().encode() for record in sound()}
+    return files_of(sound())
 
 
 def by_path(records: Iterable[Record]) -> dict[str, Record]:

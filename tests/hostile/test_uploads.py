@@ -16,10 +16,10 @@ import pytest
 from hf_transfer_score.uploads import limits
 from tests.conftest import clean_environment, free_port
 from tests.hostile.limited import MEGABYTE, resident_bytes
-from tests.leaderboard.browser.conftest import write_records
 from tests.leaderboard.browser.records import pool
+from tests.leaderboard.made import write_records
 from tests.runs.warm import until
-from tests.uploads.made import forged_parquet, save_bfloat16, save_npz
+from tests.uploads.made import file_data, forged_parquet, save_bfloat16, save_npz
 
 APP = "import sys; from hf_transfer_score.leaderboard.starting import run_space; run_space(results=sys.argv[1])"
 SECONDS, MOST = 60, 2048 * MEGABYTE
@@ -45,10 +45,6 @@ class Space:
         if asked.status_code != 200:
             return asked
         return self.client.get(f"/gradio_api/call/score_features/{asked.json()['event_id']}")
-
-
-def file_data(path):
-    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from hf_transfer_score.leaderboard.boards.board import Board
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.metrics.registry import all_metrics
+from hf_transfer_score.records.place import FolderPlace
 from hf_transfer_score.records.record import (
     Record,
     RecordedDataset,
@@ -28,6 +29,18 @@ TIME = "2025-01-01T00:00:00+00:00"
 DATASET = RecordedDataset(
     "owner/pets", "image-classification", "f" * 32, "plain", "train", "d" * 40, {"label": "breed"}, 60, 60, 4, {}
 )
+
+
+def files_of(records: Iterable[Record]) -> dict[str, bytes]:
+    """Return the files that hold records, by path."""
+    return {str(record_path(one)): one.to_json().encode() for one in records}
+
+
+def write_records(folder: Path, records: Iterable[Record]) -> FolderPlace:
+    """Write records to a folder and return it as a place."""
+    place, files = FolderPlace(folder), files_of(records)
+    place.update(lambda _: files, title="records")
+    return place
 
 
 def model(name: str, **fields: Any) -> RecordedModel:

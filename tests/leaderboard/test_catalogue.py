@@ -24,6 +24,7 @@ from tests.leaderboard.made import (
     score,
     table,
     unmeasured,
+    write_records,
 )
 
 
@@ -297,11 +298,6 @@ def records_on(name: str, models: int) -> list[Record]:
     return found
 
 
-def put(place: FolderPlace, records: list[Record]) -> None:
-    files = {str(record_path(one)): one.to_json().encode() for one in records}
-    place.update(lambda view: files, title="records")
-
-
 def take_away(place: FolderPlace, records: list[Record]) -> None:
     place.update(lambda view: {str(record_path(one)): None for one in records}, title="records")
 
@@ -327,12 +323,12 @@ TRUTH = score("owner/m1", metric("accuracy", kind="truth", method="full"), {"acc
 )
 def test_boards_are_those_of_a_fresh_look(tmp_path, gone, new, touched):
     place = FolderPlace(tmp_path)
-    put(place, [*FIRST, *SECOND, *THIRD])
+    write_records(tmp_path, [*FIRST, *SECOND, *THIRD])
     before = load(place)
     earlier = Catalogue(before.table)
     kept = {one.key: earlier.board(one.key) for one in earlier.boards()}
     take_away(place, gone)
-    put(place, new)
+    write_records(tmp_path, new)
     after = load(place, previous=before)
     later, fresh = Catalogue(after.table, previous=earlier, difference=after.difference), Catalogue(load(place).table)
     assert later.boards() == fresh.boards()
@@ -345,7 +341,7 @@ def test_boards_are_those_of_a_fresh_look(tmp_path, gone, new, touched):
 
 def test_after_a_fresh_load_nothing_is_taken_over(tmp_path):
     place = FolderPlace(tmp_path)
-    put(place, FIRST)
+    write_records(tmp_path, FIRST)
     first, second = load(place), load(place)
     earlier = Catalogue(first.table)
     key = earlier.boards()[0].key

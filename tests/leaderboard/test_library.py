@@ -10,14 +10,12 @@ from hf_transfer_score.home import HOME_VARIABLE
 from hf_transfer_score.leaderboard import library as watching
 from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.records.place import FolderPlace, MemoryPlace
-from hf_transfer_score.records.record import record_path
 from hf_transfer_score.records.store import cache_file
-from tests.leaderboard.made import face, score
+from tests.leaderboard.made import face, files_of, score
 
 
 def files(*names):
-    records = [score(name, "face", face(-1.0, 0.5)) for name in names]
-    return {str(record_path(record)): record.to_json().encode() for record in records}
+    return files_of(score(name, "face", face(-1.0, 0.5)) for name in names)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hf_transfer_score.leaderboard.pages import upload_tab
 from hf_transfer_score.leaderboard.pages.upload_tab import example_files, offered_metrics, score_uploads
 from hf_transfer_score.uploads.limits import FILE_BYTES
 from hf_transfer_score.uploads.scoring import SLOW_ROWS
-from tests.uploads.made import scored_here
+from tests.uploads.made import LABELS, features, scored_here
 
 
 @pytest.fixture(autouse=True)
@@ -24,14 +24,6 @@ def score_here(monkeypatch):
 
 
 METRICS = ["face", "ncti", "logme", "knn"]
-LABELS = np.repeat([0, 1, 2], 30)
-
-
-def features(seed: int = 0, distance: float = 2.0, width: int = 8) -> np.ndarray:
-    noise = np.random.default_rng(seed).normal(size=(len(LABELS), width))
-    return (noise + distance * np.eye(width)[LABELS]).astype(np.float32)
-
-
 POOL = {"near": features(1, 1.0), "far": features(2, 3.0, width=12), "middle": features(3, 1.8)}
 
 

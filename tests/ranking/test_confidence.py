@@ -11,12 +11,9 @@ from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.resampling import bootstrap_terms
 from hf_transfer_score.ranking.confidence import rank_confidence, results_of
 from hf_transfer_score.ranking.pools import headline_ranks
+from tests.ranking.test_pools import result
 
 FACE, NCTI, NC1 = get_metric("face"), get_metric("ncti"), get_metric("nc1")
-
-
-def result(metric, **terms):
-    return MetricResult(metric=metric, status="ok", terms=terms)
 
 
 def one_term(values, spread, replicates=200, seed=0, noise=None):

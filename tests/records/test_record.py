@@ -1,7 +1,10 @@
 """Records: nothing gets in that does not come out again, and each has one place."""
 
+import copy
 import json
+from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -61,16 +64,20 @@ SKIPPED = Record(MODEL, DATASET, METRIC, RUN, "skipped", reason="face needs clas
 
 def changed(record: Record, where: str, value: object) -> str:
     """Return the JSON of a record with one field set by its dotted name, or taken out with `...`."""
-    plain = json.loads(record.to_json())
-    *path, last = where.split(".")
+    return json.dumps(changed_plain(json.loads(record.to_json()), where.split("."), value))
+
+
+def changed_plain(plain: Any, place: Sequence[Any], value: Any) -> Any:
+    """Return a copy of plain values with one set, or taken out with `...`."""
+    plain = copy.deepcopy(plain)
     block = plain
-    for name in path:
+    for name in place[:-1]:
         block = block[name]
     if value is ...:
-        del block[last]
+        del block[place[-1]]
     else:
-        block[last] = value
-    return json.dumps(plain)
+        block[place[-1]] = value
+    return plain
 
 
 @pytest.mark.parametrize("record", [OK, FAILED, UNMEASURED, SKIPPED], ids=["ok", "failed", "unmeasured", "skipped"])

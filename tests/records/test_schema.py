@@ -1,6 +1,5 @@
 """The JSON Schema says of a record's text what reading it says; records of earlier versions load as this version's."""
 
-import copy
 import json
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -14,6 +13,7 @@ from hf_transfer_score.errors import RecordError
 from hf_transfer_score.records import record as records
 from hf_transfer_score.records.checks import BASELINES, MIGRATIONS, SCHEMA_VERSION
 from hf_transfer_score.records.record import Record, RecordedFacts, plain_identity, plain_record
+from tests.records.test_record import changed_plain
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CURRENT = sorted(FIXTURES.glob(f"version_{SCHEMA_VERSION}_*.json"))
@@ -44,19 +44,6 @@ def places(plain: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
         yield from places(value, (*before, name))
 
 
-def changed(plain: Any, place: tuple[Any, ...], value: Any) -> Any:
-    """Return a copy with one value set, or taken out with `...`."""
-    plain = copy.deepcopy(plain)
-    block = plain
-    for name in place[:-1]:
-        block = block[name]
-    if value is ...:
-        del block[place[-1]]
-    else:
-        block[place[-1]] = value
-    return plain
-
-
 @pytest.mark.parametrize("path", CURRENT, ids=lambda path: path.stem)
 def test_what_this_version_writes_is_valid(path):
     assert VALIDATOR.is_valid(json.loads(path.read_text(encoding="utf-8")))
@@ -68,7 +55,7 @@ def test_the_schema_refuses_what_reading_refuses(path):
     refused = accepted = 0
     for place in places(plain):
         for value in (..., *OTHERS):
-            other = changed(plain, place, value)
+            other = changed_plain(plain, place, value)
             reason, valid = read(other), VALIDATOR.is_valid(other)
             if valid and reason and (place[:2] in FREE or place[:1] in FREE):
                 continue  # a number in a free block that a table cannot hold
@@ -82,7 +69,7 @@ def test_the_schema_refuses_what_reading_refuses(path):
 @pytest.mark.parametrize("place", [(), ("model",), ("dataset",), ("metric",), ("run",), ("facts",), ("overlap",)])
 def test_nothing_may_be_added(place):
     plain = json.loads(next(path for path in CURRENT if path.stem.endswith("_ok")).read_text(encoding="utf-8"))
-    assert not VALIDATOR.is_valid(changed(plain, (*place, "colour"), "red"))
+    assert not VALIDATOR.is_valid(changed_plain(plain, (*place, "colour"), "red"))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.sampling.sample import SampleOptions
 from tests.checkpoints.images import timm_image, vit
 from tests.checkpoints.texts import write_text
+from tests.hub.repositories import write_files
 from tests.runs.pool import picture_shards, pictures
 
 WORDS = ("bank", "card", "town")
@@ -33,9 +34,7 @@ def folder(tmp_path_factory):
     timm_image(made / "resnet")
     vit(made / "vit")
     write_text(made / "bert")
-    (made / "pictures" / "data").mkdir(parents=True)
-    for name, content in picture_shards().items():
-        (made / "pictures" / name).write_bytes(content)
+    write_files(made / "pictures", picture_shards())
     return made
 
 

@@ -25,8 +25,14 @@ def scored_here(files: Sequence[Path], metrics: Sequence[str]) -> list[FeatureSc
     return [found[place] for place in range(len(files))]
 
 
-def features(seed: int = 0) -> np.ndarray:
-    return (np.random.default_rng(seed).normal(size=(len(LABELS), 8)) + 2 * np.eye(8)[LABELS]).astype(np.float32)
+def features(seed: int = 0, distance: float = 2.0, width: int = 8) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(len(LABELS), width))
+    return (noise + distance * np.eye(width)[LABELS]).astype(np.float32)
+
+
+def file_data(path: Path) -> dict[str, object]:
+    """Return how a page names an uploaded file."""
+    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
 
 
 def save_npz(path: Path, seed: int = 0) -> Path:

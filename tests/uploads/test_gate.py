@@ -14,6 +14,7 @@ import pytest
 from hf_transfer_score.uploads import limits
 from hf_transfer_score.uploads.gate import SCORING, SPACE_VARIABLE, Gate, Turns, visitor_of
 from hf_transfer_score.uploads.ledger import Ledger
+from tests.uploads.made import file_data
 from tests.uploads.test_ledger import Clock
 
 
@@ -92,10 +93,6 @@ def test_websockets_are_closed(ask):
 
     asyncio.run(ask.gate({"type": "websocket", "path": "/gradio_api/queue/join"}, None, send))
     assert [one["type"] for one in sent] == ["websocket.close"]
-
-
-def file_data(path):
-    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
 
 
 @pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/queue/data?session_hash=a", "/gradio_api/file=/tmp/x"])

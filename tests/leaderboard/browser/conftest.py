@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urljoin
@@ -11,9 +11,9 @@ import pytest
 
 from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.records.place import FolderPlace
-from hf_transfer_score.records.record import Record, record_path
 from tests.conftest import free_port
 from tests.leaderboard.browser.records import pool
+from tests.leaderboard.made import write_records
 
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 SECONDS = 60_000
@@ -31,11 +31,6 @@ def browser():
         started = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield started
         started.close()
-
-
-def write_records(folder: Path, records: Iterable[Record]) -> None:
-    files = {str(record_path(record)): record.to_json().encode() for record in records}
-    FolderPlace(folder).update(lambda _: files, title="records")
 
 
 @contextmanager

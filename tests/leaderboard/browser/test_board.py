@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.leaderboard.browser.conftest import served, write_records
+from tests.leaderboard.browser.conftest import served
 from tests.leaderboard.browser.looking import (
     choose,
     column,
@@ -21,7 +21,7 @@ from tests.leaderboard.browser.looking import (
     wait_for_text,
 )
 from tests.leaderboard.browser.records import NAMES, pool
-from tests.leaderboard.made import face, model, score
+from tests.leaderboard.made import face, model, score, write_records
 
 POINTS = "#lb-board-plot svg.marks [aria-roledescription='point'][aria-label]"
 

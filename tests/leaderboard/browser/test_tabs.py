@@ -15,9 +15,8 @@ from hf_transfer_score.records.store import load
 from hf_transfer_score.requests.queue import RequestQueue
 from tests.conftest import clean_environment
 from tests.hub.server import LocalHub
-from tests.leaderboard.browser.conftest import write_records
 from tests.leaderboard.browser.looking import open_tab, wait_for_table
-from tests.leaderboard.made import failed
+from tests.leaderboard.made import failed, write_records
 from tests.runs.warm import until
 
 CIFAR, DIGITS = "uoft-cs/cifar10", "scikit-learn digits 5-9"

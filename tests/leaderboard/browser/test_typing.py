@@ -3,7 +3,7 @@
 import pytest
 
 from hf_transfer_score.leaderboard.pages import compare_tab, model_page, model_tab
-from tests.leaderboard.browser.conftest import served, write_records
+from tests.leaderboard.browser.conftest import served
 from tests.leaderboard.browser.looking import (
     choose,
     column,
@@ -15,6 +15,7 @@ from tests.leaderboard.browser.looking import (
     wait_for_text,
 )
 from tests.leaderboard.browser.records import HOSTILE, hostile
+from tests.leaderboard.made import write_records
 
 LATENCY = 250
 """Milliseconds that each answer takes longer: about three letters of a quick typist."""
