@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,10 @@ def before_last(
     A block whose pooled output is already the features is left out: adding it would only change their scale.
     """
     found = dict(list(blocks.items())[:-1])
-    taps = {name: Tap(block, classifier.backbone) for name, block in found.items()}
-    try:
-        with torch.no_grad():
-            features = classifier.features(batch)
-            rows = {name: tap.rows(batch) for name, tap in taps.items()}
-    finally:
-        for tap in taps.values():
-            tap.remove()
+    with ExitStack() as opened, torch.no_grad():
+        taps = {name: opened.enter_context(Tap(block, classifier.backbone)) for name, block in found.items()}
+        features = classifier.features(batch)
+        rows = {name: tap.rows(batch) for name, tap in taps.items()}
     different = [name for name, one in rows.items() if one.shape != features.shape or not torch.allclose(one, features)]
     if not different:
         raise CheckpointError(
@@ -87,24 +83,21 @@ def nc1_profile(
     Outputs are pooled as the network pools its own layers, so these are the numbers of `layers`; the last block is read
     after the final norm if its layer is.
     """
-    taps = {name: Tap(block, classifier.backbone) for name, block in blocks.items()}
+    read_at = dict(blocks)
     body, last = getattr(classifier.backbone, "body", None), next(reversed(blocks), None)
     if body is not None and last is not None and last == next(reversed(blocks_of(classifier.backbone.module))):
-        taps[last].remove()
-        taps[last] = Tap(body, classifier.backbone)
+        read_at[last] = body
     widths: list[int] = []
 
     def every(batch: dict[str, object]) -> torch.Tensor:
         classifier.features(batch)
-        rows = [tap.rows(batch) for tap in taps.values()]
+        rows = [tap.rows(batch) for tap in taps]
         widths[:] = [one.shape[1] for one in rows]
         return torch.cat(rows, 1)
 
-    try:
+    with ExitStack() as opened:
+        taps = [opened.enter_context(Tap(block, classifier.backbone)) for block in read_at.values()]
         parts = forward(classifier, data.encoded, data.rows, machine, every)
-    finally:
-        for tap in taps.values():
-            tap.remove()
     codes = np.concatenate([data.codes[part] for part, _ in parts])
     rows = torch.cat([values.cpu() for _, values in parts]).numpy()
     metric, found = get_metric("nc1"), {}

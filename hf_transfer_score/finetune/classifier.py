@@ -141,8 +141,10 @@ class Tap:
         """Drop the outputs of the last forward pass."""
         self._outputs = []
 
-    def remove(self) -> None:
-        """Remove the hook."""
+    def __enter__(self) -> "Tap":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._handle.remove()
 
 

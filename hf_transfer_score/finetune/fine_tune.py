@@ -133,10 +133,8 @@ class _Measurement:
 
     def run(self) -> FineTuningResult:
         """Return the result of the recipe's method."""
-        import torch
-
-        begin, device = time.perf_counter(), self.machine.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        begin = time.perf_counter()
+        with self.machine.own_random():
             measured = self._probe() if self.recipe.method == "probe" else self._trained()
         notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.rows.fitted.codes))
         return replace(measured, seconds=time.perf_counter() - begin, notes=notes)

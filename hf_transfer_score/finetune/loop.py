@@ -91,6 +91,13 @@ class Machine:
         context: AbstractContextManager[Any] = self.accelerator.autocast()
         return context
 
+    def own_random(self) -> AbstractContextManager[Any]:
+        """Return a context in which torch's generators may be set, and are as before afterwards."""
+        context: AbstractContextManager[Any] = torch.random.fork_rng(
+            devices=[self.device] if self.device.type == "cuda" else []
+        )
+        return context
+
 
 class Training:
     """The training of a classifier at one learning rate, which can be interrupted after any pass and continued later.
@@ -118,7 +125,7 @@ class Training:
         self.scores: list[Score] = []  # on the rows held back, after each pass
         self.best, self.state = Score(-1.0, math.inf), trained.state()  # any trained state beats the untrained head
         self.rights: list[NDArray[np.bool_]] = []  # which of these rows are classified correctly (N,)
-        with self._random():
+        with self.machine.own_random():
             torch.manual_seed(seed)
             self.random = self._randomness()
 
@@ -135,7 +142,7 @@ class Training:
 
     def advance(self, epochs: int | None = None, after_epoch: Callable[[int, Score], None] | None = None) -> None:
         """Continue until this many passes are done in total, or to the end."""
-        with self._random():
+        with self.machine.own_random():
             for kind, state in self.random.items():
                 torch.cuda.set_rng_state(state, self.machine.device) if kind == "cuda" else torch.set_rng_state(state)
             while not self.ended and (epochs is None or self.epochs < epochs):
@@ -163,13 +170,6 @@ class Training:
     @property
     def _kept(self) -> int:
         return kept_pass([one.accuracy for one in self.scores], len(self.held.rows))
-
-    def _random(self) -> AbstractContextManager[Any]:
-        """Return a context in which this training has torch's generators to itself."""
-        context: AbstractContextManager[Any] = torch.random.fork_rng(
-            devices=[self.machine.device] if self.machine.device.type == "cuda" else []
-        )
-        return context
 
     def _randomness(self) -> dict[str, torch.Tensor]:
         found = {"cpu": torch.get_rng_state()}

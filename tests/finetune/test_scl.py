@@ -63,9 +63,9 @@ def test_scl_differs_from_layer(family):
     with torch.no_grad():
         plain = classifier.features(batch)
         for block in allowed.values():
-            classifier.skip = Tap(block, classifier.backbone), "pad"
-            skipped = classifier.features(batch)
-            classifier.skip[0].remove()
+            with Tap(block, classifier.backbone) as tap:
+                classifier.skip = tap, "pad"
+                skipped = classifier.features(batch)
             factor = (skipped * plain).sum() / plain.square().sum()
             assert not torch.allclose(skipped, factor * plain, rtol=1e-3), "nothing but another scale"
     before = list(allowed)[-1]
