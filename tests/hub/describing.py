@@ -24,11 +24,6 @@ EXPANDABLE = (
 """Properties that a request may name, for any kind of repository."""
 LARGEST_CARD = 1 << 20
 SHOWN_IN_CONFIG = ("architectures", "model_type", "architecture", "auto_map", "quantization_config")
-BRIEF = (
-    *("_id", "id", "modelId", "likes", "trendingScore", "private", "downloads", "tags", "pipeline_tag"),
-    *("library_name", "createdAt"),
-)
-FULL = ("author", "gated", "disabled", "lastModified", "sha", "siblings")
 ORDERS = ("downloads", "likes", "trendingScore", "lastModified", "createdAt")
 
 
@@ -205,7 +200,7 @@ def moment(date: datetime) -> str:
 
 def show_list(exchange: Exchange, kind: str) -> None:
     """Answer with one page of the matching repositories, in order."""
-    names = shown_names(exchange, kind)
+    names = expanded(exchange)
     found = [(repository, repository.head) for repository in exchange.hub.all(kind) if visible(exchange, repository)]
     fitting = [(repository, commit) for repository, commit in found if fits(exchange, repository, commit)]
     known = [everything(repository, commit) for repository, commit in fitting]
@@ -213,18 +208,10 @@ def show_list(exchange: Exchange, kind: str) -> None:
     if order not in ORDERS:
         raise Refusal(400, None, f'Invalid option in "sort": {order!r}; expected one of {list(ORDERS)}')
     known.sort(key=lambda entry: entry.get(order, 0), reverse=exchange.option("direction") != "1")
-    entries = [{key: entry[key] for key in names if key in entry} for entry in known]
+    entries = (
+        [{key: entry[key] for key in ("_id", "id", *names) if key in entry} for entry in known] if names else known
+    )
     exchange.send_page(entries, min(exchange.hub.page_size, int(exchange.option("limit") or exchange.hub.page_size)))
-
-
-def shown_names(exchange: Exchange, kind: str) -> list[str]:
-    """Return the properties to show of each repository."""
-    if names := expanded(exchange):
-        return ["_id", "id", *names]
-    more = FULL if exchange.flag("full") else FULL[:-1] if kind == "datasets" else ()
-    config = ["config"] if exchange.flag("config") else []
-    card = ["cardData"] if exchange.flag("cardData") or (exchange.flag("full") and kind == "datasets") else []
-    return [*BRIEF, *more, *config, *card]
 
 
 def visible(exchange: Exchange, repository: Repository) -> bool:

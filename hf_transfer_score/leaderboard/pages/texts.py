@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import os
 import re
-import unicodedata
 from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -25,9 +24,6 @@ LONGEST = 300
 """Letters of a foreign text that a page shows at most."""
 
 HUB_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?(?:/[A-Za-z0-9_](?:[\w.-]*\w)?)?", re.ASCII)
-HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn")
-"""Categories of letters that are not shown, since they hide or reorder others."""
-
 LEAST_WHOLE = 100
 """Whole numbers of at least this size are counts and have no decimals."""
 
@@ -39,11 +35,10 @@ def plain(text: object, longest: int = LONGEST) -> str:
         >>> plain("a\u202eb\nc"), plain("x" * 9, longest=5)
         ('ab c', 'xxxx…')
     """
-    text = str(text)
-    if len(text) <= longest and text.isascii() and text.isprintable():
-        return " ".join(text.split())
-    visible = (one for one in text[: 4 * longest] if one.isspace() or unicodedata.category(one) not in HIDDEN)
-    joined = " ".join("".join(" " if one.isspace() else one for one in visible).split())
+    visible = str(text)[: 4 * longest]
+    if not visible.isprintable():
+        visible = "".join(one for one in visible if one.isprintable() or one.isspace())
+    joined = " ".join(visible.split())
     return joined if len(joined) <= longest else f"{joined[: longest - 1]}…"
 
 
