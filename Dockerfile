@@ -1,7 +1,9 @@
 # Runs the leaderboard, or any other command that is given:
 #   docker build -t hf-transfer-score . && docker run -p 7860:7860 -v results:/data hf-transfer-score
 #   docker run -e HF_TOKEN -v results:/data hf-transfer-score worker --requests OWNER/requests --results OWNER/results
+# For a machine without a GPU, build it with --build-arg PIP_EXTRA_INDEX_URL=ADDRESS, the index of PyTorch's CPU builds.
 FROM python:3.12-slim
+ARG PIP_EXTRA_INDEX_URL
 WORKDIR /package
 COPY pyproject.toml README.md LICENSE ./
 COPY hf_transfer_score hf_transfer_score

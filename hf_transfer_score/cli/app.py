@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -218,7 +219,7 @@ def _ended(arguments: list[str], *, as_program: bool) -> int:
         return _run(SharedFlags.split(arguments))
     except CycloptsError as error:
         error.verbose = False
-        said = str(error)
+        said = re.sub(r'"\[(.+?)\]" from', r"\1 from", str(error))  # how Cyclopts writes a flag of a file
         if isinstance(error, UnusedCliTokensError):
             said = f"Unexpected argument: {' '.join(error.unused_tokens or ())}."
         command = " ".join([PROGRAM, *(error.command_chain or ())])

@@ -95,7 +95,7 @@ def choose(
     ```bash
     hf-transfer-score choose example --epochs 8 --learning-rates 1e-3,3e-3
     hf-transfer-score choose ethz/food101 --search dinov2 --limit 30 --budget 2h --save-model ./chosen
-    hf-transfer-score choose banking77 --models-from models.txt --budget "3 fine-tunings" --within 1 --dry-run
+    hf-transfer-score choose banking77 --models-from models.txt --budget "3 fine-tunings" --dry-run
     ```
 
     Args:

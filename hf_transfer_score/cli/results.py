@@ -38,10 +38,10 @@ def results_import(
     are never mixed. Rows that cannot be used are reported and left out.
 
     ```bash
-    hf-transfer-score results import accuracies.csv scores.csv --to ./results --task image-classification \
-        --source "Our runs of 2025" --facts models.csv
-    hf-transfer-score results import runs.tsv --to ./results --task text-classification --source "A paper" \
-        --column model=checkpoint accuracy=test_acc
+    hf-transfer-score results import accuracies.csv scores.csv --to ./results --facts models.csv \
+        --task image-classification --source "Our runs of 2025"
+    hf-transfer-score results import runs.tsv --to ./results --task text-classification \
+        --source "A paper" --column model=checkpoint accuracy=test_acc
     ```
 
     Args:

@@ -76,7 +76,7 @@ def score(
     hf-transfer-score score features/*.npz --metrics face,ncti --terms
     hf-transfer-score score features/*.npy --labels labels.npy --csv
     hf-transfer-score score a.npz b.npz --option face.temperature=0.1
-    hf-transfer-score score *.npz --facts models.csv --results owner/results --task text-classification --json
+    hf-transfer-score score *.npz --facts models.csv --results owner/results --json
     ```
 
     Args:

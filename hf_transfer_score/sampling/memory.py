@@ -1,7 +1,7 @@
 """Converts datasets in memory to those of `datasets`: lists, data frames, and datasets of torch."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def _made(columns: Mapping[str, list[Any]]) -> Any:
     for given, values in columns.items():
         first = next((one for one in values if one is not None), None)
         reader = reader_of(first)
-        if reader is None and given.lower() in IMAGES and isinstance(first, str) and ends_as_image(first):
+        if reader is None and isinstance(first, str) and ends_as_image(first) and holds_images(given, columns):
             raise DatasetError(no_image(given, first, Path.cwd()))
         # a column of paths to images is called "path" or the like, which is never chosen as input
         name = "image" if reader is not None and given in NO_CONTENT and "image" not in columns else given
@@ -179,6 +179,11 @@ def ends_as_image(text: str) -> bool:
     from PIL import Image
 
     return len(text) < LONGEST_PATH and Path(text).suffix.lower() in Image.registered_extensions()
+
+
+def holds_images(column: str, columns: Collection[str]) -> bool:
+    """Return whether a column of paths must be the images of a dataset, by its name and the other columns."""
+    return column.lower() in IMAGES or (column.lower() in NO_CONTENT and len(columns) == 2)
 
 
 def no_image(column: str, path: str, folder: Path) -> str:

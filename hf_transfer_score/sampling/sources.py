@@ -13,9 +13,8 @@ import fsspec
 
 from hf_transfer_score.errors import DatasetError, OptionError, did_you_mean
 from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset, near_name
-from hf_transfer_score.sampling.columns import IMAGES
 from hf_transfer_score.sampling.guarded import commit_of, explained, guard
-from hf_transfer_score.sampling.memory import ends_as_image, known_form, no_image
+from hf_transfer_score.sampling.memory import ends_as_image, holds_images, known_form, no_image
 from hf_transfer_score.sampling.reach import (
     Reach,
     check_builder,
@@ -187,7 +186,7 @@ def _named_images(opened: OpenSplit) -> dict[str, Any]:
         first = str(next(iter(opened.peek(opened.split or "", name)), "")) if is_text else ""
         if ends_as_image(first) and opened.reach.file(first) is not None:
             found[name] = datasets.Image()
-        elif ends_as_image(first) and name.lower() in IMAGES:
+        elif ends_as_image(first) and holds_images(name, opened.features):
             raise DatasetError(no_image(name, first, (opened.reach.base or Path()).resolve()))
     return found
 

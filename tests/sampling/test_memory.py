@@ -141,6 +141,7 @@ def test_a_stored_sample_is_found_again(tmp_path):
         ((["a", "b", "c"], [2**70, 1, 2]), "A column has values that cannot be stored"),
         ((["a", "b"] * 2, [{"x": 1}] * 4), "has a label column 'label' of a type that cannot be used"),
         ({"image": ["a.png"] * 4, "label": [0, 1] * 2}, "'image' holds paths of images, and there is no file a.png"),
+        ({"path": ["a.png"] * 4, "label": [0, 1] * 2}, "'path' holds paths of images, and there is no file a.png"),
         ({"text": ["a", "b"], "label": [1]}, r"have different lengths: {'text': 2, 'label': 1}"),
         ((["a", "b", "c"], [1, "1", 2]), r"The column 'label' has values of several types \(int, str\)"),
         (Items(lambda row: tensor(row).float() - 50), "tensor of numbers from .*Remove the normalisation"),
