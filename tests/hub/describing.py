@@ -200,7 +200,6 @@ def moment(date: datetime) -> str:
 
 def show_list(exchange: Exchange, kind: str) -> None:
     """Answer with one page of the matching repositories, in order."""
-    names = expanded(exchange)
     found = [(repository, repository.head) for repository in exchange.hub.all(kind) if visible(exchange, repository)]
     fitting = [(repository, commit) for repository, commit in found if fits(exchange, repository, commit)]
     known = [everything(repository, commit) for repository, commit in fitting]
@@ -208,10 +207,9 @@ def show_list(exchange: Exchange, kind: str) -> None:
     if order not in ORDERS:
         raise Refusal(400, None, f'Invalid option in "sort": {order!r}; expected one of {list(ORDERS)}')
     known.sort(key=lambda entry: entry.get(order, 0), reverse=exchange.option("direction") != "1")
-    entries = (
-        [{key: entry[key] for key in ("_id", "id", *names) if key in entry} for entry in known] if names else known
-    )
-    exchange.send_page(entries, min(exchange.hub.page_size, int(exchange.option("limit") or exchange.hub.page_size)))
+    if names := expanded(exchange):
+        known = [{key: entry[key] for key in ("_id", "id", *names) if key in entry} for entry in known]
+    exchange.send_page(known, min(exchange.hub.page_size, int(exchange.option("limit") or exchange.hub.page_size)))
 
 
 def visible(exchange: Exchange, repository: Repository) -> bool:
