@@ -1,8 +1,14 @@
 """How well scores agree with measured accuracies."""
 
-from hf_transfer_score.ranking.agreement.compare import ENOUGH_MODELS, Agreement, agreement
+from hf_transfer_score.ranking.agreement.compare import (
+    ENOUGH_MODELS,
+    Agreement,
+    agreement,
+    agreements,
+    measured_agreement,
+    noise_ceiling,
+)
 from hf_transfer_score.ranking.agreement.figures import FIGURES, weighted_kendall
-from hf_transfer_score.ranking.agreement.measured import agreements, measured_agreement, noise_ceiling
 from hf_transfer_score.ranking.agreement.paired import AgreementDifference, difference
 
 __all__ = [
