@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from hf_transfer_score.choosing.history import ChooseListener, Round
+from hf_transfer_score.choosing.history import ChooseListener, Round, summary
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.logs import bars_wanted, logger
 from hf_transfer_score.ranking.models import RankedModel
@@ -16,8 +16,8 @@ from hf_transfer_score.runs.plan import Plan, PlannedModel
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.runs.verified import Verified
 from hf_transfer_score.runs.verifying import VerifyListener
-from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.text import shown
+from hf_transfer_score.sampling.sample import LabelledSample, sample_line
+from hf_transfer_score.text import counted, shown
 
 LONGEST = 40  # characters of a name that a bar shows
 REPORTED = 300  # characters of a reason in the log; the result holds all of it
@@ -42,12 +42,12 @@ class _RankBar(Listener):
 
     def sampled(self, sample: LabelledSample) -> None:
         self.sample_size = len(sample)
-        logger().info("sampled %s: %d examples", shown(sample.source.dataset), len(sample))
+        logger().info("sampled %s", shown(sample_line(sample)))
         _begin(self.bar, "looking up the models")
 
     def planned(self, plan: Plan) -> None:
         running = sum(one.state not in ("cached", "failed") for one in plan.models)
-        logger().info("%d models, %d of them to run", len(plan.models), running)
+        logger().info("%s, %d to run", counted(len(plan.models), "model"), running)
         for note in plan.notes:
             logger().warning("%s", shown(note, REPORTED))
         _begin(self.bar, "ranking", running * self.sample_size or None, "examples")
@@ -110,7 +110,7 @@ class _ChooseBar(ChooseListener):
 
     def ended(self, found: Round) -> None:
         self.bar.update(1)
-        logger().info("%s: %d candidates left, %d dropped", found.words, len(found.inside), len(found.gone))
+        logger().info("%s", shown(summary(found), REPORTED))
 
 
 KINDS: Mapping[type, Any] = {Listener: _RankBar, VerifyListener: _VerifyBar, ChooseListener: _ChooseBar}

@@ -21,7 +21,7 @@ from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.runs.verified import one_of_each, readable
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.text import rough_duration
+from hf_transfer_score.text import counted, rough_duration
 
 if TYPE_CHECKING:
     from hf_transfer_score.choosing.evidence import Arm
@@ -81,7 +81,7 @@ class Choice(Shown):
     typed: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self.ranking.models)} models. {self.answer}>"
+        return f"<{type(self).__name__} of {counted(len(self.ranking.models), 'model')}. {self.answer}>"
 
     @property
     def shown_ranking(self) -> RankReport:

@@ -20,7 +20,7 @@ from hf_transfer_score.hub.failures import no_token
 from hf_transfer_score.hub.repository import HubRepository
 from hf_transfer_score.hub.settings import has_token
 from hf_transfer_score.runs.records import dataset_id, plain_values, without_places
-from hf_transfer_score.text import environment, json_text, one_line
+from hf_transfer_score.text import counted, environment, json_text, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -273,6 +273,6 @@ def winner_card(choice: Choice, name: str) -> str:
     return (
         f"---\n{data.to_yaml()}\n---\n\n# {name.partition('/')[2]}\n\n{MARK}\n\n"
         f"`{one_line(without_places(choice.winner))}`, fine-tuned on {dataset} with the method {method}.\n\n"
-        f"{answer} It was chosen from {choice.candidates} candidates. {cost}\n\n"
+        f"{answer} It was chosen from {counted(choice.candidates, 'candidate')}. {cost}\n\n"
         f"`{RECORD}` holds the accuracy and everything it depends on, `{ABOUT}` the rounds of the choice.\n"
     )

@@ -18,7 +18,7 @@ from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.plan import Plan, PlannedModel
 from hf_transfer_score.sampling.sample import LabelledSample, describe
-from hf_transfer_score.text import rough_duration, short_bytes, short_count, shown
+from hf_transfer_score.text import counted, rough_duration, short_bytes, short_count, shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -72,7 +72,7 @@ class _BarListener(_PlanListener):
         self.progress.start()
         running = sum(model.state not in ("cached", "failed") for model in plan.models)
         total = max(1, running * self.examples_of_all)
-        self.progress.reset(self.run, total=total, description=f"{len(plan.models)} models", visible=True)
+        self.progress.reset(self.run, total=total, description=counted(len(plan.models), "model"), visible=True)
 
     def started(self, model: PlannedModel, number: int, count: int) -> None:
         failed = f", {self.failed} failed" if self.failed else ""

@@ -16,6 +16,7 @@ from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.records import records_of, without_places
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.text import counted
 
 MOST = 12
 
@@ -123,7 +124,7 @@ class VerifyReport(Shown):
     interrupted: bool = False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self.models)} models. {self.answer}>"
+        return f"<{type(self).__name__} of {counted(len(self.models), 'model')}. {self.answer}>"
 
     @property
     def shown_ranking(self) -> RankReport:

@@ -295,7 +295,8 @@ def describe(sample: LabelledSample) -> list[str]:
 def sample_line(sample: LabelledSample) -> str:
     """Return a short description of a sample."""
     source = sample.source
-    where = f"{source.dataset} ({source.split})" if source.split else source.dataset
+    name = "the dataset in memory" if source.dataset == UNNAMED else source.dataset
+    where = f"{name} ({source.split})" if source.split else name
     return f"{_examples(sample)} of {where}{_classes(sample)}"
 
 
