@@ -51,6 +51,9 @@ HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 COMMIT = re.compile("[0-9a-f]{40}")
 HUB = "https://huggingface.co"
 
+UNNAMED = "memory"
+"""What records call a dataset in memory without a name."""
+
 
 def shown(text: object, most: int | None = None) -> str:
     r"""Return `str(text)`, safe to show on one line, cut after `most` characters.
@@ -246,6 +249,26 @@ def plain(text: object, most: int = SHOWN) -> str:
         return code(text, most)
     names = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
     return SPECIAL.sub(lambda found: names.get(found[0], f"&#{ord(found[0])};"), one_line(text, most))
+
+
+def in_words(dataset: str) -> str:
+    """Return what a title calls a dataset.
+
+    Example:
+        >>> in_words("owner/pets"), in_words(UNNAMED)
+        ('owner/pets', 'a dataset in memory')
+    """
+    return "a dataset in memory" if dataset == UNNAMED else dataset
+
+
+def dataset_name(dataset: str) -> str:
+    """Return what a message calls a dataset, after the words "the dataset".
+
+    Example:
+        >>> dataset_name("owner/pets"), dataset_name(UNNAMED)
+        ('owner/pets', 'in memory')
+    """
+    return "in memory" if dataset == UNNAMED else dataset
 
 
 def code(text: object, most: int = SHOWN) -> str:

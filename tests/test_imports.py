@@ -54,7 +54,7 @@ ALLOWED = {
         """,
         "sampling": """
             errors home untrusted integrity file_heads tasks hub.client hub.downloads hub.failures
-            hub.settings version sampling
+            hub.settings version text sampling
         """,
         "backbones": "errors untrusted file_heads integrity tasks backbones",
         "checkpoints": """
@@ -84,7 +84,7 @@ ALLOWED = {
             choosing drawing errors finetune home metrics.scores ranking records runs sampling.sample text
         """,
         "runs/layers": """
-            checkpoints.candidate drawing errors ranking.models ranking.showing runs finetune.recipe
+            checkpoints.candidate drawing errors ranking.models ranking.showing runs finetune.recipe text
         """,
         "runs/report": """
             errors metrics.scores ranking.ranking records sampling.sample runs.records drawing

@@ -11,10 +11,7 @@ from typing import Any
 
 from hf_transfer_score.metrics.registry import Metric, all_metrics
 from hf_transfer_score.records.record import Record, RecordedDataset, RecordedMetric, RecordedModel
-from hf_transfer_score.text import COMMIT, HUB_ID
-
-UNNAMED = "memory"
-"""What records call a dataset in memory without a name."""
+from hf_transfer_score.text import COMMIT, HUB_ID, UNNAMED
 
 SampleKey = tuple[str, str, str, str, str]
 """Task, id, configuration, split and fingerprint, which all comparable scores share."""

@@ -21,7 +21,7 @@ from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.runs.verified import one_of_each, readable
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.text import counted, rough_duration
+from hf_transfer_score.text import counted, in_words, rough_duration
 
 if TYPE_CHECKING:
     from hf_transfer_score.choosing.evidence import Arm
@@ -143,7 +143,7 @@ class Choice(Shown):
             ),
             tuple(compared_after(self.recipe.epochs)),
             won=self.winner is not None and not self.interrupted,
-            dataset=printable(self.ranking.dataset),
+            dataset=printable(in_words(self.ranking.dataset)),
             proof=self._proof,
         )
 

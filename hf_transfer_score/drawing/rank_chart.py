@@ -13,7 +13,7 @@ from hf_transfer_score.drawing.scatter import Cloud, Kind, Mark, scatter
 from hf_transfer_score.drawing.words import MISSING, Across, number, printable, shorten
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import Ranking
-from hf_transfer_score.text import counted, short_count
+from hf_transfer_score.text import counted, in_words, short_count
 
 WIDTH, ROW, LEAST_HEIGHT, MOST_HEIGHT = 980, 19, 360, 1200
 LONGEST_TITLE = 64
@@ -64,7 +64,7 @@ def picture_of(ranking: Ranking, across: Across = "parameters") -> Picture:
     table = [(name, _cells(ranking, name, letters[name])) for name in ranking.ranks]
     missing = [name for name in ranking.models if name not in ranking.ranks]
     return Picture(
-        title=f"{shorten(printable(ranking.dataset), LONGEST_TITLE)}: {ranking.size}",
+        title=f"{shorten(printable(in_words(ranking.dataset)), LONGEST_TITLE)}: {ranking.size}",
         subtitle=_subtitle(ranking),
         remark=f"{counted(len(missing), 'model')} without a rank" if missing else "",
         cloud=_cloud(ranking, letters, across) if ranking.ranks else None,

@@ -16,6 +16,7 @@ from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.report import RankReport, sample_facts
 from hf_transfer_score.runs.run import rank
+from hf_transfer_score.text import in_words
 
 NC1 = "nc1"
 METRICS = (NC1, "ncti", "face")
@@ -98,7 +99,7 @@ class LayerProfile(Shown):
         from hf_transfer_score.drawing.rank_chart import profile_chart
 
         sample = self.report.sample
-        about = f"on {sample.source.dataset}, {len(sample):,} examples"
+        about = f"on {in_words(sample.source.dataset)}, {len(sample):,} examples"
         values = {one.layer: one.nc1 for one in self.rows}
         if path is not None:
             save_profile(values, self.best.layer, self.model, about, Path(path))

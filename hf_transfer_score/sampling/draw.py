@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.sampling.reach import read_media
 from hf_transfer_score.sampling.rows import DrawnTruth, ExampleRows, even_quotas
-from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, SampleSource, called, fingerprint
+from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, SampleSource, fingerprint
 from hf_transfer_score.sampling.sources import OpenSplit
+from hf_transfer_score.text import dataset_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -226,7 +227,7 @@ def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
             drawing.drawn.append((one, truth))
     if not drawing.drawn:
         raise DatasetError(
-            f"No row of the dataset {called(source.dataset)}{source.in_split} can be used: {rows.why_lost}."
+            f"No row of the dataset {dataset_name(source.dataset)}{source.in_split} can be used: {rows.why_lost}."
         )
     indices, names = _indices(drawing)
     table, task, plain = _write(drawing, indices, scratch / "examples.arrow"), rows.columns.task, options.plain()
@@ -240,10 +241,10 @@ def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
 def _with_content(drawing: Drawing) -> Iterator[tuple[Drawn, list[Any]]]:
     """Yield the drawn rows; files that are only known by their path are read now, several at a time."""
     source, rows, file = drawing.source, drawing.rows, drawing.draw.kept
-    media = 0 if rows.columns.task.modality == "text" else rows.media
+    media, name = 0 if rows.columns.task.modality == "text" else rows.media, dataset_name(source.dataset)
 
     def content(kept: list[Any]) -> list[Any]:
-        return [*(read_media(value, called(source.dataset), source.reach) for value in kept[:media]), *kept[media:]]
+        return [*(read_media(value, name, source.reach) for value in kept[:media]), *kept[media:]]
 
     order = drawing.draw.finish()
     with ThreadPoolExecutor(FETCHED_TOGETHER) as pool:
@@ -266,17 +267,18 @@ def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
     indices, names = rows.classes.order(
         code for value in values for code in (value if isinstance(value, list) else [value])
     )
+    where = f"{rows.columns.label!r} of the dataset {dataset_name(source.dataset)}{source.in_split}"
     if len(names) < 2:
         only = f"the only one is {names[0]!r}" if names else "there is none"
         left_out = f" Ignored values: {list(drawing.options.ignore_values)} (`ignore_values`)."
         raise DatasetError(
-            f"At least 2 classes are needed, and in column {rows.columns.label!r} of the dataset "
-            f"{called(source.dataset)}{source.in_split} {only}.{left_out if rows.columns.task.unit == 'pixel' else ''}"
+            f"At least 2 classes are needed, and in column {where} {only}."
+            f"{left_out if rows.columns.task.unit == 'pixel' else ''}"
         )
     if len(names) == len(values) > MOST_ALONE:
         raise DatasetError(
-            f"Each of the {len(values)} rows of the dataset {called(source.dataset)}{source.in_split} has its own "
-            f"label in column {rows.columns.label!r}, so it tells no classes: name another label_column."
+            f"Each of the {len(values)} rows has its own label in column {where}, so it tells no classes: "
+            "name another label_column."
         )
     return indices, names
 

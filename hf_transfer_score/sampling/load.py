@@ -24,8 +24,9 @@ from hf_transfer_score.sampling.guarded import explained, explained_items
 from hf_transfer_score.sampling.media import sound_library
 from hf_transfer_score.sampling.memory import known_form
 from hf_transfer_score.sampling.rows import MISSING, rows_for
-from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, called
+from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions
 from hf_transfer_score.sampling.sources import OpenSplit, local_path, name_of, open_source
+from hf_transfer_score.text import dataset_name
 
 DRAWING = 1  # version of the drawing: increased when the same request would draw another sample
 ENOUGH = 3  # labelled rows that are read for each row to draw before the remaining files are skipped
@@ -112,7 +113,7 @@ def _drawn(
     import pyarrow as pa
 
     parent = Path(tempfile.gettempdir()) if store is None else store.folder
-    with room_for(f"the sample of the dataset {called(name_of(dataset))}", parent):
+    with room_for(f"the sample of the dataset {dataset_name(name_of(dataset))}", parent):
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".drawing-", dir=parent, ignore_cleanup_errors=True) as scratch:
             sample = _draw(open_source(dataset, options), options, Path(scratch), progress)
@@ -123,7 +124,7 @@ def _drawn(
 
 
 def _draw(source: OpenSplit, options: SampleOptions, scratch: Path, progress: Progress | None) -> LabelledSample:
-    name = called(source.dataset)
+    name = dataset_name(source.dataset)
     if not source.features:
         raise DatasetError(f"The dataset {name} is empty: it has no rows.")
     columns = find_columns(source.features, options, name)
@@ -143,7 +144,7 @@ def _draw(source: OpenSplit, options: SampleOptions, scratch: Path, progress: Pr
 def _read(drawing: Drawing, progress: Progress | None) -> None:
     """Offer the rows of a source to the draw: all of them, or those of enough shards in random order."""
     source, options, rows, draw = drawing.source, drawing.options, drawing.rows, drawing.draw
-    with explained(called(source.dataset)):
+    with explained(dataset_name(source.dataset)):
         shards = list(enumerate(source.shards(rows.columns.all)))
     whole = options.full_pass or source.cheap or len(shards) == 1
     if not whole:
@@ -204,21 +205,21 @@ def _is_enough(drawing: Drawing, classes_before: int) -> bool:
 def _refuse_unlabelled(drawing: Drawing) -> None:
     source, rows = drawing.source, drawing.rows
     if drawing.seen == 0:
-        raise DatasetError(f"The dataset {called(source.dataset)} is empty: it has no rows{source.in_split}.")
+        raise DatasetError(f"The dataset {dataset_name(source.dataset)} is empty: it has no rows{source.in_split}.")
     no_class = rows.columns.task.unit != "pixel" and rows.classes is not None and rows.classes.hidden
     if drawing.labelled and not no_class:
         return
     label, better = rows.columns.label, []
     for split in source.splits:
         values: list[Any] = []
-        with suppress(DatasetError), explained(called(source.dataset)):
+        with suppress(DatasetError), explained(dataset_name(source.dataset)):
             values = [] if split == source.split else source.peek(split, label)
         flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
         if any(value is not None and value != -1 and value == value for value in flat):
             better.append(split)
     advice = f"use the split {' or '.join(better)}" if better else "name another label_column, or another dataset"
     raise HiddenLabelsError(
-        f"All {drawing.seen} labels{source.in_split} of the dataset {called(source.dataset)} are hidden (column "
+        f"All {drawing.seen} labels{source.in_split} of the dataset {dataset_name(source.dataset)} are hidden (column "
         f"{label!r} holds -1 or nothing): {advice}."
     )
 

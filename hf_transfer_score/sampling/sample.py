@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import DatasetError, OptionError, check_least
 from hf_transfer_score.sampling.media import decode_image, decode_sound, encode_input, shape_of_image
 from hf_transfer_score.tasks import Example, Pixels, Task, Waveform, Words, get_task
+from hf_transfer_score.text import UNNAMED, dataset_name, in_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 DESCRIPTION_KEY = b"hf_transfer_score.sample"
-
-UNNAMED = "memory"
-"""What identities call a dataset in memory without a name."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ class LabelledSample:
             try:
                 found.append(decode(content))
             except DatasetError as error:
-                where = f"Example {int(index)} of the sample of the dataset {called(self.source.dataset)}"
+                where = f"Example {int(index)} of the sample of the dataset {dataset_name(self.source.dataset)}"
                 raise DatasetError(
                     f"{where} is damaged: {error} Remove it from the dataset, or draw with another `seed`."
                 ) from None
@@ -222,16 +220,6 @@ class LabelledSample:
             about["fingerprint"],
             tuple(about["notes"]),
         )
-
-
-def called(dataset: str) -> str:
-    """Return what a message calls a dataset after the words "the dataset", which may be in memory without a name.
-
-    Example:
-        >>> called("owner/pets"), called(UNNAMED)
-        ('owner/pets', 'in memory')
-    """
-    return "in memory" if dataset == UNNAMED else dataset
 
 
 def memory_sample(
@@ -286,7 +274,7 @@ def describe(sample: LabelledSample) -> list[str]:
     source = sample.source
     parts = [source.config, source.split, source.revision and f"commit {source.revision[:12]}"]
     where = ", ".join(part for part in parts if part)
-    lines = [f"dataset: {called(source.dataset)}{f' ({where})' if where else ''}", f"task: {sample.task.name}"]
+    lines = [f"dataset: {dataset_name(source.dataset)}{f' ({where})' if where else ''}", f"task: {sample.task.name}"]
     part = "" if source.complete else ", the dataset in part"
     lines.append(f"{_examples(sample)} of {source.rows_seen:,} rows read{part}{_classes(sample)}")
     return lines + list(sample.notes)
@@ -295,7 +283,7 @@ def describe(sample: LabelledSample) -> list[str]:
 def sample_line(sample: LabelledSample) -> str:
     """Return a short description of a sample."""
     source = sample.source
-    name = "the dataset in memory" if source.dataset == UNNAMED else source.dataset
+    name = in_words(source.dataset)
     where = f"{name} ({source.split})" if source.split else name
     return f"{_examples(sample)} of {where}{_classes(sample)}"
 

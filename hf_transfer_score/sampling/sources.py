@@ -24,7 +24,8 @@ from hf_transfer_score.sampling.reach import (
     reach_of,
 )
 from hf_transfer_score.sampling.rows import ROWS, ArrowChunk, Chunk, python_chunks
-from hf_transfer_score.sampling.sample import UNNAMED, SampleOptions, called
+from hf_transfer_score.sampling.sample import SampleOptions
+from hf_transfer_score.text import UNNAMED, dataset_name
 
 READERS = {
     ".parquet": "parquet",
@@ -105,7 +106,7 @@ def _refuse_of_hub(options: SampleOptions, name: str, *fields: str) -> None:
     """Raise OptionError for options that have no effect on data that is not on the Hub."""
     asked = next((field for field in fields if getattr(options, field) is not None), None)
     if asked is not None:
-        raise OptionError(f"`{asked}` is for datasets on the Hub, and the dataset {called(name)} is not there.")
+        raise OptionError(f"`{asked}` is for datasets on the Hub, and the dataset {dataset_name(name)} is not there.")
 
 
 def refuse_missing(name: str) -> None:
@@ -195,10 +196,10 @@ def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, f
     """Open one of several splits in memory or on disk."""
     import datasets
 
-    split = "" if set(splits) == {""} else choose_split(list(splits), options.split, called(name))
+    split = "" if set(splits) == {""} else choose_split(list(splits), options.split, dataset_name(name))
     if split == "" and options.split is not None:
         raise DatasetError(
-            f"The dataset {called(name)} has no splits, so split={options.split!r} cannot be used; leave it out."
+            f"The dataset {dataset_name(name)} has no splits, so split={options.split!r} cannot be used; leave it out."
         )
 
     def peek(other: str, column: str) -> list[Any]:
@@ -233,7 +234,7 @@ def _of_object(dataset: Any, name: str, split: str | None, reach: Reach) -> Open
     import datasets
 
     mapped = isinstance(dataset, datasets.Dataset)
-    with explained(called(name)):
+    with explained(dataset_name(name)):
         features = dataset.features or ({} if mapped else features_of(dataset))
 
     def read(columns: Sequence[str]) -> Iterator[Chunk]:
