@@ -106,7 +106,9 @@ def _refuse_of_hub(options: SampleOptions, name: str, *fields: str) -> None:
     """Raise OptionError for options that have no effect on data that is not on the Hub."""
     asked = next((field for field in fields if getattr(options, field) is not None), None)
     if asked is not None:
-        raise OptionError(f"`{asked}` is for datasets on the Hub, and the dataset {dataset_name(name)} is not there.")
+        raise OptionError(
+            f"The dataset {dataset_name(name)} is not on the Hub, so `{asked}` cannot be used; leave it out."
+        )
 
 
 def refuse_missing(name: str) -> None:

@@ -114,8 +114,11 @@ def test_splits_may_have_any_form(tmp_path):
     ("options", "said"),
     [
         (SampleOptions(split="test"), "The dataset in memory has no splits, so split='test' cannot be used"),
-        (SampleOptions(config="plain"), "`config` is for datasets on the Hub, and the dataset in memory is not there"),
-        (SampleOptions(revision="main"), "`revision` is for datasets on the Hub"),
+        (
+            SampleOptions(config="plain"),
+            "The dataset in memory is not on the Hub, so `config` cannot be used; leave it out",
+        ),
+        (SampleOptions(revision="main"), "so `revision` cannot be used"),
     ],
     ids=["split", "config", "revision"],
 )
