@@ -2,7 +2,7 @@
 
 A few hundred rows are timed, and the time of 5,000 is extrapolated: one trial of the first batch, including conversion
 to OpenVINO, plus preparing and running as many batches as 5,000 rows have. The bare loop runs prepared batches in
-float32. The two take turns, batch by batch, and each batch counts with its fastest of several passes.
+float32. The two take turns, and each batch counts with its fastest of several passes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,7 @@ def _kind(model: Any) -> Any:
 
 def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
     """Run a model as it is, and copies of it as chosen for 5,000 rows: with torch alone, and with OpenVINO."""
+    from hf_transfer_score import memory
     from hf_transfer_score.features.batches import Loader, cut
     from hf_transfer_score.features.runtimes import is_installed
 
@@ -125,17 +127,13 @@ def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
     share = loader.share(batches[0].examples, order) * len(sample) / ROWS
     for runtime in ("torch", *(("auto",) if is_installed() else ())):
         start = time.perf_counter()
-        tried = _chosen(own, loader, batches, runtime, left=1 / share - 1)
+        with memory.kept():
+            tried = _chosen(own, loader, batches, runtime, left=1 / share - 1)
         trying, seconds = time.perf_counter() - start, np.full((len(batches), 2), np.inf)
         for _ in range(rounds):
-            found: dict[str, list[Any]] = {"float32": [], runtime: []}
-            for number, batch in enumerate(batches):
-                start = time.perf_counter()
-                found["float32"].append(_run(bare.forward, batch.inputs))
-                middle = time.perf_counter()
-                found[runtime].append(_run(tried.forward, loader.prepare(batch.examples).inputs))
-                took = (middle - start, time.perf_counter() - middle)
-                seconds[number] = np.minimum(seconds[number], took)
+            found = {"float32": _timed(batches, lambda batch: _run(bare.forward, batch.inputs), seconds[:, 0])}
+            with memory.kept():
+                found[runtime] = _timed(batches, partial(_prepared, loader, tried.forward), seconds[:, 1])
         theirs, ours = seconds.sum(0) * ROWS / len(sample) + (0, trying)
         if hasattr(tried.forward, "undo"):
             tried.forward.undo()
@@ -146,6 +144,20 @@ def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
             places = np.argsort(np.concatenate([batch.examples for batch in batches]))
             result.features[way] = {layer: values[places] for layer, values in rows.items()}
     return result
+
+
+def _timed(batches: list[Any], run: Callable[[Any], Any], seconds: np.ndarray) -> list[Any]:
+    """Run batches, and return the outputs; the shortest times are kept."""
+    found = []
+    for number, batch in enumerate(batches):
+        start = time.perf_counter()
+        found.append(run(batch))
+        seconds[number] = min(seconds[number], time.perf_counter() - start)
+    return found
+
+
+def _prepared(loader: Any, forward: Any, batch: Any) -> dict[str, np.ndarray]:
+    return _run(forward, loader.prepare(batch.examples).inputs)
 
 
 def _chosen(backbone: Any, loader: Any, batches: list[Any], runtime: str, *, left: float) -> Any:

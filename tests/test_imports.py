@@ -19,6 +19,7 @@ ALLOWED = {
         "errors": "",
         "version": "",
         "integrity": "",
+        "memory": "",
         "text": "",
         "home": "errors",
         "tasks": "errors",
@@ -48,7 +49,7 @@ ALLOWED = {
         "cards": "errors untrusted metrics.registry text records cards",
         "leaderboard/boards": "errors metrics ranking records text leaderboard.boards",
         "leaderboard": """
-            hub untrusted drawing.clouds drawing.figure drawing.heatmap drawing.look drawing.scatter
+            hub memory untrusted drawing.clouds drawing.figure drawing.heatmap drawing.look drawing.scatter
             drawing.trust_chart drawing.words errors version home metrics ranking records requests cards
             uploads evaluate_modules.space text leaderboard
         """,
@@ -61,14 +62,14 @@ ALLOWED = {
             errors home tasks hub version backbones.adapters backbones.held backbones.repository checkpoints
         """,
         "features": """
-            errors untrusted home integrity file_heads sampling.sample backbones.base backbones.placing features
+            errors memory untrusted home integrity file_heads sampling.sample backbones.base backbones.placing features
         """,
         "evaluate_modules": """
             errors metrics evaluate_modules features uploads version text leaderboard.space records.place
         """,
         "uploads": "errors untrusted text metrics features file_heads requests.box uploads",
         "finetune": """
-            errors text home tasks metrics.labelled metrics.registry records.record sampling backbones.base
+            errors memory text home tasks metrics.labelled metrics.registry records.record sampling backbones.base
             features.batches finetune
         """,
         "engines": "errors home hub metrics.class_stats text untrusted version engines",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score import memory
 from hf_transfer_score.backbones.base import Backbone, BatchOutput
 from hf_transfer_score.backbones.placing import is_elsewhere, place_of
 from hf_transfer_score.errors import CheckpointError, OptionError, check_known, check_least
@@ -127,7 +128,7 @@ def extract(
     starts = np.concatenate([[0], np.cumsum(sample.counts)])
     begin = time.perf_counter()
     unwritten: Exception | None = None
-    try:
+    with memory.kept(), closing(run):
         for count, results in run.rounds():
             done = processes.gather(unwritten or results)
             failures = [part for part in done if isinstance(part, Exception)]
@@ -138,8 +139,6 @@ def extract(
             report(count)
         seconds = time.perf_counter() - begin
         speed = run.speed() if processes.is_main and not run.elsewhere else {}
-    finally:
-        run.forget()
     processes.agree(unwritten)
     return run.summary(seconds, speed)
 
@@ -281,7 +280,7 @@ class _Extraction:
         inputs = self.loader.prepare(order[:2]).inputs
         self.forward = openvino_forward(self.backbone, inputs, layers, self.precision.dtype, self.converted)
 
-    def forget(self) -> None:
+    def close(self) -> None:
         """Restore the model's own weights, and free what was compiled."""
         if isinstance(self.forward, TorchForward):
             self.forward.undo()

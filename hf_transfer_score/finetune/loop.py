@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hf_transfer_score import memory
 from hf_transfer_score.features.batches import Processes, choose_device, cut
 from hf_transfer_score.finetune.classifier import Classifier, Trained
 from hf_transfer_score.finetune.recipe import Recipe
@@ -142,7 +143,7 @@ class Training:
 
     def advance(self, epochs: int | None = None, after_epoch: Callable[[int, Score], None] | None = None) -> None:
         """Continue until this many passes are done in total, or to the end."""
-        with self.machine.own_random():
+        with self.machine.own_random(), memory.kept():
             for kind, state in self.random.items():
                 torch.cuda.set_rng_state(state, self.machine.device) if kind == "cuda" else torch.set_rng_state(state)
             while not self.ended and (epochs is None or self.epochs < epochs):
@@ -262,7 +263,7 @@ def forward(
     if encoded.are_kept(backbone):  # the longest first, so that batches have little padding
         lengths = np.array([backbone.length(item) for item in encoded.items(backbone, rows)])
         order = np.argsort(-lengths, kind="stable").astype(np.int64)
-    with torch.no_grad():
+    with torch.no_grad(), memory.kept():
         for part in cut(order, EVALUATED_AT_ONCE):
             with machine.autocast():
                 values = compute(classifier.batch(encoded.items(backbone, rows[part])))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import inspect
 import os
 import sys
 import threading
-from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hf_transfer_score import memory
 from hf_transfer_score.leaderboard.library import POLL_SECONDS, Library
 from hf_transfer_score.records.place import FolderPlace, existing, open_place
 from hf_transfer_score.records.shipped import shipped_place
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     import gradio
 
 SHIPPED = "the package itself"
-ALLOCATION = {-8: 2, -3: 4 << 20, -1: 16 << 20}
+ALLOCATION = {memory.ARENA_MAX: 2, memory.MMAP_THRESHOLD: 4 << 20, memory.TRIM_THRESHOLD: 16 << 20}
 """Settings of glibc: how many memory arenas there are, from which size on arrays have memory of their own, and how much
 unused memory is kept. By default, the pages of many arrays of a view are requested anew and given back at once."""
 
@@ -62,9 +61,8 @@ def tune() -> None:
     threadpool_limits(1, "blas")  # more threads would mostly wait for each other: boards have small matrices
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # tables and threads share the memory of the system
     gc.set_threshold(COLLECT_AFTER)
-    with suppress(AttributeError, OSError):
-        for setting, value in ALLOCATION.items():
-            ctypes.CDLL(None).mallopt(setting, value)
+    for option, value in ALLOCATION.items():
+        memory.set_option(option, value)
 
 
 def _load_gradio() -> None:
@@ -100,8 +98,7 @@ def _settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
+    memory.give_back()
 
 
 def run_space(*, results: str | None = None, requests: str | None = None) -> None:
