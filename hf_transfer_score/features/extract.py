@@ -56,15 +56,15 @@ if TYPE_CHECKING:
     import torch
 
 CPU_BATCH, PROBE_BATCH, LARGEST_BATCH = 32, 16, 512
-CPU_INPUTS = 2**28
-"""Bytes of the inputs of one batch on a CPU: 32 images of 836 by 836 pixels."""
+CPU_INPUTS = 10 * 2**20
+"""Bytes of the inputs of one batch on a CPU: 16 images of 224 by 224 pixels, as fast as more, in less memory."""
 
 TIMES_THE_INPUT = 40
 """Memory that a network needs, in sizes of its input; wide networks on small images need less."""
 
 SHARE_OF_MEMORY = 0.6
 GATHERED_ROWS = 4_096
-TRIED_SECONDS, FEWEST_TRIED = 0.5, 4
+TRIED_SECONDS, FEWEST_TRIED = 0.25, 4
 """Of a batch that takes longer only a part is tried in other ways, with at least so many examples."""
 
 SOURCE_BYTES = 2**28
@@ -220,6 +220,7 @@ class _Extraction:
         chosen = self.processes.together(lambda: self._try(batch, order) if main else None)
         self.precision, self.note, layers, self.loader.least_side = self.processes.from_main(chosen)  # type: ignore[misc]
         self.processes.together(lambda: None if main else self._follow(order, layers))
+        memory.give_back()  # what only the trial needed
 
     def _try(self, batch: NDArray[np.int64], order: NDArray[np.int64]) -> _Choice:
         first = self.loader.prepare(batch)
@@ -300,7 +301,7 @@ class _Extraction:
             inputs = self.loader.prepare(order[:1]).inputs.values()
             size = sum(value.numel() * value.element_size() for value in inputs if isinstance(value, torch.Tensor))
             most = SHARE_OF_MEMORY * psutil.virtual_memory().available / TIMES_THE_INPUT
-            return max(1, min(CPU_BATCH, int(min(CPU_INPUTS, most) // max(size, 1))))
+            return max(1, min(CPU_BATCH, 1 << int(min(CPU_INPUTS, most) // max(size, 1)).bit_length() >> 1))
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(self.device)
         resident = torch.cuda.memory_allocated(self.device)

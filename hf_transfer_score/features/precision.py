@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score import memory
 from hf_transfer_score.backbones.base import Backbone, BatchOutput
 from hf_transfer_score.backbones.placing import usual_weights
 from hf_transfer_score.features.runtimes import (
@@ -272,6 +273,7 @@ class Trial:
 
     def _openvino(self, dtype: str) -> Tried | None:
         """Return the result of OpenVINO, None where it fails or gives other features."""
+        memory.give_back()  # a conversion needs much
         half = half_precision(self.device) or "float32"
         layers = tuple(self.exact.output[0])
         for one in dict.fromkeys([half, "float32"]) if dtype == AUTO else [dtype]:
