@@ -41,7 +41,7 @@ OURS = """
 import json, sys, time
 from pathlib import Path
 import torch
-import transformers  # imports are not timed, on either side
+from transformers import AutoModel, AutoTokenizer  # imports are not timed, on either side
 from hf_transfer_score import ExtractOptions, SampleOptions, get_task, load_sample, score_features, BackboneOptions
 from hf_transfer_score.backbones import hub_text
 from hf_transfer_score.features.cache import FeatureCache

@@ -47,6 +47,9 @@ def kept() -> Iterator[None]:
         >>> with kept():
         ...     lengths = [len(bytes(count)) for count in (10**7, 10**8)]
     """
+    if any(name in os.environ for name in OWN_SETTINGS):
+        yield
+        return
     _use(1)
     try:
         yield
@@ -56,8 +59,6 @@ def kept() -> Iterator[None]:
 
 def _use(change: int) -> None:
     global _users
-    if any(name in os.environ for name in OWN_SETTINGS):
-        return
     with _lock:
         before, _users = _users, _users + change
         if 0 in (before, _users):
