@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from hf_transfer_score import memory
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.home import home
 from hf_transfer_score.records.checks import rules
@@ -128,6 +129,8 @@ def load(
     bad = {one.path: one for one in before if changed.get(one.path) == one.stamp}
     wanted = {path: changed[path] for path in sorted(changed) if path not in bad}
     read, problems = _read(view, wanted, watch)
+    if len(wanted) > CHUNK:
+        memory.give_back()  # of the parts that were joined
     table = RecordTable(read.data, view.version) if known is None else known.merged(read, gone, view.version)
     difference = None
     if previous is not None and known is previous.table:
