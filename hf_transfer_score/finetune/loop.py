@@ -195,7 +195,8 @@ def _optimizer(trained: Trained, recipe: Recipe, rate: float) -> torch.optim.Opt
             if chosen:
                 decay, own = recipe.weight_decay if matrices else 0.0, rate * factor
                 groups.append({"params": chosen, "weight_decay": decay, "lr": own, "highest": own})
-    return torch.optim.AdamW(groups)
+    fused = trained.classifier.device.type in ("cpu", "cuda") or None
+    return torch.optim.AdamW(groups, fused=fused)
 
 
 def _factor(step: int, steps: int, recipe: Recipe) -> float:
