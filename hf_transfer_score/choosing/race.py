@@ -45,6 +45,10 @@ OTHER_RATE, RATE_TRUST = 0.04, 1.0
 """How far apart the accuracies of one candidate at two learning rates lie, and how many candidates that were trained at
 both outweigh that assumption."""
 
+SCOUTS, SCOUTED, TOLD = 3, 0.3, 0.75
+"""How many candidates are trained at two learning rates before the others begin, the share of the budget left that this
+may take, and the share of the accuracy that the forecast expects below which curves do not tell the better rate."""
+
 ALIKE = 0.9
 """How much of what a curve does not tell of its end is common to the learning rates of a candidate."""
 
@@ -68,7 +72,8 @@ class Race:
         self.track, self.forecast, self.terms, self.spent = track, forecast, terms, spent
         self.heard = heard or ChooseListener()
         self.rates = sorted(terms.rates, reverse=True)
-        self.arms = [Arm(name, self.rates[0]) for name in names]
+        self.rate = self.rates[0]
+        self.arms = [Arm(name, self.rate) for name in names]
         self.level = 0.0
         self.legs: dict[Arm, Leg] = {}
         self.drawn: dict[str, Floats] = {}
@@ -79,7 +84,7 @@ class Race:
     def run(self) -> Arm | None:
         """Race until the answer is sure, the budget is spent, or all trainings are complete; return the winner."""
         for number, passes in enumerate(self.terms.rounds):
-            gone = dict[str, str]() if number else self._scout(passes)
+            gone = dict[str, str]() if number else self._scout()
             gone |= self._afford(number, passes)
             self._train(passes, gone)
             if not self.arms:
@@ -88,22 +93,50 @@ class Race:
                 break
         return self._finish()
 
-    def _scout(self, passes: int) -> dict[str, str]:
-        """Train the first candidate at the two largest learning rates; the others begin at the better one.
+    def _scout(self) -> dict[str, str]:
+        """Try the two largest learning rates with the first candidates; all others begin at the better one.
 
-        A larger rate often looks worse until it falls, so it only counts as worse if it has clearly failed.
+        A rate that fails shows at once. Otherwise they are compared after a third of the epochs, since a larger one
+        often looks worse until it falls.
         """
-        gone, names = dict[str, str](), self.names
-        while names and not self.legs:
-            first = names.pop(0)
-            self.arms = [Arm(first, rate) for rate in self.rates[:2]]
-            self._train(passes, gone)
-        if self.legs:
-            best = self._best_arm(first)
-            least = FAILED * self.legs[best].level
-            others = [arm for arm in self.arms if arm != best and self.legs[arm].level >= least]
-            self.arms = [best, *(Arm(name, best.rate) for name in names), *others]
+        gone, names, rates = dict[str, str](), self.names, self.rates[:2]
+        soon, later = self.terms.rounds[0], self.terms.rounds[:2][-1]
+        while names and len(rates) > 1 and not self.legs:
+            self.arms = [Arm(names[0], rate) for rate in rates]
+            self._train(soon, gone)
+            names = [name for name in names if name not in gone]
+        if self.legs and self._failed(*self.arms):
+            self.rate = rates[1]
+        elif self.legs:
+            self.arms = [Arm(name, rate) for name in self._scouts(names, rates, later) for rate in rates]
+            self._train(later, gone)
+            names = [name for name in names if name not in gone]
+            gained = sum(self._gained(*(Arm(name, rate) for rate in rates)) for name in self.names)
+            self.rate = rates[gained < 0]
+        others = [arm for arm in self.legs if arm.name in names and arm.rate != self.rate]
+        others = [arm for arm in others if not self._failed(arm, Arm(arm.name, self.rate))]
+        self.arms = [*(Arm(name, self.rate) for name in names), *others]
         return gone
+
+    def _gained(self, larger: Arm, smaller: Arm) -> float:
+        """Return how much better an arm is expected to end than one at a smaller learning rate, as far as they tell."""
+        told = max(self.legs[arm].level for arm in (larger, smaller))
+        expected = float(self.before[larger.name].mean()) if self.forecast.absolute else 0.0
+        return self.end(larger) - self.end(smaller) if told >= TOLD * expected else 0.0
+
+    def _failed(self, arm: Arm, other: Arm) -> bool:
+        """Whether an arm is so far behind another that its learning rate is of no use."""
+        return self.legs[arm].level < FAILED * self.legs[other].level
+
+    def _scouts(self, names: Sequence[str], rates: Sequence[float], passes: int) -> Sequence[str]:
+        """Return the candidates that the budget allows to be trained at some learning rates, up to this many epochs."""
+        left = self.terms.budget.amount - self.spent.of(self.terms.budget)
+        for count in range(min(SCOUTS, len(names)), 0, -1):
+            cost = sum(self._cost(Arm(name, rate), passes) for name in names[:count] for rate in rates)
+            rest = (self.terms.passes - passes) * self.track.price(Arm(names[0], rates[-1]), self.terms.budget)
+            if cost <= SCOUTED * left and cost + rest <= left:
+                return names[:count]
+        return ()
 
     @property
     def names(self) -> list[str]:
@@ -303,7 +336,7 @@ class Race:
             arm for arm in arms if self.legs[arm].level >= level * (FAILED + (1 - FAILED) * done[arm]) or done[arm] >= 1
         ]
         best = max(able, key=self.end)
-        larger = [arm for arm in able if arm.rate > best.rate and done[arm] < 1]
+        larger = [arm for arm in able if best.rate < arm.rate <= self.rate and done[arm] < 1]
         return max(larger, key=lambda arm: arm.rate, default=best)
 
     def _finish(self) -> Arm | None:

@@ -29,7 +29,6 @@ from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
     from hf_transfer_score.finetune.built import Builder, BuiltNetwork, KeptTraining
-    from hf_transfer_score.finetune.loop import Training
 
 
 COUNTED = 3
@@ -153,7 +152,7 @@ class Trainer:
 
     def best_state(self, arm: Arm) -> tuple[BuiltNetwork, KeptTraining]:
         """Return the classifier in the state that counts, and what was kept of its training."""
-        built, _, kept = self._resumed(arm)
+        built, kept = self._built(arm)
         assert kept is not None
         built.trained.restore(kept.part("best"))
         return built, kept
@@ -170,15 +169,12 @@ class Trainer:
             self._builders = {name: Builder.of(load, self.train, self.test, self.recipe, self.seed)}
         return self._builders[name]
 
-    def _resumed(self, arm: Arm) -> tuple[BuiltNetwork, Training, KeptTraining | None]:
-        from hf_transfer_score.finetune.built import kept_training, resume
+    def _built(self, arm: Arm) -> tuple[BuiltNetwork, KeptTraining | None]:
+        """Return a freshly loaded classifier, and the state of its training so far."""
+        from hf_transfer_score.finetune.built import kept_training
 
-        kept, builder = kept_training(self.journal.state(self._key(arm))), self._builder(arm.name)
-        built = builder.built(None if kept is None else kept.anchors)
-        training = builder.training(built, arm.rate)
-        if kept is not None:
-            resume(training, kept)
-        return built, training, kept
+        kept = kept_training(self.journal.state(self._key(arm)))
+        return self._builder(arm.name).built(None if kept is None else kept.anchors), kept
 
     def _attempt(self, arm: Arm, passes: int) -> dict[str, Any]:
         """Return the result of training; whatever a library raises for one model is that model's failure."""
@@ -197,13 +193,16 @@ class Trainer:
 
     def _leg(self, arm: Arm, passes: int) -> dict[str, Any]:
         """Return the result after this number of epochs; epochs that an earlier run completed are not run again."""
-        from hf_transfer_score.finetune.built import keep_training, kept_training
+        from hf_transfer_score.finetune.built import keep_training, kept_training, resume
 
         begin, path = time.perf_counter(), self.journal.state(self._key(arm))
         kept = kept_training(path)
         before = 0 if kept is None else len(kept.scores)
         if kept is None or (before < passes and not kept.about["ended"]):
-            built, training, _ = self._resumed(arm)
+            built, kept = self._built(arm)
+            training = self._builder(arm.name).training(built, arm.rate)
+            if kept is not None:
+                resume(training, kept)
             training.advance(passes)
             keep_training(path, training, built)
             training.finish()

@@ -119,7 +119,7 @@ class Training:
     ) -> None:
         self.trained, self.data, self.held, self.recipe, self.rate = trained, data, held, recipe, rate
         self.machine, self.order = machine, np.random.default_rng([seed, 2])
-        self.optimizer = machine.accelerator.prepare(_optimizer(trained, recipe, rate))
+        self.optimizer: Any = _optimizer(trained, recipe, rate)  # accelerate would keep it, and with it the network
         per_epoch = len(_batches(np.arange(len(data.rows)), recipe.batch_size))
         self.steps = int(min(recipe.epochs * per_epoch, recipe.steps or math.inf))
         self.step, self.since, self.finite = 0, 0, True
@@ -182,7 +182,6 @@ class Training:
         """Put the classifier in the state that counts, and return the result."""
         self.trained.restore(self.state)
         self.optimizer = None
-        self.machine.accelerator.free_memory()  # it keeps optimisers, and these keep their parameters
         return Run(self.best, self.scores[self._kept] if self.scores else self.best, self.epochs, self.finite)
 
 

@@ -1,6 +1,8 @@
 """The loop: its schedule, its end, and the state it leaves."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -87,6 +89,16 @@ def test_the_last_state_that_is_about_as_good_as_the_best_is_the_one_that_is_lef
     last = max(place for place, one in enumerate(scores) if one.accuracy == 1)
     assert found.kept == scores[last] == now
     assert found.best.accuracy == 1 > scores[-1].accuracy
+
+
+def test_a_training_that_is_given_up_frees_its_weights(ready):
+    trained, data, held, recipe, machine = ready()
+    training = Training(trained, data, held, recipe, 1e-3, seed=0, machine=machine)
+    training.advance(1)
+    weight = weakref.ref(trained.weights[0])
+    del trained, training
+    gc.collect()
+    assert weight() is None
 
 
 @pytest.mark.parametrize(
