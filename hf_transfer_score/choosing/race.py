@@ -84,8 +84,9 @@ class Race:
     def run(self) -> Arm | None:
         """Race until the answer is sure, the budget is spent, or all trainings are complete; return the winner."""
         for number, passes in enumerate(self.terms.rounds):
-            gone = dict[str, str]() if number else self._scout()
-            gone |= self._afford(number, passes)
+            if not number and len(self.rates) > 1:
+                self._scout()
+            gone = self._afford(number, passes)
             self._train(passes, gone)
             if not self.arms:
                 return None
@@ -93,7 +94,7 @@ class Race:
                 break
         return self._finish()
 
-    def _scout(self) -> dict[str, str]:
+    def _scout(self) -> None:
         """Try the two largest learning rates with the first candidates; all others begin at the better one.
 
         A rate that fails shows at once. Otherwise they are compared after a third of the epochs, since a larger one
@@ -101,7 +102,7 @@ class Race:
         """
         gone, names, rates = dict[str, str](), self.names, self.rates[:2]
         soon, later = self.terms.rounds[0], self.terms.rounds[:2][-1]
-        while names and len(rates) > 1 and not self.legs:
+        while names and not self.legs:
             self.arms = [Arm(names[0], rate) for rate in rates]
             self._train(soon, gone)
             names = [name for name in names if name not in gone]
@@ -116,7 +117,7 @@ class Race:
         others = [arm for arm in self.legs if arm.name in names and arm.rate != self.rate]
         others = [arm for arm in others if not self._failed(arm, Arm(arm.name, self.rate))]
         self.arms = [*(Arm(name, self.rate) for name in names), *others]
-        return gone
+        self._tell(Round("race", f"learning rate {self.rate:g}", tuple(names), gone, spent=str(self.spent)))
 
     def _gained(self, larger: Arm, smaller: Arm) -> float:
         """Return how much better an arm is expected to end than one at a smaller learning rate, as far as they tell."""
@@ -210,9 +211,12 @@ class Race:
         words = f"{passes} epoch{'' if passes == 1 else 's'}"
         best = {name: max(leg.level for arm, leg in self.legs.items() if arm.name == name) for name in inside}
         found = Round("race", words, tuple(inside), gone, first, chance, gain, str(self.spent), best)
+        self._tell(found)
+        return chance >= self.terms.confidence and (shown or len(inside) == 1)
+
+    def _tell(self, found: Round) -> None:
         self.history.append(found)
         self.heard.ended(found)
-        return chance >= self.terms.confidence and (shown or len(inside) == 1)
 
     def _overtaken(self, arm: Arm) -> float:
         """Return the chance that its candidate, at another learning rate, will be better by points that matter."""

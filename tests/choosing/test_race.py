@@ -93,7 +93,8 @@ def test_the_budget_is_kept_and_one_that_is_not_enough_makes_the_answer_less_sur
 
 def test_all_begin_at_one_learning_rate_and_others_join_once_enough_is_shown():
     curves = {f"model {number}": rising(0.5, 0.8) for number in range(8)}
-    _, _, track = race(curves, tunings=6.0, rates=(0.0, 0.1, 0.12), within=0.1)
+    _, run, track = race(curves, tunings=6.0, rates=(0.0, 0.1, 0.12), within=0.1)
+    assert run.history[0].words == "learning rate 0.12" and run.history[0].inside == tuple(curves)
     assert [(arm.name, arm.rate, passes) for arm, passes in track.ran[:8]] == [
         ("model 0", 0.12, 1),
         ("model 0", 0.1, 1),
@@ -196,7 +197,8 @@ def test_one_that_cannot_be_trained_goes_with_the_reason():
     winner, run, _ = race({"large": None, "small": rising(0.3, 0.6)})
     assert winner.name == "small"
     assert run.history[0].gone == {"large": "cannot be fine-tuned: does not fit into memory"}
-    assert race({"large": None})[0] is None
+    winner, run, _ = race({"large": None})
+    assert winner is None and set(run.history[0].gone) == {"large"}
 
 
 DONE = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
