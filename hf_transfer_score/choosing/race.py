@@ -45,9 +45,10 @@ OTHER_RATE, RATE_TRUST = 0.04, 1.0
 """How far apart the accuracies of one candidate at two learning rates lie, and how many candidates that were trained at
 both outweigh that assumption."""
 
-SCOUTS, SCOUTED, TOLD = 3, 0.3, 0.75
-"""How many candidates are trained at two learning rates before the others begin, the share of the budget left that this
-may take, and the share of the accuracy that the forecast expects below which curves do not tell the better rate."""
+SCOUTS, FOLLOWERS, SCOUTED, TOLD = 3, 8, 0.4, 0.75
+"""How many candidates are trained at two learning rates before the others begin, at most; how many candidates there are
+for each of these; the share of the budget left that this may take; and the share of the accuracy that the forecast
+expects below which curves do not tell the better rate (`python -m benchmarks.choosing`)."""
 
 ALIKE = 0.9
 """How much of what a curve does not tell of its end is common to the learning rates of a candidate."""
@@ -98,7 +99,7 @@ class Race:
         """Try the two largest learning rates with the first candidates; all others begin at the better one.
 
         A rate that fails shows at once. Otherwise they are compared after a third of the epochs, since a larger one
-        often looks worse until it falls.
+        often looks worse until it falls, if enough candidates follow; a few are better all raced at the larger one.
         """
         gone, names, rates = dict[str, str](), self.names, self.rates[:2]
         soon, later = self.terms.rounds[0], self.terms.rounds[:2][-1]
@@ -132,7 +133,7 @@ class Race:
     def _scouts(self, names: Sequence[str], rates: Sequence[float], passes: int) -> Sequence[str]:
         """Return the candidates that the budget allows to be trained at some learning rates, up to this many epochs."""
         left = self.terms.budget.amount - self.spent.of(self.terms.budget)
-        for count in range(min(SCOUTS, len(names)), 0, -1):
+        for count in range(min(SCOUTS, len(names) // FOLLOWERS), 0, -1):
             cost = sum(self._cost(Arm(name, rate), passes) for name in names[:count] for rate in rates)
             rest = (self.terms.passes - passes) * self.track.price(Arm(names[0], rates[-1]), self.terms.budget)
             if cost <= SCOUTED * left and cost + rest <= left:

@@ -21,6 +21,10 @@ from hf_transfer_score.finetune.rows import Encoded, Rows
 LARGEST_GRADIENT = 1.0
 EVALUATED_AT_ONCE = 64
 
+PARTS, LIKE = 4, 0.8
+"""Into how many parts a batch is divided at most, and how long the longest example of a part is at least, as a share of
+the longest one before, to stay in one part with it."""
+
 
 @dataclass(frozen=True)
 class LabelledRows:
@@ -210,21 +214,41 @@ def _step(trained: Trained, data: LabelledRows, optimizer: Any, factor: float, m
     """Take one step if the loss is finite, and return whether it is."""
     for group in optimizer.param_groups:
         group["lr"] = group["highest"] * factor
-    classifier = trained.classifier
-    batch = classifier.batch(data.encoded.items(classifier.backbone, data.rows))
-    with torch.enable_grad():
-        with machine.autocast():
-            logits = classifier.logits(batch)
-        truth = torch.as_tensor(data.codes, device=classifier.device)
-        loss = torch.nn.functional.cross_entropy(logits.float(), truth)
-        if not bool(torch.isfinite(loss)):
-            return False
-        optimizer.zero_grad()
-        machine.accelerator.backward(loss)
+    classifier, backbone = trained.classifier, trained.classifier.backbone
+    items = data.encoded.items(backbone, data.rows)
+    together = classifier.device.type != "cpu"  # anywhere else, one large batch is faster than several small ones
+    optimizer.zero_grad()
+    for part in [np.arange(len(items))] if together else of_like_length([backbone.length(item) for item in items]):
+        batch = classifier.batch([items[place] for place in part])
+        truth = torch.as_tensor(data.codes[part], device=classifier.device)
+        with torch.enable_grad():
+            with machine.autocast():
+                logits = classifier.logits(batch)
+            loss = torch.nn.functional.cross_entropy(logits.float(), truth) * (len(part) / len(items))
+            if not bool(torch.isfinite(loss)):
+                return False
+            machine.accelerator.backward(loss)
     weights = [one for group in optimizer.param_groups for one in group["params"]]
     machine.accelerator.clip_grad_norm_(weights, LARGEST_GRADIENT)
     optimizer.step()
     return True
+
+
+def of_like_length(lengths: Sequence[int]) -> list[Rows]:
+    """Return the places of a batch in at most `PARTS` parts that need little padding; their gradients add up.
+
+    Example:
+        >>> [part.tolist() for part in of_like_length([30, 9, 10, 8, 9, 31, 8, 10])]
+        [[5, 0], [2, 7, 1, 4, 3, 6]]
+    """
+    order = np.argsort(-np.asarray(lengths), kind="stable").astype(np.int64)
+    found: list[Rows] = []
+    for part in np.array_split(order, max(1, min(PARTS, len(order) // 2))):
+        if found and lengths[part[0]] >= LIKE * lengths[found[-1][0]]:
+            found[-1] = np.concatenate([found[-1], part])
+        else:
+            found.append(part)
+    return found
 
 
 def _batches(places: Rows, size: int) -> list[Rows]:

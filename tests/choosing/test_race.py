@@ -92,8 +92,8 @@ def test_the_budget_is_kept_and_one_that_is_not_enough_makes_the_answer_less_sur
 
 
 def test_all_begin_at_one_learning_rate_and_others_join_once_enough_is_shown():
-    curves = {f"model {number}": rising(0.5, 0.8) for number in range(8)}
-    _, run, track = race(curves, tunings=6.0, rates=(0.0, 0.1, 0.12), within=0.1)
+    curves = {f"model {number}": rising(0.5, 0.8) for number in range(24)}
+    _, run, track = race(curves, tunings=18.0, rates=(0.0, 0.1, 0.12), within=0.1)
     assert run.history[0].words == "learning rate 0.12" and run.history[0].inside == tuple(curves)
     assert [(arm.name, arm.rate, passes) for arm, passes in track.ran[:8]] == [
         ("model 0", 0.12, 1),
@@ -107,12 +107,12 @@ def test_all_begin_at_one_learning_rate_and_others_join_once_enough_is_shown():
 
 
 @pytest.mark.parametrize(
-    ("large", "tunings", "begin"),
-    [(0.6, 1.0, 0.0), (0.1, 1.0, 0.0), (0.02, 1.0, 0.02), (0.1, 0.75, 0.1)],
-    ids=["it fails", "it stays behind", "it may still catch up", "too little budget to find out"],
+    ("large", "count", "tunings", "begin"),
+    [(0.6, 8, 1.0, 0.0), (0.1, 8, 1.0, 0.0), (0.02, 8, 1.0, 0.02), (0.1, 8, 0.65, 0.1), (0.1, 7, 1.0, 0.1)],
+    ids=["it fails", "it stays behind", "it may still catch up", "too little budget to find out", "few follow"],
 )
-def test_the_first_candidate_tells_the_others_which_learning_rate_to_begin_with(large, tunings, begin):
-    curves = {f"model {number}": rising(0.5, 0.8) for number in range(8)}
+def test_the_first_candidate_tells_the_others_which_learning_rate_to_begin_with(large, count, tunings, begin):
+    curves = {f"model {number}": rising(0.5, 0.8) for number in range(count)}
     _, _, track = race(curves, tunings=tunings, rates=(0.0, large))
     others = [(arm, passes) for arm, passes in track.ran if arm.name != "model 0"]
     assert {arm.rate for arm, passes in others if passes == 1} == {begin}
@@ -152,7 +152,7 @@ def test_curves_far_below_what_features_promise_do_not_tell_the_learning_rate(pr
         def outcomes(self, drawn):
             return np.array([drawn.get(name, np.full(1000, promised)) for name in self.names])
 
-    names = ["one", "two", "three", "four"]
+    names = [f"model {number}" for number in range(8)]
     terms = Terms(16, (0.0, 0.3), 2.0, 0.9, Budget(1.5, "fine-tunings"))
     run = Race(names, Late({name: [0] * 16 for name in names}), Sure(names), terms, Spent())
     run.run()

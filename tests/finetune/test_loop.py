@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hf_transfer_score.finetune import loop
 from hf_transfer_score.finetune.classifier import Classifier, Trained
 from hf_transfer_score.finetune.fine_tune import fine_tune
 from hf_transfer_score.finetune.loop import (
@@ -21,9 +22,11 @@ from hf_transfer_score.finetune.loop import (
     features,
     forward,
     kept_pass,
+    of_like_length,
 )
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import Encoded, split_rows
+from hf_transfer_score.sampling.sample import memory_sample
 from tests.finetune.made import CLASSES, QUICK, Loads, pictures
 
 
@@ -89,6 +92,30 @@ def test_the_last_state_that_is_about_as_good_as_the_best_is_the_one_that_is_lef
     last = max(place for place, one in enumerate(scores) if one.accuracy == 1)
     assert found.kept == scores[last] == now
     assert found.best.accuracy == 1 > scores[-1].accuracy
+
+
+def test_a_batch_in_parts_of_like_length_has_the_same_gradient(checkpoints, monkeypatch):
+    texts = [("good " if row % 2 else "bad ") * (row % 8 + 1) for row in range(32)]
+    sample = memory_sample("text-classification", texts, [row % 2 for row in range(32)])
+    machine, gradients, counts = Machine(Recipe(**QUICK)), [], []
+    monkeypatch.setattr(loop, "LARGEST_GRADIENT", 1e9)  # so that the size of gradients is compared, too
+    for parts in (1, 4):
+        monkeypatch.setattr(loop, "PARTS", parts)
+        classifier = Classifier(Loads(checkpoints / "bert", "hub_text", "text-classification")(), machine.device)
+        for module in classifier.backbone.module.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        rows = LabelledRows(Encoded(sample), np.arange(32), sample.labels)
+        items = rows.encoded.items(classifier.backbone, rows.rows)
+        counts.append(len(of_like_length([classifier.backbone.length(item) for item in items])))
+        reached = classifier.reached(classifier.batch(items[:2]))
+        classifier.add_head(features(classifier, rows.encoded, rows.rows, machine), 2)
+        trained = Trained(classifier, reached, classifier.backbone.module)
+        recipe = Recipe(**{**QUICK, "steps": 2, "batch_size": 32})  # the head begins with zeros
+        Training(trained, rows, rows, recipe, 1e-2, seed=0, machine=machine).advance()
+        gradients.append([weight.grad for weight in (*trained.weights, *classifier.head.parameters())])
+    assert counts[0] == 1 < counts[1]
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-6)
 
 
 def test_a_training_that_is_given_up_frees_its_weights(ready):
