@@ -103,13 +103,14 @@ class Race:
         """
         gone, names, rates = dict[str, str](), self.names, self.rates[:2]
         soon, later = self.terms.rounds[0], self.terms.rounds[:2][-1]
-        while names and not self.legs:
+        self.arms = []
+        while names and not self.arms:
             self.arms = [Arm(names[0], rate) for rate in rates]
             self._train(soon, gone)
             names = [name for name in names if name not in gone]
-        if self.legs and self._failed(*self.arms):
+        if self.arms and self._failed(*self.arms):
             self.rate = rates[1]
-        elif self.legs:
+        elif self.arms:
             self.arms = [Arm(name, rate) for name in self._scouts(names, rates, later) for rate in rates]
             self._train(later, gone)
             names = [name for name in names if name not in gone]

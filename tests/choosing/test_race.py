@@ -201,6 +201,25 @@ def test_one_that_cannot_be_trained_goes_with_the_reason():
     assert winner is None and set(run.history[0].gone) == {"large"}
 
 
+class Breaks(Known):
+    """A track on which the first candidate cannot be trained at the smaller learning rate."""
+
+    def run(self, arm, passes):
+        if arm == Arm("first", 0.0):
+            raise CheckpointError("out_of_memory", "does not fit into memory")
+        return super().run(arm, passes)
+
+
+def test_one_that_fails_at_one_learning_rate_goes_and_the_next_tries_both():
+    curves = {"first": rising(0.5, 0.9), "second": rising(0.3, 0.6)}
+    terms = Terms(16, (0.0, 0.1), 2.0, 0.9, Budget(9.0, "fine-tunings"))
+    track = Breaks(curves)
+    run = Race(list(curves), track, Nothing(curves), terms, Spent())
+    assert run.run().name == "second"
+    assert set(run.history[0].gone) == {"first"} and run.history[0].inside == ("second",)
+    assert {arm.rate for arm, _ in track.ran if arm.name == "second"} == {0.0, 0.1}
+
+
 DONE = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 COSTS = np.tile(np.diff(DONE, prepend=0.0), (12, 1))
 ALIKE = np.random.default_rng(0).normal(0.6, 0.1, (12, 1000))
