@@ -54,9 +54,7 @@ def main() -> None:
     rows = MeasuredRows.of(sample, sample, recipe, 0)
     turns = [[seconds_a_step(asked.checkpoint, rows, recipe, parts) for parts in (1, loop.PARTS)] for _ in range(TURNS)]
     whole, in_parts = np.median(turns, axis=0)
-    print(
-        f"whole batches {whole:.3f} s a step, parts of like length {in_parts:.3f} s: {whole / in_parts:.2f} times as fast"
-    )
+    print(f"whole batches {whole:.3f} s a step, in parts {in_parts:.3f} s: {whole / in_parts:.2f} times as fast")
 
 
 if __name__ == "__main__":
