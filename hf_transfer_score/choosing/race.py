@@ -5,9 +5,8 @@ Where the budget is too small for all, the least promising are dropped too, and 
 many trained briefly or few trained to the end, whichever promises more.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from hf_transfer_score.choosing.evidence import (
     chance_within,
     expected_gain,
     largest_gain,
+    worth_training,
 )
 from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
 from hf_transfer_score.errors import CheckpointError
@@ -98,8 +98,8 @@ class Race:
     def _scout(self) -> None:
         """Try the two largest learning rates with the first candidates; all others begin at the better one.
 
-        A rate that fails shows at once. Otherwise they are compared after a third of the epochs, since a larger one
-        often looks worse until it falls, if enough candidates follow; a few are better all raced at the larger one.
+        A rate that fails shows at once. Otherwise the two are compared after a third of the epochs, since a larger one
+        often looks worse until it falls. That is too expensive for few candidates, which begin at the larger one.
         """
         gone, names, rates = dict[str, str](), self.names, self.rates[:2]
         soon, later = self.terms.rounds[0], self.terms.rounds[:2][-1]
@@ -370,66 +370,3 @@ def _redrawn(rows: int) -> NDArray[np.float32]:
     """Return bootstrap weights of rows (draws, rows), the same for all arms."""
     counts = np.random.default_rng(0).multinomial(rows, np.full(rows, 1 / rows), DRAWS)
     return (counts / rows).astype(np.float32)
-
-
-EARLY, POWER, LATEST = 0.08, 2.5, 0.01
-"""How far off the order by accuracy is at the start of a training; the power of what is left with which this falls; and
-how far off it is at the end (`python -m benchmarks.choosing`)."""
-
-SIMULATED = 250
-"""Draws by which plans are compared."""
-
-
-def worth_training(outcomes: Floats, costs: Floats, left: float, done: Sequence[float]) -> int:
-    """Return how many arms, the first ones, to train in the next round.
-
-    A plan says after which rounds the worse half goes, and so how many can begin. The plan counts by which the last one
-    ends best in the draws; accuracies say the less of the final ones the earlier they are.
-
-    Args:
-        outcomes: final accuracies in each draw (arms, draws), the most promising arm first.
-        costs: of training an arm in each round that is left (arms, rounds).
-        left: what may be spent; the first arm is trained in any case.
-        done: the share of the epochs that are done after each of these rounds.
-
-    Example:
-        >>> outcomes = np.random.default_rng(0).normal(0.6, 0.1, (4, 1000))
-        >>> costs = np.array([[0.5, 0.5]] * 4)
-        >>> [worth_training(outcomes, costs, left, [0.5, 1.0]) for left in (1.0, 2.5, 4.0)]
-        [1, 3, 4]
-    """
-    some, generator = outcomes[:, :SIMULATED].T, np.random.default_rng(0)
-    noise = generator.standard_normal((len(done), *some.shape))
-    seen = [some + (LATEST + EARLY * (1 - share) ** POWER) * luck for share, luck in zip(done, noise, strict=True)]
-    plans = dict.fromkeys(_plan(costs, left, cuts) for cuts in _cuts(len(done)))
-    return max(plans, key=lambda plan: _worth(some, seen, plan))[0]
-
-
-def _worth(outcomes: Floats, seen: Sequence[Floats], plan: Sequence[int]) -> float:
-    """Return the expected final accuracy of the last arm of a plan, given what is seen after each round."""
-    alive = np.tile(np.arange(plan[0]), (len(outcomes), 1))
-    for after, count in zip(seen, [*plan[1:], 1], strict=True):
-        if count < alive.shape[1]:
-            order = np.argsort(-np.take_along_axis(after, alive, 1), axis=1)
-            alive = np.take_along_axis(alive, order[:, :count], 1)
-    return float(np.take_along_axis(outcomes, alive, 1).mean())
-
-
-def _cuts(rounds: int) -> Iterator[tuple[bool, ...]]:
-    """Yield after which rounds half of the arms go; after the last one only the best stays."""
-    for size in range(rounds):
-        for chosen in combinations(range(rounds - 1), size):
-            yield tuple(number in chosen for number in range(rounds))
-
-
-def _plan(costs: Floats, left: float, cuts: Sequence[bool]) -> tuple[int, ...]:
-    """Return how many arms are trained in each round, as many as can be paid."""
-    found = (1,) * len(cuts)
-    for begin in range(2, len(costs) + 1):
-        counts = [begin]
-        for cut in cuts[:-1]:
-            counts.append((counts[-1] + 1) // 2 if cut else counts[-1])
-        if sum(costs[:count, number].sum() for number, count in enumerate(counts)) > left:
-            break
-        found = tuple(counts)
-    return found

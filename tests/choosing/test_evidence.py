@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hf_transfer_score import OptionError
-from hf_transfer_score.choosing.evidence import MISLED, bet, dispensable, expected_gain
+from hf_transfer_score.choosing.evidence import MISLED, bet, dispensable, expected_gain, worth_training
 from hf_transfer_score.choosing.nested import evenly, nested, part, steps
 from hf_transfer_score.choosing.options import Budget, ChooseOptions
 from tests.finetune.made import pictures
@@ -75,3 +75,25 @@ def test_a_budget_that_means_nothing_is_refused(text):
 def test_budgets_are_times_or_fine_tunings():
     assert Budget.of("90s") == Budget.of("1.5m") == Budget.of("1.5 min") == Budget(90, "seconds")
     assert Budget.of("1 fine-tuning") == Budget(1, "fine-tunings") and str(Budget.of("90m")) == "1.5 h"
+
+
+DONE = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+COSTS = np.tile(np.diff(DONE, prepend=0.0), (12, 1))
+ALIKE = np.random.default_rng(0).normal(0.6, 0.1, (12, 1000))
+
+
+@pytest.mark.parametrize(("left", "least", "most"), [(0.2, 1, 1), (1.0, 1, 1), (2.0, 4, 12), (12.0, 12, 12)])
+def test_more_can_begin_than_the_budget_trains_to_the_end(left, least, most):
+    assert least <= worth_training(ALIKE, COSTS, left, DONE) <= most
+
+
+def test_candidates_that_differ_by_less_than_early_rounds_tell_are_trained_to_the_end():
+    begun = [worth_training(0.6 + spread * (ALIKE - 0.6), COSTS, 3.0, DONE) for spread in (2.0, 0.05)]
+    assert begun[0] > begun[1] >= 3
+
+
+def test_one_that_is_expensive_leaves_less_for_others():
+    dear = COSTS.copy()
+    dear[0] *= 2
+    assert worth_training(ALIKE, dear, 3.0, DONE) < worth_training(ALIKE, COSTS, 3.0, DONE)
+    assert worth_training(ALIKE, dear, 1.0, DONE) == 1  # the first one in any case

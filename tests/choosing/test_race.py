@@ -6,7 +6,7 @@ import pytest
 from hf_transfer_score.choosing.evidence import Arm, Leg, Terms
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
-from hf_transfer_score.choosing.race import Race, worth_training
+from hf_transfer_score.choosing.race import Race
 from hf_transfer_score.errors import CheckpointError
 
 ROWS = 400
@@ -218,28 +218,6 @@ def test_one_that_fails_at_one_learning_rate_goes_and_the_next_tries_both():
     assert run.run().name == "second"
     assert set(run.history[0].gone) == {"first"} and run.history[0].inside == ("second",)
     assert {arm.rate for arm, _ in track.ran if arm.name == "second"} == {0.0, 0.1}
-
-
-DONE = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-COSTS = np.tile(np.diff(DONE, prepend=0.0), (12, 1))
-ALIKE = np.random.default_rng(0).normal(0.6, 0.1, (12, 1000))
-
-
-@pytest.mark.parametrize(("left", "least", "most"), [(0.2, 1, 1), (1.0, 1, 1), (2.0, 4, 12), (12.0, 12, 12)])
-def test_more_can_begin_than_the_budget_trains_to_the_end(left, least, most):
-    assert least <= worth_training(ALIKE, COSTS, left, DONE) <= most
-
-
-def test_candidates_that_differ_by_less_than_early_rounds_tell_are_trained_to_the_end():
-    begun = [worth_training(0.6 + spread * (ALIKE - 0.6), COSTS, 3.0, DONE) for spread in (2.0, 0.05)]
-    assert begun[0] > begun[1] >= 3
-
-
-def test_one_that_is_expensive_leaves_less_for_others():
-    dear = COSTS.copy()
-    dear[0] *= 2
-    assert worth_training(ALIKE, dear, 3.0, DONE) < worth_training(ALIKE, COSTS, 3.0, DONE)
-    assert worth_training(ALIKE, dear, 1.0, DONE) == 1  # the first one in any case
 
 
 def test_a_budget_goes_to_the_better_learning_rate_of_the_best_before_others():
