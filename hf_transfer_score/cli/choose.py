@@ -186,12 +186,13 @@ def choice_text(choice: Choice, page: Page) -> str:
 
 
 def rounds_table(history: Sequence[Round]) -> list[RenderableType]:
-    """Return the rounds of a choice as a table; of those that changed nothing in a row, the last."""
+    """Return the rounds of a choice as a table; of comparisons that changed nothing in a row, the last."""
     table = table_of("round", ">left", ">sure", "spent", "dropped")
     table.columns[0].no_wrap = table.columns[3].no_wrap = True
     for number, one in enumerate(history):
         following = history[number + 1] if number + 1 < len(history) else None
-        if following and following.stage == one.stage and following.inside == one.inside and not one.gone:
+        same = following and following.stage == one.stage and following.inside == one.inside and not one.gone
+        if same and one.chance is not None:
             continue
         reasons: dict[str, list[str]] = {}
         for name, why in one.gone.items():

@@ -87,6 +87,18 @@ def test_a_terminal_sees_the_table_and_everything_else_a_line_for_each_round(mon
     assert "\x1b" not in told
 
 
+def test_the_learning_rate_that_was_found_is_always_told():
+    rounds = (
+        Round("race", "learning rate 0.003", ("a", "b"), spent="1 s"),
+        Round("race", "4 epochs", ("a", "b"), {}, "a", 0.8, None, "2 s"),
+    )
+    assert [line.split()[0] for line in render(rounds_table(rounds), Page(140)).splitlines()] == [
+        "round",
+        "learning",
+        "4",
+    ]
+
+
 SLOW, WEAK = "reads 3 examples a second", "2.0% chance that the best is among those dropped"
 
 
