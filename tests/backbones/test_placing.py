@@ -124,8 +124,8 @@ def test_quantised_weights_give_what_rounded_ones_do(decoder, whole, quantize):
     for layer in reference.module.modules():
         if isinstance(layer, torch.nn.Linear):
             layer.weight.data = rounded(layer.weight.data)
-    assert cosines(rows, rows_of(reference)).min() > 0.998  # some CPUs multiply in bfloat16
-    assert cosines(rows, whole["float32"]).min() < 0.9
+    near, far = cosines(rows, rows_of(reference)), cosines(rows, whole["float32"])
+    assert near.min() > 0.99 and np.all(1 - near < (1 - far) / 4)  # some CPUs multiply in bfloat16
     alone = np.concatenate([rows_of(backbone, texts=[text]) for text in CORPUS])
     assert cosines(rows, alone).min() > 0.9999  # a batch of one may be added up in another order
 
