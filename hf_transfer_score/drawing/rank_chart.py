@@ -64,7 +64,7 @@ def picture_of(ranking: Ranking, across: Across = "parameters") -> Picture:
     table = [(name, _cells(ranking, name, letters[name])) for name in ranking.ranks]
     missing = [name for name in ranking.models if name not in ranking.ranks]
     return Picture(
-        title=f"{shorten(printable(in_words(ranking.dataset)), LONGEST_TITLE)}: {ranking.size}",
+        title=": ".join(filter(None, [shorten(printable(in_words(ranking.dataset)), LONGEST_TITLE), ranking.size])),
         subtitle=_subtitle(ranking),
         remark=f"{counted(len(missing), 'model')} without a rank" if missing else "",
         cloud=_cloud(ranking, letters, across) if ranking.ranks else None,

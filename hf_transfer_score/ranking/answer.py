@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from hf_transfer_score.ranking.forecast import LEVEL, ModelForecast
 from hf_transfer_score.ranking.intervals import Interval
@@ -17,6 +17,9 @@ SHOWN_ALIKE = 3
 
 MAY_BE_AS_GOOD = 0.25
 """Chance to be within one point of the best above which the answer names a model beside the first."""
+
+UNLIKELY = 0.02
+"""Chance to be the best up to which a model need not be fine-tuned where others were measured."""
 
 
 def answer_of(ranking: Ranking) -> str:
@@ -41,11 +44,23 @@ def next_step(ranking: Ranking, dataset: str = "", typed: Mapping[str, str] | No
     dataset = dataset or ranking.dataset
     if not dataset or len(ranking.ranks) < 2 or not ranking.forecasts:
         return None
-    first, second, *_ = ranking.ranks
-    names = [first, *(_as_good(ranking)[:SHOWN_ALIKE] or [second])]
+    names = _undecided(ranking)
+    if not names:
+        return None
     models = dict.fromkeys(ranking.models[name].model for name in names)
     arguments = shlex.join((typed or {}).get(model, model) for model in models)
     return f"hf-transfer-score verify {shlex.quote(dataset)} --models {arguments}"
+
+
+def _undecided(ranking: Ranking) -> list[str]:
+    """Return the models to fine-tune to be surer: the first, and what may be as good and has not been measured yet."""
+    known, (first, second, *_) = ranking.forecasts, ranking.ranks
+    if not any(one.measured for one in known.values()):
+        return [first, *(_as_good(ranking)[:SHOWN_ALIKE] or [second])]
+    likely = [name for name in ranking.ranks if not known[name].measured and known[name].best_probability > UNLIKELY]
+    likely.sort(key=lambda name: -known[name].best_probability)
+    names = list(dict.fromkeys([first, *likely[:SHOWN_ALIKE]])) if likely else []
+    return names if len(names) != 1 else [first, second]
 
 
 def place_sentence(one: ModelForecast, rank: int, models: int) -> str:
@@ -58,10 +73,10 @@ def place_sentence(one: ModelForecast, rank: int, models: int) -> str:
     """
     if models < 2:
         return "It is the only one that could be ranked, so there is nothing to compare it with."
-    (low, high), below, level = one.places, one.points_below_best, one.expected_accuracy
+    (low, high), below = one.places, one.points_below_best
     places = f" ({min(low, rank)} to {max(high, rank)} in {LEVEL:.0%} of the cases)" if high > low else ""
     ends = f" ({below.low:.1f} to {below.high:.1f})" if below.high > below.low else ""
-    accuracy = f"accuracy {_level(level)}, " if level is not None else ""
+    accuracy = f"accuracy {_level(one)}, " if one.expected_accuracy else ""
     chance = f"{a_percentage(one.best_probability)} chance to be the best"
     return (
         f"Expected place {rank} of {models} after fine-tuning{places}: {accuracy}{chance}, "
@@ -80,14 +95,15 @@ def a_percentage(share: float) -> str:
     return f"{'an' if text.startswith('8') or text in ('11%', '18%') else 'a'} {text}"
 
 
-def _level(level: Interval) -> str:
+def _level(one: ModelForecast) -> str:
     """Return an expected accuracy; without an interval it was measured, or probes of unknown size were all right."""
+    level = cast("Interval", one.expected_accuracy)
     if level.high > level.low:
         value, low, high = (f"{one:.0%}" for one in level)
         if low == high:
             value, low, high = (f"{one:.1%}" for one in level)
         return f"about {value} ({low} to {high})"
-    if level.value in (0, 1):
+    if level.value in (0, 1) and not one.measured:
         return f"about {level.value:.0%}, as far as this sample can show"
     return f"{level.value:.1%}, as measured here"
 
@@ -136,7 +152,7 @@ def _expected(ranking: Ranking) -> Iterator[str]:
     """Yield what to do by the forecast: the first, what may be as good, and what is smaller."""
     first, *others = ranking.ranks
     one = ranking.forecasts[first]
-    yield f"Fine-tune {first}: {_level(one.expected_accuracy)}." if one.expected_accuracy else f"Fine-tune {first}."
+    yield f"Fine-tune {first}: {_level(one)}." if one.expected_accuracy else f"Fine-tune {first}."
     near = _as_good(ranking)
     if near:
         has = "each has" if len(near) > 1 else "it has"
@@ -146,6 +162,13 @@ def _expected(ranking: Ranking) -> Iterator[str]:
         )
     else:
         yield f"It has {a_percentage(one.best_probability)} chance to be the best."
+    likeliest = max(others, key=lambda name: ranking.forecasts[name].best_probability)
+    other = ranking.forecasts[likeliest]
+    if other.best_probability > one.best_probability and likeliest not in near[:SHOWN_ALIKE]:
+        yield (
+            f"{likeliest} has the largest chance to be the best ({other.best_probability:.0%}), but may end "
+            f"{other.points_below_best.high:.1f} points below it."
+        )
     size = ranking.models[first].parameters or 0
     smaller = next((name for name in others if 0 < (ranking.models[name].parameters or size) <= size / 2), None)
     if smaller is not None:

@@ -90,6 +90,7 @@ class ModelForecast:
         places: the best and the worst place in the central `LEVEL` of the outcomes.
         near_best: the chance to be within one point of the best.
         why: the reasons, the largest part first.
+        measured: whether the accuracy is one that was measured on this dataset.
     """
 
     best_probability: float
@@ -99,6 +100,7 @@ class ModelForecast:
     places: tuple[int, int]
     near_best: float
     why: tuple[str, ...] = ()
+    measured: bool = False
 
     def spread_like(self, probe: Interval) -> ModelForecast:
         """Return the same with the interval of a probe, if the expected accuracy has none."""
@@ -322,6 +324,8 @@ class Forecaster:
         levels = _intervals(final) if absolute else [None] * len(final)
         score = -(drawn_places(orders, looks) if measured else expected_places(belief, rates))
         low, high = np.quantile(orders, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="inverted_cdf")
+        for tied in looks.alike:
+            low[tied], high[tied] = low[tied].min(), high[tied].max()
         shares = (first / first.sum(0)).mean(1)
         counts = Counter(name for one in self.columns for name in one.values)
         parts = {name: belief.spread(one) for name, one in pulls.items()}
@@ -343,6 +347,7 @@ class Forecaster:
                     rate=float(rates[place]),
                     accuracy=looks.accuracies.get(place),
                 ),
+                place in looks.accuracies,
             )
             for place, name in enumerate(looks.ids)
         ]

@@ -43,6 +43,14 @@ class Looks:
     probes: Mapping[int, float] = field(default_factory=dict)
     drawn: Mapping[int, Floats] = field(default_factory=dict)
 
+    @property
+    def alike(self) -> list[list[int]]:
+        """The places of models with equal measured accuracies."""
+        found: dict[float, list[int]] = {}
+        for place, value in self.accuracies.items():
+            found.setdefault(value, []).append(place)
+        return [places for places in found.values() if len(places) > 1]
+
     def chosen(self, order: Sequence[int]) -> Looks:
         """Return the same pool in another order."""
         place = {old: new for new, old in enumerate(order)}
@@ -94,12 +102,8 @@ def drawn_places(orders: NDArray[np.intp], looks: Looks) -> Floats:
         looks: what is known about the pool on its own dataset.
     """
     found: Floats = orders.mean(1)
-    alike: dict[float, list[int]] = {}
-    for place, value in looks.accuracies.items():
-        alike.setdefault(value, []).append(place)
-    for places in alike.values():
-        if len(places) > 1:
-            found[places] = found[places].mean()
+    for places in looks.alike:
+        found[places] = found[places].mean()
     return found
 
 

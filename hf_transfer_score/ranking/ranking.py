@@ -29,6 +29,7 @@ from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
 from hf_transfer_score.ranking.showing import Shown
 from hf_transfer_score.ranking.stored import pool_of_records
+from hf_transfer_score.records.checks import is_regression
 from hf_transfer_score.records.record import Record, facts_in
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Ranking(Shown):
         found = ranked(pool.models, pool.metrics, headline)
         sample = pool.sample
         found = replace(found, dataset=sample.id, size=pool.size, stored=tuple(records))
-        if headline is not None or sample.classes is None or not found.can_be_forecast:
+        if headline is not None or is_regression(sample.task) or not found.can_be_forecast:
             return found._with_stored(pool.intervals, pool.levels, pool.metrics)
         own, known = History.of(records), history if isinstance(history, History) else History.of(history)
         learnt = known.about(sample.task).elsewhere(sample.id)

@@ -15,6 +15,7 @@ from hf_transfer_score.ranking.intervals import LEVEL
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.settings import Setting, canonical, labels, row_labels, rules
+from hf_transfer_score.records.checks import is_regression
 from hf_transfer_score.records.record import Record, RecordedDataset
 from hf_transfer_score.text import joined
 
@@ -41,9 +42,12 @@ class PoolOfRecords:
 
     @property
     def size(self) -> str:
-        """The size of the sample, in words."""
-        classes = "regression" if self.sample.classes is None else f"{self.sample.classes:,} classes"
-        return f"{self.sample.examples:,} examples, {classes}"
+        """The size of the sample in words, as far as it is known."""
+        one = self.sample
+        told = [f"{one.examples:,} examples"] if one.examples else []
+        if one.classes is not None or is_regression(one.task):
+            told.append("regression" if one.classes is None else f"{one.classes:,} classes")
+        return ", ".join(told)
 
 
 def pool_of_records(records: Iterable[Record]) -> PoolOfRecords:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.metrics.registry import Term, all_metrics
+from hf_transfer_score.tasks import TASKS
 
 SCALARS = (str, float, int, bool, NoneType)
 
@@ -283,6 +284,16 @@ def range_of(term: Term) -> str:
     if low == float("-inf"):
         return f"up to {high:g}"
     return f"from {low:g} on" if high == float("inf") else f"from {low:g} to {high:g}"
+
+
+def is_regression(task: str) -> bool:
+    """Return whether rows of a task have targets instead of classes; tables of others do not say how many classes.
+
+    Example:
+        >>> is_regression("text-regression"), is_regression("text-classification")
+        (True, False)
+    """
+    return task in TASKS and TASKS[task].truth == "targets"
 
 
 SCHEMA_VERSION = 3

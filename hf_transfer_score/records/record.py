@@ -86,7 +86,7 @@ class RecordedDataset:
         columns: the columns that were read, by role.
         examples: examples in the sample.
         rows: rows of features.
-        classes: classes in the sample, None for regression.
+        classes: classes in the sample, None for regression, or if they are not known.
         options: the options of sampling.
     """
 

@@ -43,7 +43,7 @@ def with_rows(records, **columns):
 
 
 def test_boards_are_listed_with_their_counts():
-    small = replace(DATASET, id="owner/tones", config=None, task="audio-classification", classes=None)
+    small = replace(DATASET, id="owner/tones", config=None, task="audio-regression", classes=None)
     found = catalogue(
         [
             score("o/a", "knn", 0.5),

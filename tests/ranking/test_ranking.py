@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from hf_transfer_score import MetricResult, Ranking, Record, get_metric, rank_confidence, rank_features, rank_pool
+from hf_transfer_score.drawing.rank_chart import picture_of
 from hf_transfer_score.errors import InputError
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.resampling.terms import bootstrap_pool
 from hf_transfer_score.metrics.scores import FeatureScores, choose_metrics
 from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.answer import next_step
+from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.pools import headline_ranks
 from hf_transfer_score.ranking.ranking import ranked
@@ -170,10 +173,38 @@ class TestRecords:
         assert order.index("o/m0") < order.index("o/m5")
         assert [name for name in order if name not in ("o/m0", "o/m5")] == ["o/m4", "o/m3", "o/m2", "o/m1"]
 
+    def test_what_is_measured_already_need_not_be_fine_tuned_again(self):
+        records = [score(f"o/m{number}", "logme", float(number)) for number in range(6)]
+        most = Ranking.of([*records, *(accuracy(f"o/m{number}", 0.6 + number / 50) for number in range(5))])
+        assert set(next_step(most).split(" --models ")[1].split()) == {"o/m4", "o/m5"}
+        whole = Ranking.of([*records, *(accuracy(f"o/m{number}", min(0.6 + number / 10, 1.0)) for number in range(6))])
+        assert whole.answer.startswith("Fine-tune o/m5: 100.0%, as measured here. o/m4 may be as good")
+        assert (whole.range_of("o/m4"), whole.range_of("o/m5"), whole.range_of("o/m3")) == ((1, 2), (1, 2), (3, 3))
+        assert next_step(whole) is None
+
+    def test_the_answer_names_who_is_likeliest_to_be_the_best_if_that_is_another_than_the_first(self):
+        found = Ranking.of(pool_of(3))
+        first, second, last = found.ranks
+        one = replace(found.forecasts[first], best_probability=0.3, near_best=0.4)
+        risky = replace(one, best_probability=0.6, near_best=0.2, points_below_best=Interval(1.0, 0.0, 25.62))
+        poor = replace(one, best_probability=0.1, near_best=0.1)
+        found = replace(found, forecasts={first: one, second: poor, last: risky})
+        said = f"{last} has the largest chance to be the best (60%), but may end 25.6 points below it."
+        assert said in found.answer
+        assert "largest chance" not in replace(found, forecasts={first: one, second: poor, last: poor}).answer
+
     def test_regression_is_in_the_order_of_its_metric(self):
         regression = replace(DATASET, task="image-regression", classes=None)
         found = Ranking.of(score(f"o/m{i}", "logme_regression", float(i), dataset=regression) for i in range(3))
         assert (list(found.ranks), found.forecasts) == (["o/m2", "o/m1", "o/m0"], {})
+
+    def test_tables_of_others_do_not_say_how_many_classes_and_are_forecast_all_the_same(self):
+        unsaid = replace(DATASET, classes=None, examples=0)
+        records = [score(f"o/m{i}", "logme", float(i), dataset=unsaid) for i in range(3)]
+        found, shown = Ranking.of(records), board(records)
+        assert (list(found.ranks), set(found.forecasts)) == (["o/m2", "o/m1", "o/m0"], set(found.ranks))
+        assert (found.size, picture_of(found).title) == ("", "owner/pets")
+        assert (shown.is_forecast, shown.summary.title) == (True, "owner/pets (plain, train)")
 
     def test_records_of_several_samples_are_refused(self):
         other = replace(DATASET, fingerprint="e" * 32)

@@ -15,6 +15,7 @@ from hf_transfer_score.leaderboard.boards.board import Board, BoardKey, BoardRow
 from hf_transfer_score.leaderboard.boards.building import Built, build
 from hf_transfer_score.leaderboard.boards.outlook import Outlook, answered, outlook, unaided_ranks
 from hf_transfer_score.leaderboard.boards.rows import KEY, Groups, RecordRows, groups
+from hf_transfer_score.records.checks import is_regression
 from hf_transfer_score.records.coded import Codes, Mask
 from hf_transfer_score.records.record import Record, RecordedOverlap
 from hf_transfer_score.records.store import TableChange
@@ -226,10 +227,9 @@ def _titles(keys: list[BoardKey], sizes: list[tuple[int, int | None]]) -> list[s
     titles = []
     for key, (examples, classes) in zip(keys, sizes, strict=True):
         inside = ", ".join(part for part in (key.config, key.split) if part)
-        size = "regression" if classes is None else f"{classes} classes"
-        if examples:
-            size += f", {examples} examples"
-        parts = [f"{key.dataset} ({inside})" if inside else key.dataset, size]
+        kind = f"{classes} classes" if classes is not None else "regression" * is_regression(key.task)
+        size = ", ".join(filter(None, [kind, f"{examples} examples" * bool(examples)]))
+        parts = [f"{key.dataset} ({inside})" if inside else key.dataset, *([size] if size else [])]
         if several[key.dataset, key.config, key.split] > 1:
             parts.append(key.fingerprint[:FINGERPRINT_LETTERS])
         titles.append(" · ".join(parts))

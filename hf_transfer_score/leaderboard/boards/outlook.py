@@ -23,7 +23,7 @@ from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import PoolRanking
 from hf_transfer_score.ranking.ranking import PROBE, Ranking
 from hf_transfer_score.ranking.settings import installed
-from hf_transfer_score.records.checks import TRUTH
+from hf_transfer_score.records.checks import TRUTH, is_regression
 from hf_transfer_score.records.coded import Codes, Mask
 from hf_transfer_score.records.table import RecordTable
 
@@ -67,7 +67,7 @@ def outlook(
 
     An earlier result is returned again if nothing has changed.
     """
-    if published.summary.classes is None or not (known_metrics(published) or published.truth):
+    if is_regression(published.key.task) or not (known_metrics(published) or published.truth):
         return Outlook(answered(published), "", published)
     learned = learned_rows(rows, grouped, published)
     first = np.array([one[0] for one in own.values() if len(one)], np.int64)[:MOST_ACCURACIES]
@@ -90,7 +90,7 @@ def unaided_ranks(
 
     Empty where there is no forecast.
     """
-    if published.summary.classes is None:
+    if is_regression(published.key.task):
         return {}
     chosen = learned_rows(rows, grouped, published)
     try:
