@@ -52,7 +52,7 @@ def overlap_figure(
     names = [named(name) for name in classes][:MOST_CLASSES]
     shown = [pair for pair in pairs if pair.second < MOST_CLASSES]
     if not shown:
-        return Figure(title, "No class overlap is recorded; it takes two classes or more.")
+        return Figure(title, "No class overlap is recorded; it comes with FaCe, for two classes or more.")
     ordered = sorted(shown, key=lambda pair: (-pair.value, pair.first, pair.second))
     full = _nice_above(ordered[0].value) if largest is None else largest
     caption = _caption(ordered, names, len(classes))

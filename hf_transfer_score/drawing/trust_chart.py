@@ -85,7 +85,8 @@ def _words(lines: Sequence[Trust]) -> str:
         names = f": {joined(beaten, 5)}." if beaten else "."
         words.append(f"{len(beaten):,} of {counted(len(scores), 'metric')} above every baseline by value{names}")
     if unsure := sum(low <= 0 <= high for low, high in intervals):
-        words.append(f"{unsure:,} cannot be distinguished from chance: their intervals contain 0.")
+        what = "the interval contains" if unsure == 1 else "their intervals contain"
+        words.append(f"{unsure:,} cannot be distinguished from chance: {what} 0.")
     return sentences(*words)
 
 

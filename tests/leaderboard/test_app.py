@@ -97,6 +97,7 @@ def test_other_settings_of_a_metric_are_shown_on_request_alone():
     assert not any("pca=none" in one for one in usual)
     whole = [column.header for column in columns_of(made, ["scores", "ranks", "settings"])]
     assert [one for one in whole if one not in usual] == ["logme (pca=none)", "logme (pca=none) rank"]
+    assert "gbc" in card_html(made, made.rows[0]) and "pca=none" not in card_html(made, made.rows[0])
 
 
 def test_a_column_without_values_has_dashes_and_no_numbers(pets):

@@ -74,7 +74,7 @@ def test_the_accuracy_of_a_board_is_drawn_and_said(board):
     assert marks(figure) == {row.label: (row.mean_rank, row.accuracy) for row in board.rows[:4]}
     assert figure.title == "Mean rank against accuracy (method=full): τ_w 1.00"
     assert (
-        "It is the mean rank by face and ncti, since the forecast uses these accuracies. "
+        "The rank is the mean rank by face and ncti. "
         "The accuracy was measured with another sample of the same dataset." in figure.caption
     )
     told_at_length = replace(board, truth="accuracy (epochs=20, learning_rates=[0.001, 0.004], method=full)")

@@ -76,10 +76,12 @@ def test_the_overlap_of_classes_is_drawn():
     overlap = RecordedOverlap(("cat", "dog"), (0.25,))
     first = replace(pool("owner/a")[0], overlap=overlap)
     both = catalogue(first, *pool("owner/a", "owner/b")[1:])
-    assert (
-        heatmaps_figure(both, "owner/a").caption
-        == "Class overlap in the features of owner/a: Overlap: cat and dog 0.25."
-    )
+    where = "on owner/pets (plain, train) · 4 classes, 60 examples: Overlap: cat and dog 0.25."
+    assert heatmaps_figure(both, "owner/a").caption == f"Class overlap in the features of owner/a {where}"
+    other = replace(first, dataset=replace(DATASET, id="owner/birds"), overlap=replace(overlap, values=(0.5,)))
+    two = heatmaps_figure(catalogue(first, other), "owner/a")
+    assert [layer["encoding"]["opacity"]["scale"]["domain"] for layer in _cells(two.chart)] == [[0, 0.5]] * 2
+    assert len({row[0] for row in two.table.rows}) == 2, "each says of which dataset it is"
     assert heatmaps_figure(both, "owner/b") is None
     pair = overlaps_figure([("owner/a", overlap), ("owner/b", RecordedOverlap(("cat", "dog"), (0.5,)))])
     scales = [layer["encoding"]["opacity"]["scale"] for layer in _cells(pair.chart)]

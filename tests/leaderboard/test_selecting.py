@@ -172,3 +172,7 @@ def test_of_two_models_the_one_that_is_expected_to_do_better_is_to_be_fine_tuned
         "Fine-tune o/c rather than o/a: it is expected to be the best of the board, the other 20.0 points below it."
     )
     assert select(measured, View(sort="chance"))[0].label == "o/c"
+    assert measured.step is None, "all were measured"
+    two = board([*pair(second=0.79), accuracy("o/b", 0.75), accuracy("o/c", 0.74)])
+    assert two.step is not None and two.row("o/b").forecast.points_below_best.high > 1
+    assert "may be as good" not in told(two, "o/b", "o/c"), "their accuracies are known, unlike that of the best"

@@ -292,9 +292,9 @@ class BoardTab:
         *controls, screen = rest
         view = views.view_of(*controls)
         board = self._board(slug, view.by)
-        if board is None:
+        rows = [] if board is None else views.select(board, views.fitting(view, board))[:MOST_ROWS]
+        if board is None or not rows:
             return drawn(None, screen, "size")
-        rows = views.select(board, views.fitting(view, board))[:MOST_ROWS]
         marked = next((row.label for row in rows if row.model == model), None)
         return drawn(board_size_figure(board, rows=rows, marked=marked, width=screen.width), screen, "size")
 

@@ -128,10 +128,15 @@ def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
             _number("Mean rank", lambda row: row.mean_rank, number, f"mean of the ranks by {', '.join(board.headline)}")
         )
     for label, column in board.columns.items():
-        is_bare = label == column.metric or column.metric not in board.columns or label in board.headline
-        if is_bare or "settings" in chosen:  # other settings are columns beside the bare name
+        if "settings" in chosen or _is_usual(board, label):
             found += _of_metric(label, column, chosen)
     return found + (RUN if "run" in chosen else [])
+
+
+def _is_usual(board: Board, label: str) -> bool:
+    """Whether a column is not another setting of a metric that has a column with its bare name."""
+    metric = board.columns[label].metric
+    return label == metric or metric not in board.columns or label in board.headline
 
 
 def _of_metric(label: str, column: BoardColumn, groups: set[str]) -> Iterator[TableColumn]:
@@ -386,6 +391,6 @@ def card_html(board: Board, row: BoardRow) -> str:
         ranked=sum(one.rank is not None for one in board.rows),
         within="" if row.low is None else range_text(row),
         tie=letters(row.group) if row.group else "",
-        scores={plain(label, 60): score for label, score in row.scores.items()},
+        scores={plain(label, 60): score for label, score in row.scores.items() if _is_usual(board, label)},
         accuracy=accuracy_text(row.accuracy) if row.accuracy is not None else "",
     )

@@ -125,7 +125,7 @@ def _forecasts_told(first: BoardRow, second: BoardRow) -> str:
         told += f"{points_text(near)} points below the best of the board, the other {points_text(far)}."
     else:
         told += f"the best of the board, the other {points_text(far)} points below it."
-    if near.high < far.low:
+    if near.high < far.low or (better.forecast.measured and worse.forecast.measured):
         return told
     return f"{told} These intervals overlap, so {worse.label} may be as good."
 

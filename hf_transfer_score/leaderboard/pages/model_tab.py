@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import gradio as gr
@@ -90,12 +91,11 @@ def build_model_tab(page: LeaderboardPage) -> None:
 
 def heatmaps_figure(catalogue: Catalogue, model_id: str, width: int = WIDTH) -> Figure | None:
     """Return how much the classes overlap in a model's features, on at most four boards; None if no record says."""
-    figures: list[Figure] = []
-    for board, rows in boards_of(catalogue, model_id):
-        for row in rows:
-            found = catalogue.overlap(board, row) if len(figures) < MOST_HEATMAPS else None
-            if found is not None:
-                figures.append(overlap_figure(found.classes, found.values, model=row.label, width=width))
+    places = ((board, row) for board, rows in boards_of(catalogue, model_id) for row in rows)
+    known = ((f"{row.label} on {board.summary.title}", catalogue.overlap(board, row)) for board, row in places)
+    found = list(islice(((name, one) for name, one in known if one is not None), MOST_HEATMAPS))
+    largest = max((value for _, one in found for value in one.values), default=0.0) or None
+    figures = [overlap_figure(one.classes, one.values, model=name, largest=largest, width=width) for name, one in found]
     return together(figures, "How much the classes overlap", columns=1) if figures else None
 
 

@@ -122,7 +122,8 @@ def board_accuracy_figure(
     notes = [] if exact else ["The accuracy was measured with another sample of the same dataset."]
     if column is None and board.headline:
         rank = f"{'mean ' if len(board.headline) > 1 else ''}rank by {joined(board.headline)}"
-        notes.insert(0, f"It is the {rank}, since the forecast uses these accuracies.")
+        why = ", since the forecast uses these accuracies" if board.is_forecast else ""
+        notes.insert(0, f"The rank is the {rank}{why}.")
     points = []
     for row in board.rows:
         score = row.mean_rank if column is None else row.scores.get(column)
@@ -148,7 +149,7 @@ def build_plots_tab(page: LeaderboardPage) -> None:
             _scores(None),
             value=ORDER,
             label="Score",
-            info="shown in the first and third chart",
+            info="shown in the first two charts",
             elem_id="lb-plot-score",
         )
         model = gr.Dropdown(

@@ -14,6 +14,22 @@ OVERFLOWING = """() => [...document.querySelectorAll("body *")].filter(one => {
     && getComputedStyle(one).visibility === "visible";
 }).map(one => one.outerHTML.slice(0, 120))"""
 
+CUT = """() => {
+  const all = (where, root = document.querySelector("#lb-compare")) => [...root.querySelectorAll(where)];
+  all("summary").forEach(one => one.click());
+  all("thead th").forEach(one => one.textContent = "organisation/long-name-of-a-model");
+  const lines = one => {
+    const range = document.createRange();
+    range.selectNodeContents(one);
+    return range.getClientRects().length;
+  };
+  const numbers = all("td", all("table").find(one => one.querySelector("th:nth-child(4)")));
+  numbers.forEach(one => one.textContent = "-0.0012345 to 22,713,216");
+  return [...all("th, td").filter(one => one.scrollWidth > one.clientWidth), ...numbers.filter(one => lines(one) > 1)]
+    .map(one => one.outerHTML.slice(0, 120));
+}"""
+"""Cells of the comparison whose text does not fit, or whose numbers are broken."""
+
 CONTRAST = """selector => {
   const numbers = text => text.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
@@ -54,6 +70,9 @@ def test_a_phone_scrolls_the_table_alone(opened, address):
     open_tab(page, "Plots")
     page.wait_for_selector("#lb-plot-1 svg.marks >> visible=true")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    open_tab(page, "Compare")
+    page.wait_for_selector("#lb-compare table >> visible=true")
+    assert page.evaluate(CUT) == []
 
 
 def test_texts_stand_out_in_the_dark(opened, address):
