@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import OUTPUT, Table
@@ -38,7 +38,7 @@ def board(
     results: Annotated[list[str], Parameter(required=True, consume_multiple=True)],
     task: str | None = None,
     method: str | None = None,
-    rows: Annotated[int, Parameter(group=OUTPUT)] = SHOWN_MODELS,
+    rows: Annotated[int, Parameter(group=OUTPUT, validator=validators.Number(gte=1))] = SHOWN_MODELS,
     plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     output: Table = TableOutput(),
 ) -> int:
@@ -92,7 +92,7 @@ def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
     groups = [forecast_group(ranking), Group("", ("accuracy", "params"), facts)]
     table = groups_text([row["name"] for row in rows[:most]], groups, page, failed={})
     if len(rows) > most:
-        notes = [*notes, Note("note", f"{len(rows) - most} more models: --rows N shows more, --csv all of them.")]
+        notes = [*notes, Note("note", f"{len(rows) - most:,} more models: --rows N shows more, --csv all of them.")]
     why = [(shown(row["name"]), shown("; ".join(row["why"][:SHOWN_REASONS]))) for row in rows[:most][:SHOWN_WHY]]
     below = [forecast_legend(ranking), "", "Why:", pairs(why, indent=2), *notes_table(notes)]
     answer = render([words(shown(ranking.answer)), ""], page)

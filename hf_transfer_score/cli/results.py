@@ -15,10 +15,12 @@ from hf_transfer_score.records.exchange import Gathering, Merged, merge, pull, v
 from hf_transfer_score.records.importing import Imported, import_table, summary
 from hf_transfer_score.records.place import FOLDER, FolderPlace, HubPlace, Place, local_folder, open_place
 from hf_transfer_score.records.publishing import publish
+from hf_transfer_score.records.record import RecordedFacts
 from hf_transfer_score.records.store import Problem
 from hf_transfer_score.text import counted, joined, shown
 
 LONGEST_REASON, MOST_PROBLEMS = 300, 20
+ONE = {"models": "model", "datasets": "dataset", "scores": "score", "accuracies": "accuracy"}
 
 
 def results_import(
@@ -27,7 +29,7 @@ def results_import(
     task: str,
     source: str,
     facts: Path | None = None,
-    column: list[str] | None = None,
+    column: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     dry_run: bool = False,
     output: Json = Output(),
 ) -> int:
@@ -45,7 +47,7 @@ def results_import(
     ```
 
     Args:
-        files: tables with a header line, separated by commas or semicolons; .tsv files by tabs.
+        files: tables with a header line, separated by commas, semicolons or tabs.
         to: a folder, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
         task: the task of the datasets, such as image-classification.
         source: who published the tables.
@@ -65,12 +67,14 @@ def results_import(
         place = open_place(to)
         published = publish(place, found.records, dry_run=dry_run)
     done, counts = Merged(published, 0, tuple(found.problems)), summary(found.records)
-    text = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
+    text = ", ".join(f"{number:,} {name if number > 1 else ONE[name]}" for name, number in counts.items() if number)
     methods = {
         str(one.metric.parameters["method"]) for one in found.records if one.metric and one.metric.kind == "truth"
     }
     text += f" by {joined(sorted(methods))}" if methods else ""
     ignored = f"Columns not used: {', '.join(sorted(found.ignored))}.\n" if found.ignored else ""
+    if facts is not None and not any(one.model.parameters or one.facts != RecordedFacts() for one in found.records):
+        ignored += f"{facts} tells nothing about these models: their names have to be the same there.\n"
     if found.unknown:
         ignored += f"Metrics not known here, of which higher is taken as better: {', '.join(sorted(found.unknown))}.\n"
     facts_found = {"to": place.name, "dry_run": dry_run, **counts, **_facts(done, place, found.problems)}

@@ -36,6 +36,7 @@ from hf_transfer_score.cli.tables import (
 from hf_transfer_score.errors import OptionError, TransferScoreError
 from hf_transfer_score.metrics.scores import FeatureScores, choose_metrics
 from hf_transfer_score.ranking.board import informed
+from hf_transfer_score.ranking.feature_pool import check_names
 from hf_transfer_score.ranking.models import scored_model
 from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.text import Cell, csv_text, shown
@@ -96,6 +97,7 @@ def score(
     try:
         named = name_models(files)
         chosen = choose_metrics(ALL if metrics == (ALL,) else metrics)
+        check_names(headline, [metric.name for metric in chosen])
         configured = configured_metrics([metric.name for metric in chosen], option)
         known, relations = read_model_facts(facts, named)
     except TransferScoreError as error:  # an error in the command is wrong usage
@@ -139,7 +141,7 @@ def _show_pool(ranking: Ranking, output: TableOutput, *, terms: bool) -> int:
         ranking.as_dict,
         lambda page: pool_text(ranking, page, terms=terms),
         lambda: pool_csv(ranking, terms=terms),
-        lambda: score_notes(ranking),
+        lambda: _notes(ranking),
     )
     return 0 if ranking.pools else FAILED
 
@@ -156,9 +158,12 @@ def pool_text(ranking: Ranking, page: Page, *, terms: bool = False) -> str:
     failed = [name for name, one in ranking.models.items() if one.status != "ok"]
     tables = groups_text(list(ranking.models), groups, page, failed=dict.fromkeys(failed, UNRANKED))
     answer = render([words(shown(ranking.answer)), ""], page) if ranking.forecasts else ""
-    notes = [*score_notes(ranking), *(Note("note", text) for text in ranking.notes)]
     legend = [forecast_legend(ranking)] if ranking.forecasts else []
-    return answer + tables + render([words(_caption(ranking)), *legend, *notes_table(notes)], page)
+    return answer + tables + render([words(_caption(ranking)), *legend, *notes_table(_notes(ranking))], page)
+
+
+def _notes(ranking: Ranking) -> list[Note]:
+    return [*score_notes(ranking), *(Note("note", text) for text in ranking.notes)]
 
 
 def _caption(ranking: Ranking) -> str:

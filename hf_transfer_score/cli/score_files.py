@@ -19,6 +19,7 @@ from hf_transfer_score.ranking.history import Relations
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.records.importing import Imported, read_facts
+from hf_transfer_score.text import joined
 
 CANNOT_SCORE = (InputError, FeatureFileError, MemoryError)
 
@@ -168,6 +169,9 @@ def read_model_facts(
         about = read_facts(Path(table), read)
         if read.problems:
             raise OptionError(f"{read.problems[0].path}: {read.problems[0].reason}")
+        if not set(names) & about.keys():
+            told = f"{joined(list(about), 3) or 'none'}, and the files are called {joined(names, 3)}"
+            raise OptionError(f"{table} says nothing about these models: it names {told}.")
         for name in set(names) & about.keys():
             facts, size = about[name].facts, about[name].parameters
             own = found.setdefault(name, ModelFacts(name=name))

@@ -41,7 +41,7 @@ def board(
 
     Raises:
         OptionError: the records are of several tasks, and none is named.
-        InputError: there are no records.
+        InputError: there are no records, or none of the task.
 
     Example:
         >>> import tempfile
@@ -63,10 +63,13 @@ def board_of(
     """Return the ranking of a dataset from tables of records, as `board` does."""
     mine = [record for table in tables for record in _records_on(table, dataset)]
     history = _joined([History.of(table) for table in tables])
-    task = task or _only_task(mine, history, dataset)
+    task, everything = task or _only_task(mine, history, dataset), history
     history = history.about(task)
+    if not (history.accuracies or history.scores):
+        tasks = sorted({one.task for one in (*everything.accuracies, *everything.scores)})
+        raise InputError(f"There are no results of {task} here.{did_you_mean(task, tasks)} Tasks: {', '.join(tasks)}.")
     mine = [record for record in mine if record.dataset.task == task]
-    forecaster = Forecaster(history.elsewhere(dataset), method=method, here=history.on(dataset).accuracies)
+    forecaster = Forecaster(history.elsewhere(dataset), method=method, here=history.here(dataset))
     ranking = replace(_ranking(mine, history), dataset=dataset, stored=tuple(mine))
     found = ranking.with_forecast(forecaster, ranking.by_name(history.measured(dataset, forecaster.method)))
     return replace(found, notes=(*found.notes, *_notes(forecaster, len(mine), dataset)))
@@ -93,8 +96,8 @@ def informed(
     if results:
         history = history.about(task or _only_task((), history, ranking.dataset or "these models"))
     own = {one.model: Relations.of(one, one.parameters) for one in ranking.models.values()}
-    here = history.on(ranking.dataset).accuracies
-    forecaster = Forecaster(history.elsewhere(ranking.dataset), {**own, **(relations or {})}, here=here)
+    here, known = history.here(ranking.dataset), {**own, **(relations or {})}
+    forecaster = Forecaster(history.elsewhere(ranking.dataset), known, here=here)
     measured = history.measured(ranking.dataset, forecaster.method)
     found = ranking.with_forecast(forecaster, ranking.by_name(measured))
     notes = _notes(forecaster, len(found.models), ranking.dataset) if results else ()
@@ -169,5 +172,5 @@ def _notes(forecaster: Forecaster, records: int, dataset: str) -> list[str]:
             f"Accuracies by {forecaster.method} fine-tuning on {count} count: {joined(datasets, SHOWN_DATASETS)}."
         )
     else:
-        found.append("No accuracies on other datasets are stored: the order rests on the metrics and on size alone.")
+        found.append("No accuracies on other datasets are stored: only what is known of this one and of sizes counts.")
     return found

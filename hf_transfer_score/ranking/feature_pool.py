@@ -62,7 +62,7 @@ def rank_features(
         raise InputError("The pool is empty: pass features by model name.")
     chosen = choose_metrics(metrics)
     headline = [headline] if isinstance(headline, str) else headline
-    _check_names(headline, [metric.name for metric in chosen], task)
+    check_names(headline, [metric.name for metric in chosen], task)
     models: dict[str, RankedModel] = {}
     errors: list[InputError] = []
     for name, matrix in features.items():
@@ -91,7 +91,8 @@ def rank_features(
     return ranking.with_forecast(Forecaster(History(), sizes))
 
 
-def _check_names(headline: Sequence[str] | None, metrics: Sequence[str], task: str) -> None:
+def check_names(headline: Sequence[str] | None, metrics: Sequence[str], task: str = "") -> None:
+    """Refuse metrics of the headline that are not computed, and unknown tasks."""
     for one in headline or ():
         if one not in metrics:
             raise OptionError(f"headline={one!r}: expected one of {', '.join(metrics)}.{did_you_mean(one, metrics)}")

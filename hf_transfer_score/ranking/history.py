@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +154,14 @@ class History:
         """Return the accuracies on one dataset by a method, by model id; those of the sample with most models."""
         found = [one.values for one in self.on(dataset).accuracies if one.protocol == method]
         return max(found, key=len, default={})
+
+    def here(self, dataset: str) -> tuple[MeasuredColumn, ...]:
+        """Return the accuracies on one dataset; of each method, those of smaller samples count as another method's."""
+        found, largest = [], set[str]()
+        for one in sorted(self.on(dataset).accuracies, key=lambda one: -len(one.values)):
+            found.append(replace(one, protocol=f"{one.protocol} (another sample)") if one.protocol in largest else one)
+            largest.add(one.protocol)
+        return tuple(found)
 
     def _chosen(self, wanted: Callable[[MeasuredColumn], bool]) -> History:
         return History(tuple(filter(wanted, self.accuracies)), tuple(filter(wanted, self.scores)), self.models)

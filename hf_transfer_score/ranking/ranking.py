@@ -115,7 +115,7 @@ class Ranking(Shown):
             return found._with_stored(pool.intervals, pool.levels, pool.metrics)
         own, known = History.of(records), history if isinstance(history, History) else History.of(history)
         learnt = known.about(sample.task).elsewhere(sample.id)
-        forecaster = Forecaster(learnt, {**known.models, **own.models}, here=own.accuracies)
+        forecaster = Forecaster(learnt, {**known.models, **own.models}, here=own.here(sample.id))
         return found.with_forecast(forecaster, found.by_name(own.measured(sample.id, forecaster.method)))
 
     def with_replicates(self, terms: ReplicateTerms, metrics: Sequence[Metric], level: float) -> Ranking:

@@ -8,8 +8,10 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +39,7 @@ SCORES, ACCURACIES = ("metric", "value"), ("method", "accuracy")
 SEED = "seed"
 USUAL = ("model", "dataset", *SCORES, *ACCURACIES, SEED)
 DECIMAL_COMMA = re.compile(r"^\s*([+-]?\d+),(\d+\s*%?)\s*$")
+LARGEST = 10**15
 FACTS = ("family", "architecture", "base_model", "parameters", "license", "pretrained_on")
 """The columns of a table of facts beside model."""
 
@@ -55,7 +58,7 @@ class Imported:
     problems: list[Problem] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
-    _seen: dict[tuple[str, ...], int] = field(default_factory=dict, repr=False)
+    _seen: set[tuple[str, ...]] = field(default_factory=set, repr=False)
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ def import_table(
     metric with several terms, such as NCTI, is stored as a score of that name.
 
     Args:
-        file: a table with a line of names; .tsv is split at tabs, all others at commas, or at semicolons if the first
-            line has these instead; then numbers may have a decimal comma.
+        file: a table with a line of names, split at commas, semicolons or tabs, whichever this line has most of; with
+            semicolons, numbers may have a decimal comma.
         task: of the datasets.
         source: who published it.
         facts: a table of models with some of the columns of `FACTS`.
@@ -117,7 +120,7 @@ def import_table(
             f"{file} has the columns {', '.join(map(shown, names)) or 'of no name'}. It needs model and dataset, and "
             "metric and value or method and accuracy; if they have other names, give these as in model=checkpoint."
         )
-    found.ignored |= names.keys() - {"model", "dataset", SEED, *SCORES, *ACCURACIES}
+    found.ignored |= names.keys() - {"", *USUAL}
     for line, row in rows:
         for pair in pairs:
             if not any(row.get(name, "").strip() for name in pair):
@@ -145,25 +148,24 @@ def import_table(
 
 
 def _measurement(
-    row: Mapping[str, str], pair: tuple[str, str], source: str, seen: dict[tuple[str, ...], int]
+    row: Mapping[str, str], pair: tuple[str, str], source: str, seen: set[tuple[str, ...]]
 ) -> tuple[RecordedMetric, dict[str, float]]:
     """Return the metric and the value of a row; RecordError if they are missing or wrong."""
     name, value = _filled(row, pair[0]), _number(row, pair[1])
-    key = (pair[0], row["model"].strip(), row["dataset"].strip(), name)
+    key = (pair[0], row["model"].strip(), row["dataset"].strip())
     if pair == ACCURACIES:
         if not 0 <= value <= 1:
             advice = "; divide percents by 100" if 1 < value <= 100 else ""
             raise RecordError(f"accuracy: expected a share from 0 to 1, got {value:g}{advice}.")
         given = row.get(SEED, "").strip()
-        seen[key] = seen.get(key, -1) + 1
-        seed = _whole(given, SEED) if given else seen[key]
+        seed = _whole(given, SEED) if given else next(n for n in count() if (*key, f"{name} with seed {n}") not in seen)
+        _check_new((*key, f"{name} with seed {seed}"), seen)
         parameters = {"method": name, "seed": seed, SOURCE: source}
         return RecordedMetric(TRUTH.name, 1, "truth", parameters, {TRUTH.name: 1}), {TRUTH.name: value}
+    name = name.lower() if name.lower() in {TRUTH.name, *all_metrics()} else name
     if name == TRUTH.name:
         raise RecordError("Accuracies belong in the columns method and accuracy, not in metric and value.")
-    if key in seen:
-        raise RecordError(f"A second value of {name} for the same model and dataset; the first one counts.")
-    seen[key] = 0
+    _check_new((*key, name), seen)
     metric = all_metrics().get(name)
     if metric is None:
         return RecordedMetric(name, 1, "score", {SOURCE: source}, {name: 1}), {name: value}
@@ -172,13 +174,20 @@ def _measurement(
     return RecordedMetric(name, metric.version, kind, {SOURCE: source}, {term: direction}), {term: value}
 
 
+def _check_new(key: tuple[str, ...], seen: set[tuple[str, ...]]) -> None:
+    """Remember what a row measured; RecordError if another row has a value of it."""
+    if key in seen:
+        raise RecordError(f"A second value of {key[-1]} for the same model and dataset; the first one counts.")
+    seen.add(key)
+
+
 def read_facts(file: Path, found: Imported) -> dict[str, TableFacts]:
     """Return the facts of models in a table; problems and ignored columns are added to what was found."""
     rows = _rows(file, {}, found)
     names = next(rows)[1]
     if "model" not in names:
         raise InputError(f"{file} has no column model. Facts may have: model, {', '.join(FACTS)}.")
-    found.ignored |= names.keys() - {"model", *FACTS}
+    found.ignored |= names.keys() - {"", "model", *FACTS}
     about = {}
     for line, row in rows:
         try:
@@ -198,19 +207,21 @@ def _rows(file: Path, columns: Mapping[str, str], found: Imported) -> Iterator[t
             raise InputError(f"{file} has more than {TABLE_BYTES // 10**6} MB; divide it.")
         with file.open(encoding="utf-8-sig", newline="") as text:
             csv.field_size_limit(LINE_BYTES)
-            first = text.readline()
+            between = max(",;\t", key=next(filter(str.strip, text), "").count)
             text.seek(0)
-            spread = ";" in first and "," not in first
-            reader = csv.reader(text, delimiter="\t" if file.suffix == ".tsv" else ";" if spread else ",", strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            header = [name.lower() if name.lower() in USUAL and name.lower() not in header else name for name in header]
+            reader = csv.reader(text, delimiter=between, strict=True)
+            header = [name.strip() for name in next(filter(None, reader), [])]
+            known = {name for name in (*USUAL, *FACTS) if name not in header}
+            header = [name.lower() if name.lower() in known else name for name in header]
             if missing := [name for name in columns.values() if name not in header]:
                 raise InputError(f"{file} has no column {missing[0]!r}. Its columns: {', '.join(map(shown, header))}.")
             usual = {name: usual for usual, name in columns.items()}
-            names = [usual.get(name, name) for name in header]
+            names = [usual.get(name, f"the other {name}" if name in columns else name) for name in header]
+            if twice := [name for name in (*USUAL, *FACTS) if names.count(name) > 1]:
+                raise InputError(f"{file} has several columns {twice[0]}: rename or remove the others.")
             yield reader.line_num, dict.fromkeys(names, "")
             for values in reader:
-                if spread:
+                if between == ";":
                     values = [DECIMAL_COMMA.sub(r"\1.\2", value) for value in values]
                 if len(values) == len(names):
                     yield reader.line_num, dict(zip(names, values, strict=True))
@@ -231,8 +242,8 @@ def _filled(row: Mapping[str, str], column: str) -> str:
 
 
 def _number(row: Mapping[str, str], column: str) -> float:
+    text = _filled(row, column)
     try:
-        text = row[column].strip()
         value = float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:
         value = math.nan
@@ -242,10 +253,11 @@ def _number(row: Mapping[str, str], column: str) -> float:
 
 
 def _whole(text: str, column: str) -> int:
-    try:
-        return int(float(text))  # tables of other tools write 25000000.0
-    except (ValueError, OverflowError):
-        raise RecordError(f"{column}: expected a whole number, got {shown(text, 40)!r}.") from None
+    with suppress(ValueError):
+        value = float(text)  # tables of other tools write 25000000.0
+        if 0 <= value <= LARGEST and value.is_integer():
+            return int(value)
+    raise RecordError(f"{column}: expected a whole number from 0 to {LARGEST:,}, got {shown(text, 40)!r}.")
 
 
 def summary(records: Iterable[Record]) -> dict[str, int]:

@@ -121,11 +121,32 @@ def test_wrong_usage_says_what_to_do(run, results, tmp_path):
     run("results", "import", "texts.csv", "--to", results, "--task", "text-classification", "--source", "them")
     status, _, errors = run("board", "owner/new", "--results", results)
     assert status == 2 and "of several tasks" in errors and "Choose one with --task" in errors
+    status, _, errors = run("board", TARGET, "--results", results, "--task", "image-clasification")
+    assert status == 1 and "no results of image-clasification here. Did you mean 'image-classification'?" in errors
     status, _, errors = run("results", "import", "texts.csv", "--to", results, *TASK, "--column", "model")
     assert status == 2 and "expected NAME=COLUMN, such as model=checkpoint" in errors
     write_table(tmp_path / "bad.csv", [{"model": "a/a", "dataset": "d/d", "method": "full", "accuracy": 87}])
     status, text, errors = run("results", "import", "bad.csv", "--to", results, *TASK)
     assert status == 1 and "No row of bad.csv can be used" in errors and "bad: bad.csv:2: accuracy: expected" in text
+
+
+def test_a_table_with_other_names_is_imported_as_the_help_says(run, results, tmp_path):
+    write_table(tmp_path / "runs.csv", [{"checkpoint": "a/a", "dataset": "d/d", "method": "full", "test_acc": 0.5}])
+    write_table(tmp_path / "facts.csv", [{"model": "a", "family": "vit"}])
+    named = ("--column", "model=checkpoint", "accuracy=test_acc")
+    status, text, _ = run("results", "import", "runs.csv", "--to", "./theirs", "--facts", "facts.csv", *TASK, *named)
+    assert (status, text.splitlines()[1]) == (0, "1 model, 1 dataset, 1 accuracy by full.")
+    assert "facts.csv tells nothing about these models: their names have to be the same there.\n" in text
+
+
+def test_accuracies_of_another_source_on_the_dataset_count_as_a_hint(run, results, tmp_path):
+    for source, values in {"one": {"a/a": 0.8, "a/b": 0.85, "a/c": 0.9}, "two": {"b/low": 0.4, "b/top": 0.6}}.items():
+        rows = [{"model": name, "dataset": "d/d", "method": "full", "accuracy": one} for name, one in values.items()]
+        write_table(tmp_path / f"{source}.csv", rows)
+        run("results", "import", f"{source}.csv", "--to", "./both", *TASK[:2], "--source", source)
+    found = {one["name"]: one for one in json.loads(run("board", "d/d", "--results", "./both", "--json")[1])["models"]}
+    assert found["a/c"]["why"] == ["measured here: 90.0%"] and found["b/top"]["rank"] < found["b/low"]["rank"]
+    assert found["b/top"]["why"][0].startswith("accuracy by full (another sample) on this dataset counts")
 
 
 def test_a_misspelt_dataset_is_answered_with_the_nearest(run, results):

@@ -196,6 +196,14 @@ class TestPool:
         _, out, _ = run("score", *FILES, "--metrics", "feature_width,face", "--headline", "feature_width")
         assert list(table_rows(out))[-3:] == ["near", "far", "middle"]
         assert "ranked by the rank of feature_width." in out
+        status, _, err = run("score", *FILES, "--metrics", "face,nc1", "--headline", "ncti")
+        assert (status, "--headline 'ncti': expected one of face, nc1." in err) == (2, True)
+
+    def test_a_table_of_facts_about_other_models_is_refused(self, folder, run):
+        Path("facts.csv").write_text("model,family\nowner/far,vit\n", encoding="utf-8")
+        status, _, err = run("score", *FILES, "--facts", "facts.csv")
+        said = "facts.csv says nothing about these models: it names owner/far, and the files are called far, near and"
+        assert status == 2 and said in err
 
 
 class TestLabels:

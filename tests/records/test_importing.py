@@ -141,6 +141,35 @@ def test_tables_of_spreadsheets(table):
         table("m,dataset,method,accuracy\n", columns={"modle": "m"})
 
 
+def test_the_first_line_shows_what_separates_and_names_are_read_in_any_case(table):
+    for between, name in (("\t", "table.csv"), (";", "table.csv"), (",", "table.tsv")):
+        text = "\n\nModel,Dataset,Metric,Value\na/a,d/d,LogME,1\n".replace(",", between)
+        found = table(text, name=name, facts="Model,Family,Parameters\na/a,vit,5\n")
+        (one,) = found.records
+        assert (one.metric.name, one.facts.family, one.model.parameters) == ("logme", "vit", 5)
+        assert not found.unknown and not found.ignored
+    (problem,) = table("model,dataset,metric,value\na/a,d/d,Accuracy,1\n").problems
+    assert problem.reason.startswith("Accuracies belong in the columns method and accuracy")
+
+
+def test_no_value_is_lost_in_silence(table):
+    text = "model,dataset,method,accuracy,seed\na/a,d/d,full,0.5,1\na/a,d/d,full,0.6,1\na/a,d/d,full,0.7,\n"
+    found = table(text)
+    assert [(one.terms["accuracy"], one.metric.parameters["seed"]) for one in found.records] == [(0.5, 1), (0.7, 0)]
+    assert found.problems[0].reason.startswith("A second value of full with seed 1 for the same model")
+    with pytest.raises(InputError, match="has several columns accuracy"):
+        table("model,dataset,method,accuracy,accuracy\na/a,d/d,full,0.5,0.6\n")
+    found = table("checkpoint,model,dataset,method,accuracy\no/a,A,d,full,0.6\n", columns={"model": "checkpoint"})
+    assert (found.records[0].model.id, found.ignored) == ("o/a", {"the other model"})
+
+
+def test_wrong_facts_cost_no_accuracy(table):
+    for wrong in ("-5", "25.7", "1e30", "25M"):
+        found = table("model,dataset,method,accuracy\na/a,d,full,0.5\n", facts=f"model,parameters\na/a,{wrong}\n")
+        assert (len(found.records), found.records[0].model.parameters) == (1, None)
+        assert [(one.path, wrong in one.reason) for one in found.problems] == [("facts.csv:2", True)]
+
+
 def test_repetitions_in_several_tables_count_on(table):
     head = "model,dataset,method,accuracy\n"
     found = table(f"{head}a/a,d/d,full,0.5\n")
