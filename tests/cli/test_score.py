@@ -202,7 +202,7 @@ class TestPool:
     def test_a_table_of_facts_about_other_models_is_refused(self, folder, run):
         Path("facts.csv").write_text("model,family\nowner/far,vit\n", encoding="utf-8")
         status, _, err = run("score", *FILES, "--facts", "facts.csv")
-        said = "facts.csv says nothing about these models: it names owner/far, and the files are called far, near and"
+        said = "facts.csv says nothing about these models: it names owner/far, and the files are called "
         assert status == 2 and said in err
 
 
