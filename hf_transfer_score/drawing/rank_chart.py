@@ -92,11 +92,14 @@ def _cells(ranking: Ranking, name: str, letter: str) -> list[tuple[str, str]]:
 
 def _expected(ranking: Ranking, name: str) -> list[tuple[str, str]]:
     one, probe = ranking.forecasts[name], ranking.probes.get(name)
-    below, level = one.points_below_best, one.expected_accuracy
+    below, level, accuracy = one.points_below_best, one.expected_accuracy, MISSING
+    if level is not None:
+        ends = f"{level.value:.0%} ({level.low:.0%} to {level.high:.0%})"
+        accuracy = ends if level.high > level.low else f"{level.value:.1%}"
     return [
         ("chance to be best", f"{one.best_probability:.0%}"),
         ("points below the best", f"{below.value:.1f} ({below.low:.1f} to {below.high:.1f})"),
-        ("accuracy", MISSING if level is None else f"{level.value:.0%} ({level.low:.0%} to {level.high:.0%})"),
+        ("accuracy", accuracy),
         ("probe", MISSING if probe is None else f"{probe.value:.1%}"),
     ]
 

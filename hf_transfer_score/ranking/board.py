@@ -172,5 +172,7 @@ def _notes(forecaster: Forecaster, records: int, dataset: str) -> list[str]:
             f"Accuracies by {forecaster.method} fine-tuning on {count} count: {joined(datasets, SHOWN_DATASETS)}."
         )
     else:
-        found.append("No accuracies on other datasets are stored: only what is known of this one and of sizes counts.")
+        others = sorted({one.protocol for one in forecaster.history.accuracies})
+        instead = f"those by {joined(others)} count" if others else "only what is known of this one and of sizes counts"
+        found.append(f"No accuracies by {forecaster.method} fine-tuning on other datasets are stored: {instead}.")
     return found

@@ -58,8 +58,8 @@ class RankedModel(RecordedFacts):
 
     @property
     def why(self) -> str | None:
-        """Why it has no scores, in one line; None if it has scores."""
-        if self.scores is not None and self.scores.status == "ok":
+        """Why it could not be scored, in one line; None if it could, or if it is known from records alone."""
+        if self.status == "ok":
             return None
         if self.kind is None and self.status == "failed":
             return self.reason

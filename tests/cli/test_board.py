@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import re
 import shutil
 from contextlib import redirect_stdout
 
 import pytest
 
+from hf_transfer_score import board
 from hf_transfer_score.cli import main
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from tests.cli.pool import check_printed
@@ -99,6 +101,10 @@ def test_measured_models_of_the_dataset_are_anchors(run, results, community, tmp
     assert one["expected_accuracy"]["value"] == pytest.approx(community.truth[name])
     assert one["why"][0].startswith("measured here: ")
     assert "about " in found["answer"].split(".")[0]
+    ranking = board(TARGET, results=results)
+    shown = re.search(f">{name}<.*?</tr>", ranking._repr_html_(), re.DOTALL)[0]
+    assert f">{community.truth[name]:.1%}<" in shown, "no interval"
+    assert not ranking.to_pandas()["reason"].any()
 
 
 def test_a_dataset_of_which_nothing_is_known_is_ranked_by_the_others(run, results, community):
