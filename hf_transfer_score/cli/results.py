@@ -60,13 +60,14 @@ def results_import(
     for file in files:
         import_table(file, task=task, source=source, facts=facts, columns=renamed, into=found)
     found.problems = list(dict.fromkeys(found.problems))  # those of the facts only once
-    if not found.records:
+    if not found.records and not (output.json and found.problems):
         write(_problem_lines(found.problems))
         raise StoreError(f"No row of {joined([str(file) for file in files])} can be used.")
     with quiet_client():
         place = open_place(to)
-        published = publish(place, found.records, dry_run=dry_run)
-    done, counts = Merged(published, 0, tuple(found.problems)), summary(found.records)
+        published = publish(place, found.records, dry_run=dry_run) if found.records else None
+    done = Merged(published, 0, tuple(found.problems)) if published else None
+    counts = summary(found.records)
     text = ", ".join(f"{number:,} {name if number > 1 else ONE[name]}" for name, number in counts.items() if number)
     methods = {
         str(one.metric.parameters["method"]) for one in found.records if one.metric and one.metric.kind == "truth"
@@ -79,8 +80,8 @@ def results_import(
         ignored += f"Metrics not known here, of which higher is taken as better: {', '.join(sorted(found.unknown))}.\n"
     facts_found = {"to": place.name, "dry_run": dry_run, **counts, **_facts(done, place, found.problems)}
     verb = "To be imported into" if dry_run else "Imported into"
-    output.show(lambda: facts_found, lambda _: f"{_done_text(done, place, verb)}{text}.\n{ignored}")
-    return 0
+    output.show(lambda: facts_found, lambda _: f"{_done_text(done, place, verb) if done else ''}{text}.\n{ignored}")
+    return 0 if found.records else FAILED
 
 
 def _renamed(text: str) -> tuple[str, str]:

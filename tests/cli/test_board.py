@@ -134,6 +134,8 @@ def test_wrong_usage_says_what_to_do(run, results, tmp_path):
     write_table(tmp_path / "bad.csv", [{"model": "a/a", "dataset": "d/d", "method": "full", "accuracy": 87}])
     status, text, errors = run("results", "import", "bad.csv", "--to", results, *TASK)
     assert status == 1 and "No row of bad.csv can be used" in errors and "bad: bad.csv:2: accuracy: expected" in text
+    status, text, _ = run("results", "import", "bad.csv", "--to", results, *TASK, "--json")
+    assert status == 1 and json.loads(text)["problems"][0]["path"] == "bad.csv:2"
 
 
 def test_a_table_with_other_names_is_imported_as_the_help_says(run, results, tmp_path):
