@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import wraps
+from numbers import Integral, Real
 from typing import Any
 
 from hf_transfer_score.bars import watched
+from hf_transfer_score.checkpoints.candidate import Search
 from hf_transfer_score.choosing.adaptive import AdaptiveOptions
 from hf_transfer_score.choosing.adaptive import rank_adaptively as _rank_adaptively
 from hf_transfer_score.choosing.choose import choose as _choose
@@ -45,6 +46,13 @@ COVERED = {
 RENAMED = {("Recipe", "batch_size"): "train_batch_size", ("Recipe", "layer"): "train_layer"}
 """Keywords of fields whose own name is taken by another option."""
 
+TYPES: Mapping[str, tuple[type, str]] = {
+    "int": (Integral, "a whole number"),
+    "float": (Real, "a number"),
+    "bool": (bool, "True or False"),
+}
+"""What a keyword takes, by the type of its field."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -63,13 +71,15 @@ class Option:
 
     def converted(self, value: Any) -> Any:
         """Return a value with the type of the field: single values and lists become tuples if it holds tuples."""
-        words = set(re.findall(r"\w+", self.annotation)) - {"None"}
-        if isinstance(value, str) and words <= {"int", "float", "bool"}:
-            expected = "True or False" if words == {"bool"} else "a number"
+        if self.annotation.startswith("tuple["):
+            several = tuple(value) if isinstance(value, (list, tuple, set)) else (value,)
+            if self.annotation == "tuple[str, ...]" and not all(isinstance(one, str) for one in several):
+                raise OptionError(f"{self.name}={value!r}: expected one name or several.")
+            return several
+        kind, expected = TYPES.get(self.annotation.removesuffix(" | None"), (object, ""))
+        if not isinstance(value, kind) and not (value is None and self.annotation.endswith(" | None")):
             raise OptionError(f"{self.name}={value!r}: expected {expected}.")
-        if not self.annotation.startswith("tuple["):
-            return value
-        return tuple(value) if isinstance(value, (list, tuple, set)) else (value,)
+        return value
 
 
 def options_of(kind: type, path: tuple[str, ...], *, unsaid: bool = False) -> list[Option]:
@@ -126,6 +136,8 @@ class Keywords:
                 if near := longer or difflib.get_close_matches(name, known, 1):
                     raise OptionError(f"There is no option `{name}`: did you mean {near[0]}?")
                 raise OptionError(f"There is no option `{name}`. {self.name} takes {', '.join(known)}.")
+        if not isinstance(found.get("search") or Search(), Search):
+            raise OptionError(f"search={found['search']!r}: expected Search(text={found['search']!r}).")
         for argument, kind in self._groups.items():
             given = found.get(argument)
             if given is not None and not isinstance(given, kind):

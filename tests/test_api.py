@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from hf_transfer_score import ModelFacts, get_metric, rank_features, score_features
-from hf_transfer_score.errors import FeaturesError, InputError
+from hf_transfer_score import ModelFacts, get_metric, rank_features, score_features, weighted_kendall
+from hf_transfer_score.errors import FeaturesError, InputError, OptionError
 from tests.metrics.samples import mixture
 
 
@@ -88,6 +88,13 @@ def test_wrong_calls():
         score_features(features, labels, metrics=["face", get_metric("face", temperature=1.0)])
     with pytest.raises(InputError, match="No metric was chosen"):
         score_features(features, labels, metrics=[])
+    for given in ({"labels": labels, "task": "image-regression"}, {"targets": labels, "task": "text-classification"}):
+        with pytest.raises(OptionError, match="does not fit: (class labels|targets) were passed"):
+            rank_features({"a": features}, dataset="owner/pets", **given)
+    with pytest.raises(OptionError, match="across='speed': expected parameters or throughput"):
+        rank_features({"a": features}, labels, metrics="nc1").plot(across="speed")
+    with pytest.raises(InputError, match="needs finite numbers"):
+        weighted_kendall([1.0, np.nan, 2.0], [0.1, 0.2, 0.3])
 
 
 def test_regression_needs_no_labels():

@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 import hf_transfer_score
@@ -79,6 +80,24 @@ def test_invalid_values_are_refused_before_anything_runs():
         hf_transfer_score.rank("example", max_samples=1)
     with pytest.raises(OptionError, match=r"epochs=0: expected at least 1\."):
         hf_transfer_score.verify("example", epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"max_samples": 1e3}, r"max_samples=1000\.0: expected a whole number\."),
+        ({"max_samples": None}, r"max_samples=None: expected a whole number\."),
+        ({"level": "0.9"}, r"level='0\.9': expected a number\."),
+        ({"full_pass": 1}, r"full_pass=1: expected True or False\."),
+        ({"trust_remote_code": True}, r"trust_remote_code=True: expected one name or several\."),
+        ({"search": "resnet"}, r"search='resnet': expected Search\(text='resnet'\)\."),
+        ({"metrics": 5}, r"metrics=5: expected names, or None for the default set\."),
+    ],
+)
+def test_a_value_of_another_type_is_named(named, message):
+    with pytest.raises(OptionError, match=message):
+        hf_transfer_score.rank("example", **named)
+    assert made(max_samples=np.int64(9), level=np.float32(0.75), min_throughput=2).sample.max_samples == 9
 
 
 def test_no_two_fields_share_a_keyword_unseen():

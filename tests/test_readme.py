@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from hf_transfer_score.cli.app import build_app
+from hf_transfer_score.ranking.board import informed
+from tests.runs.reports import Made, classified, report_of
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,6 +30,16 @@ def test_the_recipe_of_a_guide_runs(capsys):
     (recipe,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/guides/features.md").read_text(encoding="utf-8"), re.S)
     exec(compile(recipe, "features.md", "exec"), {})
     assert "Fine-tune near: " in capsys.readouterr().out
+
+
+def test_what_a_ranking_can_do_is_told_as_it_is(capsys, monkeypatch, tmp_path):
+    """All lines but the first two, which need the Hub."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "ranking.md").read_text(encoding="utf-8")
+    lines = re.search(r"```python\nfrom .*? import rank\n\nreport = rank\(.*?\n(.*?)```", page, re.S)[1]
+    report = informed(report_of([Made("o/good", 0.4), Made("o/bad", 4.0)], classified("owner/pets")), (), None)
+    exec(compile(lines.replace('"owner/results"', '"./shared"'), "ranking.md", "exec"), {"report": report})
+    assert "o/good (1, 2)" in capsys.readouterr().out and (tmp_path / "ranking.html").exists()
 
 
 def test_the_answer_of_the_example_is_the_same_on_all_pages():

@@ -131,6 +131,17 @@ def test_it_is_drawn_and_tabulated(result, tmp_path):
     assert isinstance(table, pandas.DataFrame) and len(table) >= 2
 
 
+def test_a_dataset_without_records_says_that_nothing_distinguishes_the_models(tmp_path):
+    rows, labels = np.random.default_rng(0).normal(size=(20, 4)), np.repeat([0, 1], 10)
+    pool = {f"o/{letter}": rows for letter in "abcdefghijkl"}
+    known = rank_features(pool, labels, metrics=["knn"], dataset="owner/pets", task="image-classification")
+    known.publish(str(tmp_path / "known"))
+    other = board("owner/other", results=str(tmp_path / "known"))
+    assert other.answer.startswith("Too little is known about these models to distinguish them. Fine-tune ")
+    assert other.to_pandas()["reason"].isna().all() and by_one_metric().to_pandas()["reason"].isna().all()
+    assert "ok: None" not in json.dumps(other.as_dict())
+
+
 def test_it_is_saved_and_published(result, tmp_path):
     name, made = result
     records = made.records()

@@ -138,7 +138,9 @@ def configured_metrics(names: Sequence[str], settings: Sequence[str]) -> list[Me
             raise OptionError(f"{setting}: expected METRIC.OPTION=VALUE, such as face.temperature=0.1.")
         name, option, text = found.groups()
         if get_metric(name).name not in metrics:
-            raise OptionError(f"{setting}: {name} is not one of the metrics asked for: {', '.join(metrics)}.")
+            raise OptionError(
+                f"{setting}: {name} is not one of the metrics {', '.join(metrics)}: name it with --metrics."
+            )
         if option in chosen[name]:
             raise OptionError(f"{setting}: {name}.{option} is set twice.")
         chosen[name][option] = _metric_option(metrics[name], option, text.strip())
@@ -220,7 +222,7 @@ class SearchFlags(Search):
     """A search of the Hub for candidates.
 
     Attributes:
-        text: search the Hub, by words in the id if any; the next five flags narrow it.
+        text: search the Hub (words in the id); --library, --author, --license narrow it.
     """
 
     text: Annotated[
@@ -258,7 +260,7 @@ class ScoringFlags:
     """The metrics of a ranking.
 
     Attributes:
-        metrics: names separated by commas, or all; by default ncti, face and logme.
+        metrics: names separated by commas, or all; by default those that the forecast uses.
         headline: order by the mean rank of these metrics (names separated by commas) instead of the forecast.
         option: set an option of a metric, as METRIC.OPTION=VALUE; can be repeated.
     """

@@ -221,6 +221,8 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         Returns:
             The headline and the raw terms; None in all processes except the first.
         """
+        if "labels" in options:
+            raise InputError("There is no option `labels`: pass one class label per row as `references`.")
         get_metric(self.metric_name).configured(**options)
         features = _one_of(predictions, features)
         if self.num_process == 1 and is_array(features) and not self._parts:

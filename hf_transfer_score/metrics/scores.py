@@ -1,11 +1,11 @@
 """The scores of one model's features by several metrics."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from hf_transfer_score.errors import InputError
+from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics, get_metric
 
@@ -62,7 +62,9 @@ def choose_metrics(metrics: MetricChoice = None) -> list[Metric]:
         return [metric for metric in known.values() if not metric.slow]
     if isinstance(metrics, (str, Metric)):
         metrics = list(known) if metrics == "all" else [metrics]
-    chosen = [get_metric(one) if isinstance(one, str) else one for one in metrics]
+    if not isinstance(metrics, Iterable):
+        raise OptionError(f"metrics={metrics!r}: expected names, or None for the default set.")
+    chosen = [one if isinstance(one, Metric) else get_metric(one) for one in metrics]
     names = [metric.name for metric in chosen]
     if not chosen:
         raise InputError("No metric was chosen: pass names, or None for the default set.")

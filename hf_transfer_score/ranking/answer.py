@@ -117,7 +117,10 @@ def _cautions(ranking: Ranking) -> Iterator[str]:
             f"No model is clearly better than always predicting the most frequent class ({chance:.0%}): their features "
             "may say nothing about these labels."
         )
-    elif _as_good(ranking) and all(one.places == (1, last) for one in ranking.forecasts.values()):
+    elif ranking.forecasts and (
+        len({*ranking.ranks.values()}) == 1 < last
+        or (_as_good(ranking) and all(one.places == (1, last) for one in ranking.forecasts.values()))
+    ):
         yield "Too little is known about these models to distinguish them."
 
 

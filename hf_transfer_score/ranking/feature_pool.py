@@ -62,7 +62,10 @@ def rank_features(
         raise InputError("The pool is empty: pass features by model name.")
     chosen = choose_metrics(metrics)
     headline = [headline] if isinstance(headline, str) else headline
-    check_names(headline, [metric.name for metric in chosen], task)
+    check_names(headline, [metric.name for metric in chosen])
+    if task and get_task(task).truth != ("labels" if targets is None else "targets"):
+        given = "class labels" if targets is None else "targets"
+        raise OptionError(f"task={task!r} does not fit: {given} were passed.")
     models: dict[str, RankedModel] = {}
     errors: list[InputError] = []
     for name, matrix in features.items():
@@ -91,13 +94,11 @@ def rank_features(
     return ranking.with_forecast(Forecaster(History(), sizes))
 
 
-def check_names(headline: Sequence[str] | None, metrics: Sequence[str], task: str = "") -> None:
-    """Refuse metrics of the headline that are not computed, and unknown tasks."""
+def check_names(headline: Sequence[str] | None, metrics: Sequence[str]) -> None:
+    """Refuse metrics of the headline that are not computed."""
     for one in headline or ():
         if one not in metrics:
             raise OptionError(f"headline={one!r}: expected one of {', '.join(metrics)}.{did_you_mean(one, metrics)}")
-    if task:
-        get_task(task)
 
 
 def _records(ranking: Ranking, task: str, truth: Any) -> tuple[Record, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from hf_transfer_score.errors import OptionError
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.scores import FeatureScores, plain
 from hf_transfer_score.ranking.agreement import Agreement, agreements
@@ -347,6 +348,8 @@ class Ranking(Shown):
         from hf_transfer_score.drawing.files import save_plot
         from hf_transfer_score.drawing.rank_chart import picture_of, rank_chart
 
+        if across not in ("parameters", "throughput"):
+            raise OptionError(f"across={across!r}: expected parameters or throughput.")
         if path is not None:
             save_plot(self, Path(path), across)
         return rank_chart(picture_of(self, across))
@@ -372,7 +375,7 @@ class Ranking(Shown):
                 "examples_per_second": one.throughput,
                 "example_milliseconds": one.milliseconds,
                 **asdict(facts_in(one)),
-                "reason": one.why,
+                "reason": None if one.status == "ok" else one.why,
             }
             rows.append(row | {metric: pool.scores.get(name) for metric, pool in self.pools.items()})
         whole = ("rank", "rank_low", "rank_high", "parameters", "width", "downloads")

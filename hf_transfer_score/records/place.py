@@ -22,7 +22,9 @@ from hf_transfer_score.untrusted import RESULT_BYTES, TABLE_BYTES
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 HUB_PREFIX = "hf://datasets/"
 FORMS = f"a folder (./results), OWNER/NAME on the Hub, or {HUB_PREFIX}OWNER/NAME"
-WRITES = "`hf-transfer-score rank DATASET --models MODEL ... --save FOLDER` writes results to a folder."
+WRITES = (
+    "`hf-transfer-score rank ... --save FOLDER`, or in Python `rank(...).save(folder)`, writes results to a folder."
+)
 LOCK = ".lock"
 FOLDER = "records/"
 LOCK_SECONDS = 60.0

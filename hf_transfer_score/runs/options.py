@@ -46,7 +46,9 @@ class RankOptions:
     def __post_init__(self) -> None:
         placed = self.backbone.placed
         if placed and (self.extract.device is not None or self.extract.runtime == "openvino"):
-            raise OptionError(f"{placed[0]} places the weights when they are loaded: leave out device and runtime.")
+            raise OptionError(
+                f"`{placed[0]}` places the weights when they are loaded: leave out `device` and `runtime`."
+            )
         if self.replicates < 0 or self.replicates == 1:
             raise OptionError(f"replicates={self.replicates}: expected 0 for no rank ranges, or at least 2.")
         if self.min_throughput is not None and not self.min_throughput > 0:

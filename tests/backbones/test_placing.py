@@ -169,7 +169,7 @@ def test_options_that_cannot_be_met_are_refused_with_what_to_do(decoder, tmp_pat
             BackboneOptions(device_map=wrong)
     with pytest.raises(OptionError, match="expected one of 8bit, 4bit"):
         BackboneOptions(quantize="2bit")
-    with pytest.raises(OptionError, match="leave out device and runtime"):
+    with pytest.raises(OptionError, match="leave out `device` and `runtime`"):
         rank("example", ["a/b"], device_map="auto", device="cpu")
     with pytest.raises(OptionError, match="device_map=auto is for reading features"):
         verify("example", ["a/b"], options=RankOptions(backbone=BackboneOptions(device_map="auto")))

@@ -148,7 +148,7 @@ class TestOptions:
             ("fase.temperature=1", "There is no metric 'fase' (did you mean 'face'?)"),
             ("cdnv.pca=3", "cdnv has no option 'pca'. Its options: none."),
             ("temperature=1", "expected METRIC.OPTION=VALUE, such as face.temperature=0.1."),
-            ("nc1.form=trace_ratio", "nc1 is not one of the metrics asked for: face, knn, cdnv."),
+            ("nc1.form=trace_ratio", "nc1 is not one of the metrics face, knn, cdnv: name it with --metrics."),
         ],
     )
     def test_wrong_ones_are_wrong_usage(self, folder, run, setting, wording):

@@ -205,6 +205,11 @@ def test_one_input_under_both_names_is_refused():
         load("face").compute(features=np.eye(4), predictions=np.eye(4), references=[0, 0, 1, 1])
 
 
+def test_labels_are_called_references():
+    with pytest.raises(InputError, match="no option `labels`: pass one class label per row as `references`"):
+        load("face").compute(features=np.eye(4), labels=[0, 0, 1, 1])
+
+
 def test_unknown_option_names_the_known_ones_and_keeps_what_was_added():
     features, labels = sample()
     module = load("face")

@@ -39,6 +39,8 @@ def weighted_kendall(scores: Sequence[float], truth: Sequence[float]) -> float:
     """
     if len(scores) != len(truth) or len(scores) < 2:
         raise InputError(f"τ_w needs two lists of the same length above 1, got {len(scores)} and {len(truth)}.")
+    if not np.isfinite([*scores, *truth]).all():
+        raise InputError("τ_w needs finite numbers: leave out what has no score or no accuracy.")
     from scipy.stats import weightedtau
 
     return float(weightedtau(scores, truth).statistic)
