@@ -15,7 +15,6 @@ from numbers import Integral, Real
 from typing import Any
 
 from hf_transfer_score.bars import watched
-from hf_transfer_score.checkpoints.candidate import Search
 from hf_transfer_score.choosing.adaptive import AdaptiveOptions
 from hf_transfer_score.choosing.adaptive import rank_adaptively as _rank_adaptively
 from hf_transfer_score.choosing.choose import choose as _choose
@@ -136,8 +135,6 @@ class Keywords:
                 if near := longer or difflib.get_close_matches(name, known, 1):
                     raise OptionError(f"There is no option `{name}`: did you mean {near[0]}?")
                 raise OptionError(f"There is no option `{name}`. {self.name} takes {', '.join(known)}.")
-        if not isinstance(found.get("search") or Search(), Search):
-            raise OptionError(f"search={found['search']!r}: expected Search(text={found['search']!r}).")
         for argument, kind in self._groups.items():
             given = found.get(argument)
             if given is not None and not isinstance(given, kind):

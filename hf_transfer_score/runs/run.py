@@ -138,6 +138,8 @@ def plan_rank(
 def named_candidates(dataset: Any, models: Models, search: Search | None = None) -> list[Candidate]:
     """Return the candidates that were named; for the example without any, those that ship with the package."""
     refuse_model(dataset)
+    if search is not None and not isinstance(search, Search):
+        raise OptionError(f"search={search!r}: expected Search(text={search!r}).")
     named = listed(models)
     if not named and search is None and example_dataset(dataset) is not None:
         named = [EXAMPLE]
