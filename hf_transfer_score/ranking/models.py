@@ -61,8 +61,6 @@ class RankedModel(RecordedFacts):
         """Why it could not be scored, in one line; None if it could, or if it is known from records alone."""
         if self.status == "ok":
             return None
-        if self.status == "ok":
-            return "it has no features or scores on this dataset"
         if self.kind is None and self.status == "failed":
             return self.reason
         return f"{self.kind or self.status}: {self.reason}"

@@ -375,7 +375,7 @@ class Ranking(Shown):
                 "examples_per_second": one.throughput,
                 "example_milliseconds": one.milliseconds,
                 **asdict(facts_in(one)),
-                "reason": None if one.status == "ok" else one.why,
+                "reason": one.why,
             }
             rows.append(row | {metric: pool.scores.get(name) for metric, pool in self.pools.items()})
         whole = ("rank", "rank_low", "rank_high", "parameters", "width", "downloads")
