@@ -9,6 +9,10 @@
   const name = () => {
     for (const one of document.querySelectorAll(".vega-embed summary:not([aria-label])"))
       one.setAttribute("aria-label", "Save this chart");
+    for (const one of document.querySelectorAll("[aria-label='common.upload']")) {  // a text that gradio forgot
+      one.setAttribute("aria-label", "Upload more files");
+      one.title = "Upload more files";
+    }
     const hints = {}, all = (where) => document.querySelectorAll(where);
     for (const one of all(".lb-hints dt")) hints[one.textContent] = one.nextElementSibling.textContent;
     for (const one of all("#lb-table th")) {

@@ -31,6 +31,9 @@ SLOW_CLASSES = 100  # above these, slow metrics are left out
 ELSEWHERE = "Score a smaller sample, or use the Python package on your machine."
 TOO_MUCH = f"Needs more memory than the {MEMORY_BYTES // MEGABYTE:,} MB that this page allows per file. {ELSEWHERE}"
 
+ARGUMENT = re.compile(r"`(\w+_(key|path)`|targets=)")
+"""An argument of the package, which this page does not have."""
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -160,8 +163,8 @@ def too_slow(names: Sequence[str]) -> str:
 
 
 def _for_a_page(message: str, path: Path, reference: Reference | None) -> str:
-    """Return a message without paths on this machine, and without advice for the command line."""
+    """Return a message without paths on this machine, and without the sentences that advise an argument."""
     for known in [path] if reference is None else [path, reference.path]:
         message = message.replace(str(known), known.name)
     sentences = re.split(r"(?<=\.) ", message)
-    return " ".join(one for one in sentences if "(--" not in one) or message
+    return " ".join(one for one in sentences if not ARGUMENT.search(one)) or message

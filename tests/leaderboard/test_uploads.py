@@ -172,6 +172,7 @@ def test_where_nothing_can_be_scored_there_is_no_table(tmp_path, arrays, message
     assert found.ranking is None
     assert found.rows == found.terms == []
     assert message in found.notes[0]
+    assert not any(f"`{name}" in found.notes[0] for name in ("labels_key", "labels_path", "targets="))
     assert "How to make the files" in found.notes[-1]
 
 

@@ -16,7 +16,6 @@ from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.page import (
     COMPARE,
     LONGEST_VALUE,
-    NO_BOARD,
     Kept,
     LeaderboardPage,
     Screen,
@@ -199,9 +198,9 @@ def build_compare_tab(page: LeaderboardPage) -> None:
         board = page.library.catalogue.named(slug)
         return [] if board is None else row_choices(board, typed)
 
-    def show(slug: str | None, left: str | None, right: str | None) -> str:
+    def show(slug: str | None, left: str | None, right: str | None) -> Any:
         board = page.library.catalogue.named(slug)
-        return NO_BOARD if board is None else compare_page(board, left, right)
+        return page.without_board() if board is None else compare_page(board, left, right)
 
     find = add_finder([first, second], narrowed, inputs=[page.board], name="lb-find-pair")
     content = gr.HTML("", elem_id="lb-compare")
@@ -227,11 +226,11 @@ def build_compare_tab(page: LeaderboardPage) -> None:
 
 def _offer(
     page: LeaderboardPage, slug: str | None, left: str | None, right: str | None, model: str | None
-) -> tuple[Any, Any, Any, str]:
+) -> tuple[Any, Any, Any, Any]:
     """Keep chosen models that are on the board; else offer the model of the Model tab and the best two."""
     board = page.library.catalogue.named(slug)
     if board is None:  # an address may name models of a board that is still loading
-        return gr.skip(), gr.skip(), gr.skip(), NO_BOARD
+        return gr.skip(), gr.skip(), gr.skip(), page.without_board()
     chosen = [left, right]
     known = [row.label for text in chosen if (row := board.row(text)) is not None]
     if len(known) < 2:

@@ -150,6 +150,11 @@ class LeaderboardPage:
     ledger: Ledger
     kept: list[Kept] = field(default_factory=list)
 
+    def without_board(self) -> Any:
+        """Return what a tab shows without a board: that there is none, or what it shows if there will be one."""
+        waits = self.library.status.loading or self.library.catalogue.boards()
+        return gr.skip() if waits else NO_BOARD
+
     def when_shown(
         self,
         tab: str,

@@ -198,7 +198,7 @@ def _draw(
     board = catalogue.named(slug)
     if board is None:
         rest = (part for _ in FILES[1:] for part in drawn(None, screen, ""))
-        return gr.skip(), "<p>There is no board yet.</p>", *rest
+        return gr.skip(), gr.skip() if catalogue.boards() else "<p>There is no board yet.</p>", *rest
     column = wanted if wanted in board.columns else None
     face = column if column is not None and board.columns[column].metric == FACE else None
     row = board.row(named) or next(iter(board.rows), None)

@@ -11,7 +11,7 @@ import gradio as gr
 from hf_transfer_score.drawing.figure import WIDTH, Figure
 from hf_transfer_score.drawing.trust_chart import TRIVIAL, Trust, trust_figure
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
-from hf_transfer_score.leaderboard.pages.page import NO_BOARD, TRUST, LeaderboardPage, Screen, add_chart, drawn
+from hf_transfer_score.leaderboard.pages.page import TRUST, LeaderboardPage, Screen, add_chart, drawn
 from hf_transfer_score.leaderboard.pages.texts import page, plain, signed
 from hf_transfer_score.ranking.agreement import ENOUGH_MODELS, Agreement, agreement
 from hf_transfer_score.text import joined
@@ -192,7 +192,7 @@ def build_trust_tab(page: LeaderboardPage) -> None:
     def show(slug: str | None, screen: Screen) -> tuple[Any, ...]:
         board = page.library.catalogue.named(slug)
         if board is None:
-            return NO_BOARD, drawn(None, screen, "")[0], ""
+            return page.without_board(), drawn(None, screen, "")[0], ""
         above, figure, rest = trust_page(board, screen.width, page.library.catalogue.unaided(board))
         return above, drawn(figure, screen, "trust")[0], rest
 

@@ -33,6 +33,14 @@ with served(Path(sys.argv[1]), Path(sys.argv[2])) as address:
 """
 
 
+SEEN = """
+window.seen = "";
+new MutationObserver(() => { window.seen += document.querySelector("#lb-trust")?.innerText ?? ""; })
+  .observe(document, {childList: true, subtree: true});
+"""
+"""Keeps all that the tab has shown."""
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> tuple[Path, Path]:
     """The shipped records with a failure beside them, and an empty queue."""
@@ -85,6 +93,10 @@ def test_trust_shows_the_published_agreement(visit):
     assert "baseline" in page.locator("#lb-trust-table tr").filter(has_text="parameter_count").inner_text()
     assert "No metric is clearly above the trivial baselines" in page.locator("#lb-conclusion").inner_text()
     page.wait_for_selector("#lb-trust-plot svg.marks >> visible=true")
+    page.add_init_script(SEEN)
+    page.reload()
+    shows(page, "#lb-trust-table", "ncti_published")
+    assert "no board" not in page.evaluate("seen"), "nothing is said of the time before the board is known"
 
 
 def test_two_models_are_compared_and_swapped(visit):
