@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.metrics.registry import Metric
+from hf_transfer_score.metrics.registry import Metric, all_metrics
 from hf_transfer_score.metrics.scores import FeatureScores, plain
 from hf_transfer_score.ranking.agreement import Agreement, agreements
 from hf_transfer_score.ranking.answer import answer_of
@@ -214,8 +214,9 @@ class Ranking(Shown):
 
     @property
     def can_be_forecast(self) -> bool:
-        """Whether any metric that looks at labels ranks the pool."""
-        return any(not is_baseline(name) for name in self.pools)
+        """Whether any metric that looks at labels ranks the pool; regression has no accuracies to forecast."""
+        on_targets = {name for name, one in all_metrics().items() if "targets" in one.needs}
+        return any(not is_baseline(name) for name in self.pools.keys() - on_targets)
 
     def __repr__(self) -> str:
         """Return one line, however large the pool is."""
@@ -307,7 +308,7 @@ class Ranking(Shown):
                 "mean_ranks": self.mean_ranks,
                 "ranks": self.ranks,
                 "pool": {
-                    name: asdict(one.scores or FeatureScores("failed", reason=one.why))
+                    name: asdict(one.scores or FeatureScores("ok" if one.status == "ok" else "failed", reason=one.why))
                     for name, one in self.models.items()
                 },
                 "pools": {name: asdict(pool) for name, pool in self.pools.items()},

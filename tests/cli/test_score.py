@@ -199,6 +199,13 @@ class TestPool:
         status, _, err = run("score", *FILES, "--metrics", "face,nc1", "--headline", "ncti")
         assert (status, "--headline 'ncti': expected one of face, nc1." in err) == (2, True)
 
+    def test_no_accuracy_is_forecast_for_regression(self, folder, run):
+        for name, matrix in POOL.items():
+            np.savez(f"{name}.npz", features=matrix, targets=POOL["far"][:, 0])
+        _, out, _ = run("score", *FILES)
+        assert "3 of 3 models ranked by the rank of logme_regression." in out and "points" not in out
+        assert not rank_features(POOL, targets=POOL["far"][:, 0], metrics=["logme_regression"]).forecasts
+
     def test_a_table_of_facts_about_other_models_is_refused(self, folder, run):
         Path("facts.csv").write_text("model,family\nowner/far,vit\n", encoding="utf-8")
         status, _, err = run("score", *FILES, "--facts", "facts.csv")
