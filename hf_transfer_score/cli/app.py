@@ -39,6 +39,9 @@ RARE = frozenset(
 )
 """Flags that few need."""
 
+REPEATED = ("--input", "--option", "--engine-option", "--ignore-value", "--trust-remote-code", "--allow-pickle")
+"""Flags of one value that can be given again."""
+
 MORE = """
 --help-all shows every flag; --config FILE reads flags from a YAML file, --save-config writes it.
 """
@@ -221,7 +224,7 @@ def _ended(arguments: list[str], *, as_program: bool) -> int:
         error.verbose = False
         said = re.sub(r'"\[(.+?)\]" from', r"\1 from", str(error))  # how Cyclopts writes a flag of a file
         if isinstance(error, UnusedCliTokensError):
-            said = f"Unexpected argument: {' '.join(error.unused_tokens or ())}."
+            said = _unexpected(error.unused_tokens or [], arguments)
         command = " ".join([PROGRAM, *(error.command_chain or ())])
         say(f"error: {shown(said, LONGEST)}\nSee {command} --help.")
         return ending.USAGE
@@ -236,6 +239,22 @@ def _ended(arguments: list[str], *, as_program: bool) -> int:
         return ending.interrupted_status()
     except Exception as error:  # noqa: BLE001  # the last handler
         return ending.tell(error, with_traceback=TRACEBACK in arguments)
+
+
+def _unexpected(unused: Sequence[str], arguments: Sequence[str]) -> str:
+    """Return what is wrong with arguments that belong to no flag, and how to give a flag two values.
+
+    Example:
+        >>> _unexpected(["b"], ["rank", "pairs.csv", "--input", "a", "b"])
+        'Unexpected argument: b. Give each value by itself: --input a --input b.'
+    """
+    said = f"Unexpected argument: {' '.join(unused)}."
+    place = arguments.index(unused[0]) if unused and unused[0] in arguments else 0
+    flag, value = arguments[place - 2 : place] if place > 1 else ("", "")
+    if flag in ("--metrics", "--headline"):
+        return f"{said} Separate names by commas: {flag} {','.join([value, *unused])}."
+    each = " ".join(f"{flag} {one}" for one in (value, *unused))
+    return f"{said} Give each value by itself: {each}." if flag in REPEATED else said
 
 
 def flags_of(app: App, words: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import MetricResult, all_metrics
 from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.records.record import RecordedFacts
+from hf_transfer_score.text import short_count
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ class RankedModel(RecordedFacts):
         """Return why it is slower than so many examples per second; None if it is not, or its speed is unknown."""
         if least is None or self.throughput is None or self.throughput >= least:
             return None
-        return f"reads {self.throughput:.3g} examples per second on this machine, and {least:g} are required"
+        pace, asked = short_count(self.throughput), short_count(least)
+        return f"reads {pace} examples per second on this machine, and {asked} are required"
 
 
 def scored_model(name: str, scores: FeatureScores, facts: ModelFacts | None = None) -> RankedModel:

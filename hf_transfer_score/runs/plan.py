@@ -173,6 +173,7 @@ class _Planner:
             return None
         model = self._found(candidate, checkpoint, str(kind["name"]))
         if model.cached(self.cache) is not None:  # reading them protects them from removal in this run
+            _files_of(model, self.options)
             return model
         failure = model.known_failure(self.cache)
         return None if failure is None else replace(model, state="failed", failure=failure)
@@ -186,8 +187,7 @@ class _Planner:
         if there is not None:
             return there
         model = self._found(candidate, checkpoint, kind.name)
-        files = tuple(dict.fromkeys(kind.files(checkpoint.repository, model.options)))
-        _check_size(checkpoint, files, self.options)
+        files = _files_of(model, self.options)
         needed = missing_bytes(checkpoint, files)
         return replace(model, state="download" if needed else "on disk", files=files, download_bytes=needed)
 
@@ -232,14 +232,15 @@ def key_parts(checkpoint: Checkpoint, kind: str, sample: LabelledSample, own: Ba
     }
 
 
-def _check_size(checkpoint: Checkpoint, files: Sequence[str], options: RankOptions) -> None:
-    if options.max_parameters is None:
-        return
+def _files_of(model: PlannedModel, options: RankOptions) -> tuple[str, ...]:
+    """Return the files that a model needs, or raise CheckpointError if it has more parameters than asked for."""
+    checkpoint, most = model.checkpoint, options.max_parameters
+    assert checkpoint is not None
+    files = tuple(dict.fromkeys(all_kinds()[model.kind or ""].files(checkpoint.repository, model.options)))
     count = checkpoint.parameters or checkpoint.repository.bytes_of(files) // BYTES_PER_PARAMETER
-    if count > options.max_parameters:
-        raise CheckpointError(
-            "too_large", f"has {count:,} parameters, more than the {options.max_parameters:,} asked for"
-        )
+    if most is not None and count > most:
+        raise CheckpointError("too_large", f"has {count:,} parameters, more than the {most:,} asked for")
+    return files
 
 
 def _notes(models: Sequence[PlannedModel], free: int | None, options: RankOptions) -> list[str]:

@@ -28,6 +28,7 @@ from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.text import joined
 from hf_transfer_score.version import VERSION
 
 HEADLINE = {"labels": HEADLINE_METRICS, "targets": ("logme_regression",)}
@@ -158,6 +159,9 @@ def make_report(
     wide = [name for name, one in models.items() if one.extraction.get("source_probs_left_out")]
     notes = [f"Source probabilities were not kept because the heads are too wide: {', '.join(wide)}."] if wide else []
     notes += [f"{name}: {one.extraction['note']}." for name, one in models.items() if "note" in one.extraction]
+    lost = [name for name in scoring.headline if name not in ranking.pools]
+    if lost and ranking.headline and not scoring.forecast:
+        notes.append(f"No model has a score of {joined(lost)}, so the order is that of {joined(ranking.headline)}.")
     unknown = [name for name, one in models.items() if one.status == "ok" and one.throughput is None]
     if options.min_throughput is not None and unknown:
         notes.append(f"Kept although their examples per second are not known: {', '.join(unknown)}.")

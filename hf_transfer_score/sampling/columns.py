@@ -52,6 +52,7 @@ def is_content(name: str) -> bool:
 CLASS_KINDS = ("class", "integer", "bool", "string", "empty")
 NUMBER_KINDS = ("float", "integer")
 TAG_KINDS = ("classes", "integers", "strings", "bools")
+LISTS = (*TAG_KINDS, "floats")
 PLURALS = {"class": "classes", "integer": "integers", "string": "strings", "bool": "bools", "float": "floats"}
 
 
@@ -129,6 +130,8 @@ class _Search:
         label = self.options.label_column or (self._label_for(self.asked) if self.asked else self._find_label())
         task = self._task_of(label)
         inputs = self.options.input_columns or self._find_inputs(task, label)
+        if len({*inputs, label}) <= len(inputs):
+            self._refuse(f"has {', '.join(inputs)} as input and {label} as label", "Name a different column for each.")
         feature = self.features[label]
         inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
         names = tuple(getattr(inner, "names", None) or ()) or None
@@ -138,7 +141,7 @@ class _Search:
         also = f"; also there: {', '.join(others)}" if others and self.options.label_column is None else ""
         self.notes.append(f"label: column {label!r}{about}{also}")
         if task.truth == "targets" and self.asked is None:
-            self.notes.append(f"task: {task.name}, since column {label!r} holds numbers with fractions")
+            self.notes.append(f"task: {task.name}, since column {label!r} holds floating-point numbers")
         one, pairs = ("column", "") if len(inputs) == 1 else ("columns", " pairs")
         self.notes.append(f"input: {one} {' and '.join(map(repr, inputs))} ({task.modality}{pairs})")
         return Columns(task, inputs, label, names, tuple(self.notes))
@@ -177,7 +180,7 @@ class _Search:
             )
         if special:
             return self._pick(special, MASKS + TAGS)
-        lists = [name for name in self._of(*TAG_KINDS) if name.lower() in LABELS]
+        lists = [name for name in self._of(*LISTS) if name.lower() in LABELS]
         if lists and not named:
             self._refuse_multi_label(lists[0])
         candidates = named or self._of("class")
@@ -246,7 +249,7 @@ class _Search:
         """Return the task for a label column, or check that the column suits the given task."""
         kind, task = self.kinds[label], self.asked
         if task is not None:
-            if kind in TAG_KINDS and task.unit == "example":
+            if kind in LISTS and task.unit == "example":
                 self._refuse_multi_label(label)
             if kind not in _kinds_of_label(task):
                 self._refuse(
@@ -257,8 +260,8 @@ class _Search:
             return get_task("image-segmentation")
         inputs = {self.kinds[one] for one in self.options.input_columns or self.kinds.keys() - {label}}
         modality = "image" if "image" in inputs else "audio" if "audio" in inputs else "text"
-        if kind in TAG_KINDS:
-            if modality != "text" or not self._words(label):
+        if kind in LISTS:
+            if kind not in TAG_KINDS or modality != "text" or not self._words(label):
                 self._refuse_multi_label(label)
             return get_task("token-classification")
         if kind not in (*CLASS_KINDS, *NUMBER_KINDS):

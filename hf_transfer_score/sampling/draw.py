@@ -27,7 +27,7 @@ from hf_transfer_score.sampling.reach import read_media
 from hf_transfer_score.sampling.rows import DrawnTruth, ExampleRows, even_quotas
 from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, SampleSource, fingerprint
 from hf_transfer_score.sampling.sources import OpenSplit
-from hf_transfer_score.text import dataset_name
+from hf_transfer_score.text import counted, dataset_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -229,6 +229,10 @@ def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
         raise DatasetError(
             f"No row of the dataset {dataset_name(source.dataset)}{source.in_split} can be used: {rows.why_lost}."
         )
+    if drawing.seen == 1 and source.dataset.endswith(".json"):  # columns as lists would be one text of many words
+        raise DatasetError(
+            f"The dataset {dataset_name(source.dataset)} has one row; JSON has to hold one object per row."
+        )
     indices, names = _indices(drawing)
     table, task, plain = _write(drawing, indices, scratch / "examples.arrow"), rows.columns.task, options.plain()
     where = (source.dataset, source.split, source.config, source.revision)
@@ -261,13 +265,15 @@ def _with_content(drawing: Drawing) -> Iterator[tuple[Drawn, list[Any]]]:
 def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
     """Return the class index of each code in the sample, and the names; a single class is refused."""
     rows, source = drawing.rows, drawing.source
-    if rows.classes is None:
-        return {}, None
     values = [truth.value for _, truth in drawing.drawn]
+    where = f"{rows.columns.label!r} of the dataset {dataset_name(source.dataset)}{source.in_split}"
+    if rows.classes is None:
+        if len(set(values)) < 2:
+            raise DatasetError(f"All targets in column {where} are {values[0]:g}, so there is nothing to predict.")
+        return {}, None
     indices, names = rows.classes.order(
         code for value in values for code in (value if isinstance(value, list) else [value])
     )
-    where = f"{rows.columns.label!r} of the dataset {dataset_name(source.dataset)}{source.in_split}"
     if len(names) < 2:
         only = f"the only one is {names[0]!r}" if names else "there is none"
         left_out = f" Ignored values: {list(drawing.options.ignore_values)} (`ignore_values`)."
@@ -278,7 +284,7 @@ def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
     if len(names) == len(values) > MOST_ALONE:
         raise DatasetError(
             f"Each of the {len(values)} rows has its own label in column {where}, so it tells no classes: "
-            "name another label_column."
+            "name another `label_column`."
         )
     return indices, names
 
@@ -323,7 +329,8 @@ def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:
         notes.append(f"read in part: {part}, which hold enough; full_pass=True reads all")
     lost = sum(drawing.draw.quotas()) - len(drawing.drawn)
     if lost:
-        notes.append(f"{lost} drawn examples were left out: {rows.why_lost}")
+        left_out = f"{counted(lost, 'drawn example')} {'was' if lost == 1 else 'were'} left out"
+        notes.append(f"{left_out}: {rows.why_lost}")
     if rows.classes is not None:
         notes += _class_notes(drawing, names or ())
     elif len(set(values)) <= 20 and all(float(value).is_integer() for value in values):

@@ -6,6 +6,7 @@ made to open and parse files through this module; other builders of the process 
 """
 
 import io
+import logging
 import re
 import sys
 import tempfile
@@ -50,6 +51,7 @@ NO_NETWORK |= {"OfflineModeIsEnabled", "LocalEntryNotFoundError"}
 CUT = {"RemoteProtocolError", "ReadError", "ReadTimeout"}
 CUT |= {"ChunkedEncodingError", "IncompleteRead", "ClientPayloadError"}
 CORRUPT = {"ArrowInvalid", "ArrowException", "ParserError", "JSONDecodeError", "UnicodeDecodeError", "BadZipFile"}
+DIFFERENT = ("does not exist in schema", "No match for FieldRef", "Schema at index")
 EMPTY = {"EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError"}
 
 
@@ -77,7 +79,8 @@ def _called(function: FunctionType, named: str, builder: Any, *arguments: Any, *
             check_nesting(file.getvalue())
         return module.paj.read_json(file, *arguments, **options)
 
-    names = {**vars(module), "open": opened}
+    silent = logging.Logger(named, logging.CRITICAL + 1)  # errors are explained where they end the reading
+    names = {**vars(module), "open": opened, "logger": silent}
     names |= {"pd": _Patched(module.pd, read_csv=read_csv)} if hasattr(module, "pd") else {}
     names |= {"paj": _Patched(module.paj, read_json=read_json)} if hasattr(module, "paj") else {}
     read = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
@@ -323,6 +326,11 @@ def _damaged(error: BaseException, names: set[str], said: str, dataset: str) -> 
         )
     if "UnicodeDecodeError" in names and "utf-8" in said:
         return f"A file of the dataset {dataset} is not text in UTF-8: save it as UTF-8 (in Excel as CSV UTF-8)."
+    if "CastError" in names or any(sign in said for sign in DIFFERENT):
+        return (
+            f"The rows of the dataset {dataset} do not all have the same columns and types: make its files alike, or "
+            "name one of them."
+        )
     if names & CORRUPT:
         return f"A file of the dataset {dataset} is corrupt or not what its name says: {_short(said)}"
     return f"The dataset {dataset} cannot be read: {type(error).__name__}: {_short(str(error) or repr(error))}"

@@ -217,7 +217,7 @@ def _refuse_unlabelled(drawing: Drawing) -> None:
         flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
         if any(value is not None and value != -1 and value == value for value in flat):
             better.append(split)
-    advice = f"use the split {' or '.join(better)}" if better else "name another label_column, or another dataset"
+    advice = f"use the split {' or '.join(better)}" if better else "name another `label_column`, or another dataset"
     raise HiddenLabelsError(
         f"All {drawing.seen} labels{source.in_split} of the dataset {dataset_name(source.dataset)} are hidden (column "
         f"{label!r} holds -1 or nothing): {advice}."

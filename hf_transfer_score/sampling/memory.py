@@ -36,7 +36,7 @@ def known_form(dataset: Any) -> Any:
     if isinstance(dataset, Mapping):
         return {str(split): known_form(one) for split, one in dataset.items()}
     if _is_of(dataset, "pandas", "DataFrame"):
-        return _made({str(name): _whole(list(map(plain, dataset[name].tolist()))) for name in dataset.columns})
+        return _of_frame(dataset)
     if _is_of(dataset, "torch.utils.data", "Dataset"):
         return _of_torch(dataset)
     if isinstance(dataset, list) and dataset and all(isinstance(one, Mapping) for one in dataset):
@@ -52,6 +52,12 @@ def known_form(dataset: Any) -> Any:
             )
         return _made({INPUT: inputs, LABEL: [plain(one) for one in labels]})
     raise DatasetError(f"Expected a dataset as {ACCEPTED}; got {type(dataset).__name__}.")
+
+
+def _of_frame(frame: Any) -> Any:
+    if not frame.columns.is_unique:
+        raise DatasetError(f"Several columns of the data frame share a name: {', '.join(map(str, frame.columns))}.")
+    return _made({str(name): _whole(list(map(plain, frame[name].tolist()))) for name in frame.columns})
 
 
 def _is_of(thing: Any, room: str, name: str) -> bool:
@@ -215,5 +221,6 @@ def _image_of(values: Any) -> Any:
             )
         array = np.round(array * 255).astype(np.uint8)
     if array.dtype != np.uint8 or (array.ndim == 3 and array.shape[-1] not in (1, 3, 4)):
-        raise DatasetError(f"An image is a {array.dtype} tensor of shape {array.shape}; expected (C, H, W) of bytes.")
+        form = "a tensor (C, H, W)" if hasattr(values, "detach") else "an array (H, W, C)"
+        raise DatasetError(f"An image is {array.dtype} of shape {array.shape}; expected {form} of bytes.")
     return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)

@@ -121,18 +121,24 @@ class ClassCodes:
         if label is None:
             return MISSING
         if label not in self._codes:
-            if len(self.values) >= self.most:
-                at_least = 2 * len(self.names or ())
-                advice = f"set max_samples to {at_least} at least" if self.names else "choose another label_column"
-                raise DatasetError(
-                    f"Column {self.column!r} of the dataset {self.dataset} has more than {self.most} different values, "
-                    f"such as {self.values[0]!r} and {self.values[-1]!r}, and every class needs two examples of "
-                    f"the sample: {advice}, or a task that ends in -regression if these are numbers, or a larger "
-                    "max_samples."
-                )
-            self._codes[label] = len(self.values)
-            self.values.append(label)
+            same = label if self.names else str(label)  # a class may be a number in one file, and text in another
+            if same not in self._codes:
+                self._codes[same] = self._new(label)
+            self._codes[label] = self._codes[same]
         return self._codes[label]
+
+    def _new(self, label: Any) -> int:
+        """Return the code of a class that was not seen before, or raise DatasetError if it is one too many."""
+        if len(self.values) >= self.most:
+            least = f" (at least {2 * len(self.names)})" if self.names else ""
+            raise DatasetError(
+                f"Column {self.column!r} of the dataset {self.dataset} has more than {self.most} different values, "
+                f"such as {self.values[0]!r} and {self.values[-1]!r}, and every class needs two examples of the "
+                f"sample: set a larger `max_samples`{least}, name another `label_column`, or, if these are numbers, a "
+                "`task` that ends in -regression."
+            )
+        self.values.append(label)
+        return len(self.values) - 1
 
     def _label(self, value: Any) -> Any:
         """Return the class of a value, None for a missing label."""
@@ -235,6 +241,12 @@ class TargetRows(ExampleRows):
 
     def codes(self, labels: list[Any]) -> NDArray[np.int64]:
         """Return 0 for rows with a target."""
+        endless = next((value for value in labels if value in (math.inf, -math.inf)), None)
+        if endless is not None:
+            raise DatasetError(
+                f"Column {self.columns.label!r} of the dataset {self.dataset} holds {endless}, which no model can "
+                "predict: remove these rows, or store them without a target."
+            )
         return np.asarray([MISSING if value is None or value != value else 0 for value in labels], dtype=np.int64)
 
     def keep(self, chunk: Chunk, row: int) -> list[Any]:

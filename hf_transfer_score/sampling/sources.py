@@ -76,7 +76,10 @@ def name_of(dataset: Any) -> str:
     """Return the name of a dataset."""
     if isinstance(dataset, (str, Path)):
         return str(dataset)
-    return str(getattr(getattr(dataset, "info", None), "dataset_name", None) or UNNAMED)
+    about = getattr(dataset, "info", None)
+    name = getattr(about, "dataset_name", None)
+    # of a file, it is that of the reader, such as csv
+    return UNNAMED if not name or name == about.builder_name else str(name)
 
 
 def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
@@ -370,8 +373,9 @@ class _BuilderStreams:
         found: Mapping[str, Any] | None = stream.features
         if found is None and not self.by_tables:
             return features_of(stream)
-        if found is None:
-            first = next(iter(stream.with_format("arrow").iter(batch_size=ROWS)), None)
+        if found is None:  # batches of the whole stream would join files, of which one may lack values
+            shards = (stream.shard(stream.num_shards, index) for index in range(stream.num_shards))
+            first = next((table for one in shards for table in one.with_format("arrow").iter(batch_size=ROWS)), None)
             found = {} if first is None else datasets.Features.from_arrow_schema(whole_numbers(first).schema)
         return found
 

@@ -187,6 +187,11 @@ class TestRank:
             name: float(found["pools"]["logme"]["ranks"][name]) for name in found["mean_ranks"]
         }
 
+    def test_a_headline_that_no_model_has_is_pointed_out(self, pool, run):
+        found = ranking(run, "--headline", "leep")
+        assert found["headline"] == ["ncti"]
+        assert "No model has a score of leep, so the order is that of ncti." in found["notes"]
+
     def test_a_baseline_with_the_same_order_is_pointed_out(self, pool, run):
         for width in (3, 6, 12, 26):
             letters = "abcdefghijklmnopqrstuvwxyz"[:width]

@@ -55,6 +55,8 @@ class TestUsage:
             ("resluts", 'Unknown command "resluts". Did you mean "results"?'),
             ("results publihs", 'Did you mean "publish"?'),
             ("rank data --max-sampels 3", "Unknown option: --max-sampels. Did you mean --max-samples?"),
+            ("rank d --headline face ncti", "argument: ncti. Separate names by commas: --headline face,ncti."),
+            ("rank d --input a b", "argument: b. Give each value by itself: --input a --input b."),
             ("metrics face ncti", "Unexpected argument: ncti.\nSee hf-transfer-score metrics --help."),
         ],
     )

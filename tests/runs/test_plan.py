@@ -33,6 +33,13 @@ def test_a_dry_run_downloads_no_weights(shared_hub, warm, tmp_path):
     assert "1 model to run, 0 in the cache, 57" in table.out and table.err == ""
 
 
+def test_models_with_more_parameters_than_asked_for_are_left_out_though_their_features_are_cached(warm):
+    warm.run("rank", PICTURES, "--models", "good/vit", *QUIET)
+    done = warm.run("rank", PICTURES, "--models", "good/vit", "--max-params", "1K", *PLAN)
+    (model,) = done.report["models"]
+    assert (model["state"], model["failure"]["kind"]) == ("failed", "too_large")
+
+
 @pytest.fixture(scope="module")
 def freed(shared_hub, warm):
     """A run that frees what it downloads, with one model whose weights were there before."""

@@ -2,7 +2,7 @@
 
 import datasets
 import pytest
-from datasets import Audio, ClassLabel, Features, Image, Value
+from datasets import Audio, ClassLabel, Features, Image, List, Value
 
 from hf_transfer_score.errors import DatasetError, OptionError
 from hf_transfer_score.sampling.columns import find_columns
@@ -71,7 +71,7 @@ def test_the_choice_is_reported():
     notes = find_columns(Features(KNOWN["amazon"][0]), SampleOptions(), "amazon").notes
     assert "input columns not taken: title" in notes
     assert any(
-        "numbers with fractions" in note for note in find_columns(Features(KNOWN["stsb"][0]), SampleOptions(), "").notes
+        "floating-point numbers" in note for note in find_columns(Features(KNOWN["stsb"][0]), SampleOptions(), "").notes
     )
 
 
@@ -112,6 +112,17 @@ REFUSED = {
         {"text": TEXT, "labels": TAGS},
         {},
         r"several labels per example \(column 'labels' holds lists.*Choose another.*labels \(lists of class labels\)",
+    ),
+    "multi-hot": ({"text": TEXT, "labels": List(Value("float32"))}, {}, "several labels per example"),
+    "multi-hot by name": (
+        {"text": TEXT, "hot": List(Value("float32"))},
+        {"label_column": "hot"},
+        "several labels per example",
+    ),
+    "input as label": (
+        IMDB,
+        {"input_columns": ("text", "label"), "label_column": "label"},
+        "has text, label as input and label as label. Name a different column for each",
     ),
     "multi-label image": ({"image": Image(), "labels": TAGS}, {}, "several labels per example"),
     "mask or label": (

@@ -51,6 +51,23 @@ def test_whole_numbers_with_gaps_are_classes_unless_the_user_says_otherwise(tmp_
     assert any("all targets are whole numbers" in note and "text-classification" in note for note in asked.notes)
 
 
+def test_targets_without_anything_to_predict_are_refused():
+    with pytest.raises(DatasetError, match="All targets in column 'label' of the dataset in memory are 1.5"):
+        load_sample(texts([1.5] * 5))
+    with pytest.raises(DatasetError, match="Column 'label' of the dataset in memory holds -inf.*remove these rows"):
+        load_sample(texts([0.5, -np.inf, 1.5]))
+
+
+def test_files_of_one_dataset_may_store_a_class_as_number_or_text(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\n" + "row 0,0\nrow 1,1\n" * 3)
+    (tmp_path / "b.csv").write_text("text,label\n" + "row 0,0\nrow 2,unknown\nrow 3,\n" * 3)
+    sample = load_sample(tmp_path)
+    assert sample.label_names == ("0", "1", "unknown") and len(sample) == 12
+    (tmp_path / "c.csv").write_text("review,stars\nrow 4,1\n")
+    with pytest.raises(DatasetError, match="do not all have the same columns and types: make its files alike"):
+        load_sample(tmp_path)
+
+
 def test_regression_is_a_uniform_draw():
     sample = load_sample(texts([row / 7 for row in range(500)]), SampleOptions(max_samples=100))
     assert sample.task.name == "text-regression" and len(sample) == 100
@@ -71,7 +88,7 @@ def test_hidden_labels_name_the_split_to_use():
         load_sample(splits, SampleOptions(split="test"))
     with pytest.raises(HiddenLabelsError, match="holds -1 or nothing"):
         load_sample(pictures([-1, -1], ["a", "b"]))
-    with pytest.raises(HiddenLabelsError, match="name another label_column"):
+    with pytest.raises(HiddenLabelsError, match="name another `label_column`"):
         load_sample(texts([None, None]))
 
 
@@ -90,7 +107,7 @@ def test_invalid_classifications():
         load_sample(texts(["a"] * 5))
     with pytest.raises(DatasetError, match="more than 2500 different values, such as 0 and 2499.*-regression"):
         load_sample(texts(list(range(6000))))
-    with pytest.raises(DatasetError, match="set max_samples to 40 at least"):
+    with pytest.raises(DatasetError, match=r"set a larger `max_samples` \(at least 40\), name another `label_column`"):
         load_sample(pictures(list(range(20)), [str(n) for n in range(20)]), SampleOptions(max_samples=30))
     with pytest.raises(DatasetError, match="holds 0.5, which is not a class"):
         load_sample(texts([0.5, 1.0]), SampleOptions(task="text-classification"))
@@ -99,7 +116,7 @@ def test_invalid_classifications():
 def test_labels_that_tell_no_classes_are_refused_and_few_examples_are_noted():
     texts = [f"row {row}" for row in range(30)]
     with pytest.raises(
-        DatasetError, match="Each of the 30 rows has its own label in column 'label'.*another label_column"
+        DatasetError, match="Each of the 30 rows has its own label in column 'label'.*another `label_column`"
     ):
         load_sample({"text": texts, "label": [f"{row}x" for row in range(30)]})
     few = load_sample({"text": texts[:5], "label": ["a", "a", "b", "b", "c"]})

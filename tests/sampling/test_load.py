@@ -243,16 +243,21 @@ BROKEN = {
     "header.csv": (b"text,label\n", "is empty: it has no rows"),
     "magic.parquet": (b"no parquet at all", "corrupt or not what its name says: Parquet magic bytes"),
     "cut.jsonl": (b'{"text": "a", "label": 1}\n{"text": ', "corrupt or not what its name says: JSON parse error"),
+    "columns.json": (
+        b'{"tokens": ["a", "b"], "ner_tags": ["x", "y"]}',
+        "The dataset .*columns.json has one row; JSON has to hold one object per row",
+    ),
     "rows.xlsx": (b"x", "is of no known kind; expected one of .parquet, .csv"),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_files(tmp_path, name):
+def test_broken_files(tmp_path, name, capsys):
     content, message = BROKEN[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DatasetError, match=message):
         load_sample(tmp_path / name)
+    assert capsys.readouterr().err == ""
 
 
 def test_missing_datasets(tmp_path):
@@ -271,7 +276,7 @@ def test_invalid_pictures(tmp_path):
     rows = datasets.Dataset.from_dict({"image": [*images, None], "label": [0, 0, 1, 0, 1, 0, 1]})
     sample = load_sample(rows.cast_column("image", datasets.Image()))
     assert len(sample) == 5
-    assert "1 drawn examples were left out: they do not hold an image of at most 64 megapixels" in sample.notes
+    assert "1 drawn example was left out: they do not hold an image of at most 64 megapixels" in sample.notes
     assert "1 of 7 rows without a label or input were left out" in sample.notes
     gone = datasets.Dataset.from_dict({"image": [{"bytes": None, "path": "gone.png"}] * 4, "label": [0, 1, 0, 1]})
     with pytest.raises(DatasetError, match="the path 'gone.png' instead of the content of a file"):

@@ -128,6 +128,12 @@ def test_options_that_would_have_no_effect_are_refused(options, said):
         load_sample(rows, options)
 
 
+def test_datasets_made_by_a_reader_or_a_generator_are_called_memory(tmp_path):
+    (tmp_path / "rows.csv").write_text("text,label\n" + "a,0\nb,1\n" * 4)
+    stored = datasets.Dataset.from_csv(str(tmp_path / "rows.csv"), cache_dir=str(tmp_path))
+    assert {load_sample(one).source.dataset for one in (Items(tensor), stored)} == {"memory"}
+
+
 def test_a_stored_sample_is_found_again(tmp_path):
     first = load_sample(FORMS["lists"](None), folder=tmp_path)
     again = load_sample(FORMS["lists"](None), folder=tmp_path)
@@ -146,6 +152,8 @@ def test_a_stored_sample_is_found_again(tmp_path):
         ({"image": ["a.png"] * 4, "label": [0, 1] * 2}, "'image' holds paths of images, and there is no file a.png"),
         ({"path": ["a.png"] * 4, "label": [0, 1] * 2}, "'path' holds paths of images, and there is no file a.png"),
         ({"text": ["a", "b"], "label": [1]}, r"have different lengths: {'text': 2, 'label': 1}"),
+        (pandas.DataFrame([["a", 0, 1]] * 4, columns=["text", "label", "label"]), "share a name: text, label, label"),
+        ((np.zeros((4, 3, 8, 8), np.uint8), [0, 1] * 2), r"\(3, 8, 8\); expected an array \(H, W, C\) of bytes"),
         ((["a", "b", "c"], [1, "1", 2]), r"The column 'label' has values of several types \(int, str\)"),
         (Items(lambda row: tensor(row).float() - 50), "tensor of numbers from .*Remove the normalisation"),
         (Items(lambda row: {"x": 1}), "begin with a dict; expected an image"),
