@@ -79,7 +79,7 @@ def name_of(dataset: Any) -> str:
     about = getattr(dataset, "info", None)
     name = getattr(about, "dataset_name", None)
     # of a file, it is that of the reader, such as csv
-    return UNNAMED if not name or name == about.builder_name else str(name)
+    return UNNAMED if not name or name == getattr(about, "builder_name", None) else str(name)
 
 
 def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
