@@ -18,7 +18,6 @@ from hf_transfer_score.backbones.placing import single_precision
 from hf_transfer_score.backbones.text_towers import TextTower
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example
-from hf_transfer_score.text import counted
 
 LEAK = 3e-5  # relative; rounding is well below it, and the effect of padding well above
 
@@ -45,7 +44,7 @@ def pick_layers(last: Tensor, hidden: Sequence[Tensor] | None, layer: str | int)
     if layer == MEAN:
         return {MEAN: torch.stack([one.float() for one in states]).mean(0)}
     if int(layer) >= len(states):
-        there = counted(len(states) - 1, "layer")
+        there = f"{len(states) - 1} layer{'s' * (len(states) != 2)}"
         raise CheckpointError("unsupported", f"has {there}, and layer={layer} was asked for (0 is the embeddings)")
     return {str(layer): states[int(layer)]}
 

@@ -21,6 +21,9 @@ FORMATS = (
 )
 """Formats that are decoded, by Pillow's names; PostScript is missing, since it is drawn by running other programs."""
 
+ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND\xaeB`\x82"}
+"""What whole files end in, by what they begin with: JPEG and PNG."""
+
 PATH = "path"  # marks a value stored as the path of its file, which is read only if its row is drawn
 
 
@@ -73,8 +76,19 @@ def decode_sound(content: bytes) -> Waveform:
     try:
         samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise DatasetError(f"it cannot be decoded as sound ({error}).") from error
+        said = getattr(error, "error_string", error)  # the error itself also names the buffer
+        raise DatasetError(f"it cannot be decoded as sound ({said}).") from error
     return Waveform(np.ascontiguousarray(samples.mean(axis=1)), int(rate))
+
+
+def is_sound(content: bytes) -> bool:
+    """Return whether a sound has a valid header."""
+    soundfile = sound_library()
+    try:
+        soundfile.SoundFile(io.BytesIO(content)).close()
+    except (soundfile.LibsndfileError, RuntimeError):
+        return False
+    return True
 
 
 def sound_library() -> Any:
@@ -124,6 +138,20 @@ def decode_image(content: bytes, least_side: int | None = None) -> Any:
         return image.convert("RGB")
     except (OSError, ValueError) as error:
         raise DatasetError(f"it cannot be decoded as an image ({error}).") from error
+
+
+def is_image(content: bytes) -> bool:
+    """Return whether an image may be read; one without its end, such as half a download, is decoded to find out."""
+    if shape_of_image(content) is None:
+        return False
+    end = next((end for start, end in ENDS.items() if content.startswith(start)), b"")
+    if content.rstrip(b"\0").endswith(end):
+        return True
+    try:
+        decode_image(content)
+    except DatasetError:
+        return False
+    return True
 
 
 def decode_mask(content: bytes, dataset: str) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.sampling.columns import Columns
-from hf_transfer_score.sampling.media import as_media, decode_mask, shape_of_image
+from hf_transfer_score.sampling.media import as_media, decode_mask, is_image, is_sound, shape_of_image
 from hf_transfer_score.sampling.sample import SampleOptions
 from hf_transfer_score.untrusted import PIXELS
 
@@ -200,13 +200,15 @@ class ExampleRows:
 
     stratified = True
     media = 1
-    why_lost = f"they do not hold an image of at most {PIXELS // 10**6} megapixels"
+    why_lost = f"they do not hold a whole image of at most {PIXELS // 10**6} megapixels"
 
     def __init__(self, columns: Columns, options: SampleOptions, dataset: str) -> None:
         self.columns, self.options, self.dataset = columns, options, dataset
         self.classes: ClassCodes | None = None
         if columns.task.truth == "labels":
             self.classes = ClassCodes(columns.class_names, options.max_samples // 2, columns.label, dataset)
+        if columns.task.modality == "audio":
+            self.why_lost = "they cannot be decoded as sound"
 
     def strata(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return the class of each row (n,), MISSING for rows without label or input."""
@@ -230,8 +232,9 @@ class ExampleRows:
         return DrawnTruth(stratum) if self.usable(kept) else None
 
     def usable(self, kept: list[Any]) -> bool:
-        """Return whether an image has a valid header."""
-        return self.columns.task.modality != "image" or shape_of_image(kept[0]) is not None
+        """Return whether an image is whole and not too large, or a sound has a valid header."""
+        check = {"image": is_image, "audio": is_sound}.get(self.columns.task.modality)
+        return check is None or check(kept[0])
 
 
 class TargetRows(ExampleRows):
