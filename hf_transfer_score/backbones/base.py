@@ -28,6 +28,7 @@ ENTRY_POINT_GROUP = "hf_transfer_score.backbones"
 
 POOLINGS = ("auto", "cls", "mean", "last", "max")
 LAST, ALL, MEAN = "last", "all", "mean"
+BEFORE_HEAD = "what the classification head sees"
 
 
 @dataclass(frozen=True)

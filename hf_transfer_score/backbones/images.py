@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 
-from hf_transfer_score.backbones.base import ALL, LAST, MEAN, BackboneOptions, BatchOutput
+from hf_transfer_score.backbones.base import ALL, BEFORE_HEAD, LAST, MEAN, BackboneOptions, BatchOutput
 from hf_transfer_score.backbones.image_sizes import check_runs, network_arguments
 from hf_transfer_score.backbones.loading import LoadedModel
 from hf_transfer_score.errors import CheckpointError
@@ -239,7 +239,7 @@ class VisionReader:
         self.trusts_pooler = not random and not hasattr(getattr(self.module, "pooler", None), "dense")
         self.default_pooling = "class token" if self.has_class_token else "mean"
         if self.heads:
-            self.default_pooling = "what the classification head sees"
+            self.default_pooling = BEFORE_HEAD
         elif self.trusts_pooler:
             self.default_pooling = f"the model's own pooling, else the {self.default_pooling}"
         several = getattr(config, "problem_type", None) in ("multi_label_classification", "regression")

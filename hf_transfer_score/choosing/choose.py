@@ -330,6 +330,7 @@ class _Choosing:
             ranking, start.recipe, start.test, start.how, tuple(self.history), name, rate, sure, tested, self.spent,
             self._all_seconds(), candidates=len(self.looking.parts), notes=notes, curves=curves,
             trained=(self.trainer, winner) if winner and self.trainer else None, typed=start.typed,
+            asked=start.options, named=start.named,
         )  # fmt: skip
 
     def _all_seconds(self) -> float | None:

@@ -18,6 +18,7 @@ from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.intervals import Interval, accuracy_interval
 from hf_transfer_score.ranking.showing import Shown
 from hf_transfer_score.records.record import Record
+from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.runs.verified import one_of_each, readable
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -60,6 +61,8 @@ class Choice(Shown):
         interrupted: whether it was ended by hand.
         trained: holds the weights of the winner.
         typed: how candidates can be typed, by name.
+        asked: how rows were drawn and features read.
+        named: the dataset as it was named; None for one in memory.
     """
 
     ranking: RankReport
@@ -79,6 +82,8 @@ class Choice(Shown):
     interrupted: bool = False
     trained: tuple[Trainer, Arm] | None = field(default=None, compare=False)
     typed: Mapping[str, Any] = field(default_factory=dict)
+    asked: RankOptions = field(default_factory=RankOptions)
+    named: str | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {counted(len(self.ranking.models), 'model')}. {self.answer}>"

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from hf_transfer_score.backbones.base import BEFORE_HEAD, BackboneOptions
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.finetune.fine_tune import ACCURACY, OF_A_PROBE
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.home import SHIPPED, example_dataset, room_for, write_text
+from hf_transfer_score.home import room_for, write_text
 from hf_transfer_score.hub.failures import no_token
 from hf_transfer_score.hub.repository import HubRepository
 from hf_transfer_score.hub.settings import has_token
 from hf_transfer_score.runs.records import dataset_id, plain_values, without_places
+from hf_transfer_score.sampling.sources import TEXTUAL, local_path, reader_of
 from hf_transfer_score.text import counted, environment, json_text, one_line
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ def save_winner(choice: Choice, trainer: Trainer, arm: Arm, folder: Path) -> Pat
         folder.mkdir(parents=True, exist_ok=True)
         _copy_small(trainer.finalists[arm.name].folder(), folder)
         heads = getattr(built.classifier.backbone, "source_heads", ())
-        native = built.classifier.skip is None and _put_head(module, heads, weight, bias)
+        native = built.classifier.skip is None and _put_head(built.classifier, choice, heads, weight, bias)
         _save_body(module, folder, names if native else None)
         if not native:
             save_file({"weight": weight, "bias": bias}, folder / HEAD)
@@ -80,23 +83,31 @@ def _names(choice: Choice, classes: int) -> list[str]:
     return [named[code] if named else str(code) for code in known]
 
 
-def _put_head(module: Any, heads: Any, weight: torch.Tensor, bias: torch.Tensor) -> bool:
-    """Replace the checkpoint's own head, and return whether there was one that fits."""
+def _put_head(classifier: Any, choice: Choice, heads: Any, weight: torch.Tensor, bias: torch.Tensor) -> bool:
+    """Replace the checkpoint's own head, and return whether the network then answers like the classifier.
+
+    It does not if there is no such head, or if its library puts other layers between the features and the head.
+    """
     import torch
 
-    own = [name for name, one in module.named_modules() if any(one is head for head in heads)]
-    if len(own) != 1:
+    module = classifier.backbone.module
+    own = [one for one in module.modules() if any(one is head for head in heads)]
+    old = own[0] if len(own) == 1 else None
+    if not isinstance(old, torch.nn.Linear) or old.in_features != weight.shape[1] or old.bias is None:
         return False
-    old = module.get_submodule(own[0])
-    if not isinstance(old, torch.nn.Linear) or old.in_features != weight.shape[1]:
-        return False
-    head = torch.nn.Linear(weight.shape[1], len(bias))
+    before = old.weight, old.bias, old.out_features
+    place = old.weight.device
+    old.weight, old.bias = (torch.nn.Parameter(one.to(place)) for one in (weight, bias))
+    old.out_features = len(bias)
+    few = classifier.backbone.encode(choice.test.examples(range(min(8, len(choice.test)))))
     with torch.no_grad():
-        head.weight.copy_(weight)
-        head.bias.copy_(bias)
-    parent, _, last = own[0].rpartition(".")
-    setattr(module.get_submodule(parent), last, head.to(old.weight.device))
-    return True
+        found = classifier.backbone.forward(classifier.batch(few))
+        (features,) = found.features.values()
+        expected = torch.nn.functional.linear(features.float(), old.weight, old.bias).softmax(-1)
+    same = found.source_probs is not None and torch.allclose(found.source_probs, expected, atol=1e-3)
+    if not same:
+        old.weight, old.bias, old.out_features = before
+    return same
 
 
 def _save_body(module: Any, folder: Path, names: list[str] | None) -> None:
@@ -127,53 +138,66 @@ def _copy_small(source: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
-WORDS = {
-    "image": ("ImageProcessor", "Image"),
-    "text": ("Tokenizer", "Sequence"),
-    "audio": ("FeatureExtractor", "Audio"),
-}
-
-
 def training_script(choice: Choice) -> str:
-    """Return a script of about thirty-five lines with `transformers.Trainer` or timm; "" without a winner.
+    """Return a script of about forty lines with `transformers.Trainer` or timm; "" without a winner.
 
-    Methods that train one block, adapters, and checkpoints that these libraries cannot load use `verify`.
+    These train image networks that have a classifier of their own. `verify` trains everything else: these libraries
+    alone would put another classifier on the network, as for texts, or could not load or open something.
     """
-    recipe = choice.recipe
-    if choice.winner is None or (choice.rate is None and recipe.method != "probe"):
+    recipe, rows, winner = choice.recipe, choice.ranking.sample.source, choice.winner
+    if winner is None or (choice.rate is None and recipe.method != "probe"):
         return ""
-    rate = choice.rate or 1.0
-    about, rows = choice.ranking.models[choice.winner], choice.test.source
-    dataset = str(SHIPPED / "dataset") if example_dataset(rows.dataset) is not None else rows.dataset
-    column, label = (rows.columns.get(name, name) for name in ("input", "label"))
-    modality, accuracy = choice.test.task.modality, choice.accuracy
-    what, task = WORDS[modality]
-    plain = recipe.method == "full" and "adapter" not in about.extraction.get("details", {})
-    forms = {"timm_images": "timm", "hub_vision": "trainer", "hub_text": "trainer", "hub_audio": "trainer"}
-    form = forms.get(about.library or "", "verify") if plain else "verify"
-    inputs = {
-        "image": f"[one.convert('RGB') for one in rows[{column!r}]], return_tensors='pt'",
-        "text": f"rows[{column!r}], padding=True, truncation=True, return_tensors='pt'",
-        "audio": f"[one['array'] for one in rows[{column!r}]], padding=True, return_tensors='pt'",
-    }
+    rate, about, accuracy = choice.rate or 1.0, choice.ranking.models[winner], choice.accuracy
+    details = about.extraction.get("details", {})
+    path = None if choice.named is None else local_path(choice.named)
+    in_memory = choice.named is None or not isinstance(choice.typed.get(winner, ""), str)
+    named = path is not None and path.is_file() and reader_of(path)[0] in TEXTUAL  # images by their paths
+    usual = recipe.method == "full" and "adapter" not in details and choice.asked.backbone == BackboneOptions()
+    form = "timm" if about.library == "timm_images" else "trainer"
+    if in_memory or named or not usual or (form == "trainer" and details.get("pooling") != BEFORE_HEAD):
+        form = "verify"
     return _template().render(
         choice=choice,
         recipe=recipe,
         form=form,
-        model=one_line(choice.winner),
+        model=one_line(winner),
         source=choice.source(form == "timm"),
         accuracy="not tested" if accuracy is None else f"{accuracy.value:.1%}",
-        dataset=dataset,
-        config=f", {rows.config!r}" if rows.config else "",
-        label=label,
-        input=column,
-        inputs=inputs[modality],
-        what=what,
-        task=task,
+        in_memory=in_memory,
+        dataset=str(path.resolve()) if path else choice.named,
+        opened=_opened(path or choice.named, rows.config, rows.split or "train"),
+        label=rows.columns.get("label", "label"),
+        input=rows.columns.get("input", "input"),
         rate=rate,
         head_rate=rate * recipe.head_factor,
-        changed=", ".join(f"{name}={value!r}" for name, value in _changed(recipe, rate).items()),
+        changed=_words(_changed(recipe, rate)),
+        measured=_words({"method": recipe.method} | _unusual(choice.options, ("test_split", "test_samples"))),
+        options=_words(_unusual(choice.asked.sample) | _unusual(choice.asked.backbone)),
     )
+
+
+def _opened(dataset: str | Path | None, config: str | None, split: str) -> str:
+    """Return what opens a split of a dataset on the Hub or of a path, from any folder."""
+    if not isinstance(dataset, Path):
+        return f"datasets.load_dataset({dataset!r}, {config!r}, split={split!r})"
+    place = str(dataset.resolve())
+    if (dataset / "state.json").is_file():
+        return f"datasets.load_from_disk({place!r})"
+    if (dataset / "dataset_dict.json").is_file():
+        return f"datasets.load_from_disk({place!r})[{split!r}]"
+    reader, files = reader_of(dataset) if dataset.is_file() else (place, {})
+    return f"datasets.load_dataset({reader!r}, {config!r}, {_words({**files, 'split': split})})"
+
+
+def _words(values: Mapping[str, object]) -> str:
+    """Return arguments as Python writes them."""
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
+
+
+def _unusual(options: Any, names: Collection[str] | None = None) -> dict[str, object]:
+    """Return the fields of options, all or some, that differ from their defaults."""
+    usual = vars(type(options)())
+    return {name: vars(options)[name] for name in names or usual if vars(options)[name] != usual[name]}
 
 
 @cache

@@ -24,7 +24,8 @@ from hf_transfer_score.runs.options import RankOptions, check_trainable
 from hf_transfer_score.runs.plan import Plan
 from hf_transfer_score.runs.run import named_candidates, plan_rank, rank
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.text import joined, rough_duration, short_bytes
+from hf_transfer_score.sampling.sources import local_path
+from hf_transfer_score.text import counted, joined, rough_duration, short_bytes
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Start:
     folder: Path
     journal: Journal
     heard: ChooseListener
+    named: str | None
 
     @property
     def budget(self) -> Budget:
@@ -103,7 +105,10 @@ def prepare(
     same = {**asdict(recipe), "learning_rates": None, "device": None}
     about = json.dumps([sample.fingerprint, test.fingerprint, same, how.seed, options.backbone.plain()], sort_keys=True)
     journal = Journal(folder / "choices" / hashlib.blake2b(about.encode(), digest_size=12).hexdigest())
-    return Start(sample, test, plan, typed_names(models, plan), recipe, options, how, folder, journal, heard)
+    place = local_path(dataset) if isinstance(dataset, (str, Path)) else None
+    named = str(place.resolve()) if place else dataset if isinstance(dataset, str) else None
+    typed = typed_names(models, plan)
+    return Start(sample, test, plan, typed, recipe, options, how, folder, journal, heard, named)
 
 
 TIMED_ROWS, TIMED_MODELS = 32, 3
@@ -152,7 +157,7 @@ class Estimate:
         if self.method == "probe":
             found.append("Race: a probe of each finalist is fitted on all rows.")
         else:
-            epochs, rates = joined([str(one) for one in self.rounds]), f"{self.rates} learning rates"
+            epochs, rates = joined([str(one) for one in self.rounds]), counted(self.rates, "learning rate")
             found.append(f"Race: finalists are fine-tuned at {rates} and compared after {epochs} epochs.")
         if self.look_seconds is None or self.tuning_seconds is None or self.budget_seconds is None:
             return [*found, "Time: not known, because no weights are on this computer yet that could be timed."]
@@ -170,7 +175,10 @@ def estimate(start: Start) -> Estimate:
     inside = [model for model in start.plan.models if model.failure is None]
     row, recipe, budget = _row_seconds(start), start.recipe, start.budget
     tuning = None if row is None else row * start.rows_a_tuning
+    look = None if row is None else row * start.ends[0] * len(inside)
     most = budget.amount if budget.unit == "seconds" else None if tuning is None else budget.amount * tuning
+    if most is not None and look is not None and tuning is not None:  # the winner is trained to the end in any case
+        most = max(most, look + tuning / len(recipe.learning_rates))
     return Estimate(
         candidates=len(inside),
         failed=len(start.plan.models) - len(inside),
@@ -180,7 +188,7 @@ def estimate(start: Start) -> Estimate:
         rates=len(recipe.learning_rates),
         method=recipe.method,
         row_seconds=row,
-        look_seconds=None if row is None else row * start.ends[0] * len(inside),
+        look_seconds=look,
         tuning_seconds=tuning,
         budget=str(budget),
         budget_seconds=most,

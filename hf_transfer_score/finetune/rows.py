@@ -63,18 +63,21 @@ def codes_of(train: LabelledSample, test: LabelledSample) -> tuple[Rows, Rows, i
 
 
 def split_rows(codes: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows to train on and those to choose by: a share of each class, at least one row on each side."""
+    """Return the rows to train on and those to choose by: a share of each class, at least one row on each side.
+
+    The row of a class that has no other is trained on.
+    """
     generator, held = np.random.default_rng([seed, 1]), []
     for code in range(int(codes.max()) + 1):
         rows = np.flatnonzero(codes == code)
-        if len(rows) < 2:
-            raise LabelsError(
-                "A class of the training rows has a single row; it needs one to train on and another to choose by. "
-                "Draw more rows, or leave out that class."
-            )
         count = min(max(1, round(share * len(rows))), len(rows) - 1)
         held.append(generator.permutation(rows)[:count])
     chosen = np.sort(np.concatenate(held))
+    if not len(chosen):
+        raise LabelsError(
+            "Every class of the training rows has a single row, so none is left to choose the learning rate by. Draw "
+            "more rows."
+        )
     return np.setdiff1d(np.arange(len(codes)), chosen), chosen
 
 

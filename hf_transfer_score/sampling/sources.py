@@ -155,7 +155,7 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> OpenSplit:
 
 
 def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:
-    reader = READERS.get(_suffix(path))
+    reader, files = reader_of(path)
     if reader is None:
         raise DatasetError(
             f"The file {name} is of no known kind; expected one of {', '.join(READERS)}, or for images and sounds "
@@ -163,11 +163,16 @@ def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:
         )
     if path.stat().st_size == 0:
         raise DatasetError(f"The file {name} is empty.")
-    files = {"data_files": glob.escape(str(path.resolve()))} | ({"sep": separator_of(path)} if reader == "csv" else {})
     folders = dict.fromkeys((path.parent, path.resolve().parent))  # the file may be a link
     reach = replace(Reach.of_folder(path.parent), folders=sum((Reach.of_folder(one).folders for one in folders), ()))
     opened = _open_builder(name, options, reach=reach, path=reader, builder_options=files)
     return replace(opened, features={**opened.features, **_named_images(opened)}) if reader in TEXTUAL else opened
+
+
+def reader_of(path: Path) -> tuple[str | None, dict[str, str]]:
+    """Return the name that `datasets` has for the reader of a file, None for an unknown kind, and its arguments."""
+    reader, files = READERS.get(_suffix(path)), {"data_files": glob.escape(str(path.resolve()))}
+    return reader, files | ({"sep": separator_of(path)} if reader == "csv" else {})
 
 
 def separator_of(path: Path) -> str:

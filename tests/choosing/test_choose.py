@@ -146,24 +146,57 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(whole, chosen, tmp_pa
     assert told(large)[:4] == told(whole[1])[:4]
 
 
-def test_the_saved_model_is_what_was_tested(whole, chosen, tmp_path):
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    choice = chosen(whole[0])
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_what_is_saved_of_texts_answers_as_it_was_tested(folder, tmp_path, family):
+    """The heads of both fit in width, but that of BERT reads a layer between, and that of GPT-2 has no bias."""
+    texts.write_text(tmp_path / family, family, head="ForSequenceClassification", num_labels=3)
+    reviews, model = folder / "reviews.jsonl", tmp_path / family
+    how = ChooseOptions(changes={**CHANGES, "learning_rates": (3e-3,)}, budget="2 fine-tunings")
+    choice = choose(str(reviews), [str(model)], options=OPTIONS, how=how, folder=tmp_path / "home")
     place = choice.save_model(tmp_path / "model")
-    about = json.loads((place / "choice.json").read_text())
-    assert about["winner"] == choice.winner and compile((place / "train.py").read_text(), "train.py", "exec")
-    if not about["whole_classifier"]:
-        assert (place / "classifier.safetensors").is_file()
-        return
-    model = AutoModelForSequenceClassification.from_pretrained(place).eval()
-    tokenizer = AutoTokenizer.from_pretrained(place)
-    inputs = tokenizer(choice.test.examples(range(len(choice.test))), padding=True, return_tensors="pt")
+    assert not json.loads((place / "choice.json").read_text())["whole_classifier"]
+    assert answers_right(choice, place) == pytest.approx(choice.tested[0].result.accuracy, abs=0.02)
+
+
+@pytest.mark.filterwarnings("ignore:'pin_memory'")
+def test_what_is_saved_of_pictures_is_a_whole_classifier_and_the_scripts_train_it_again(tmp_path, monkeypatch):
+    from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+    monkeypatch.chdir(tmp_path)
+    changes = {**CHANGES, "learning_rates": (3e-3,), "epochs": 8}
+    how = ChooseOptions(changes=changes, budget="2 fine-tunings")
+    asked = {"options": RankOptions(SampleOptions(max_samples=240)), "how": how, "folder": tmp_path / "home"}
+    choice = choose("example", ["example/resnet-pretrained"], **asked)
+    place = choice.save_model("model")
+    model, prepare = AutoModelForImageClassification.from_pretrained(place), AutoImageProcessor.from_pretrained(place)
+    pictures = [one.convert("RGB") for one in choice.test.examples(range(len(choice.test)))]
     with torch.no_grad():
-        answers = model(**inputs).logits.argmax(1).numpy()
-    right = float(np.mean(answers == choice.test.labels))
-    assert right == pytest.approx(choice.tested[0].result.accuracy, abs=0.02)
-    assert model.config.id2label == {0: "neg", 1: "pos"}
+        answers = model.eval()(**prepare(pictures, return_tensors="pt")).logits.argmax(1).numpy()
+    accuracy = choice.tested[0].result.accuracy
+    assert np.mean(answers == choice.test.labels) == pytest.approx(accuracy, abs=0.01)
+    assert set(model.config.label2id) == set("56789")
+    again = {}
+    exec((place / "train.py").read_text(), again)
+    assert again["trainer"].evaluate()["eval_accuracy"] == pytest.approx(accuracy, abs=0.15)
+
+
+def test_the_script_repeats_the_very_choice_from_any_folder(folder, tmp_path, monkeypatch):
+    """The table has two columns that may be labels, and a name of its own."""
+    rows = [json.loads(line) for line in (folder / "reviews.jsonl").read_text().splitlines()]
+    table = [{**row, "tone": row["label"], "label": f"{number % 5} of 5"} for number, row in enumerate(rows)]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, table)))
+    options = RankOptions(SampleOptions(max_samples=60, label_column="tone", dataset_name="Birds of Wales"))
+    how = ChooseOptions(changes={**CHANGES, "learning_rates": (3e-3,)}, budget="2 fine-tunings", test_samples=50)
+    choice = choose("rows.jsonl", [str(folder / "first")], options=options, how=how, folder=tmp_path / "home")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path / "home"))
+    again = {}
+    exec(choice.script, again)
+    (found,) = again["report"].models.values()
+    first, second = found.measured[0], choice.tested[0].result
+    assert first.total_parameters == second.total_parameters and first.accuracy > 0.7 and second.accuracy > 0.7
+    assert again["report"].test.table["input"].to_pylist() == choice.test.table["input"].to_pylist()
 
 
 def test_the_command_says_what_it_would_do_and_then_what_it_did(folder, monkeypatch, capsys):
@@ -205,13 +238,7 @@ def test_adapters_are_merged_into_what_is_saved(chosen, tmp_path):
     assert not list(place.glob("adapter*")) and not [
         key for key in load_file(place / "model.safetensors") if "lora" in key
     ]
-    backbone = all_kinds()["hub_text"].load(place, choice.test.task, BackboneOptions())
-    head = load_file(place / "classifier.safetensors")
-    with torch.no_grad():
-        batch = backbone.collate(backbone.encode(choice.test.examples(range(len(choice.test)))))
-        answers = backbone.forward(batch).features["last"] @ head["weight"].T + head["bias"]
-    right = float(np.mean(answers.argmax(1).numpy() == choice.test.labels))
-    assert right == pytest.approx(choice.tested[0].result.accuracy, abs=0.02)
+    assert answers_right(choice, place) == pytest.approx(choice.tested[0].result.accuracy, abs=0.02)
     told = [one.metric.parameters for one in truths(tmp_path / "home")]
     assert told and {(one["method"], one["lora_rank"]) for one in told} == {("lora", 2)}
     assert "lora_rank=2" in choice.script and compile(choice.script, "train.py", "exec")
@@ -242,6 +269,18 @@ def test_who_will_fit_a_probe_chooses_by_that_very_probe(chosen, folder, tmp_pat
     assert told(chosen(tmp_path / "home", method="probe", changes=changes, within=0.0, confidence=0.999)) == told(
         choice
     )
+
+
+def answers_right(choice, place):
+    """Return the share of the test rows that a saved body with its separate classifier answers correctly."""
+    from safetensors.torch import load_file
+
+    backbone = all_kinds()["hub_text"].load(place, choice.test.task, BackboneOptions())
+    head = load_file(place / "classifier.safetensors")
+    with torch.no_grad():
+        batch = backbone.collate(backbone.encode(choice.test.examples(range(len(choice.test)))))
+        answers = backbone.forward(batch).features["last"] @ head["weight"].T + head["bias"]
+    return float(np.mean(answers.argmax(1).numpy() == choice.test.labels))
 
 
 def samples(choice):

@@ -109,10 +109,15 @@ def test_labels_that_do_not_fit_together_are_refused(checkpoints):
     strange = memory_sample("text-classification", ["one", "two"], [0, 7])
     with pytest.raises(LabelsError, match=r"1 classes that the training rows lack \(the first is 7\)"):
         fine_tune(load, reviews(8, 0), strange, Recipe(), 0)
-    alone = memory_sample("text-classification", ["one", "two", "three"], [0, 0, 1])
-    with pytest.raises(LabelsError, match="has a single row"):
+    alone = memory_sample("text-classification", ["one", "two"], [0, 1])
+    with pytest.raises(LabelsError, match="Every class of the training rows has a single row"):
         fine_tune(load, alone, alone, Recipe(), 0)
     assert not load.loaded
+
+
+def test_the_only_row_of_a_class_is_trained_on():
+    fitted, held = split_rows(np.array([0, 0, 0, 1, 2, 2]), 0.2, 0)
+    assert 3 in fitted and len(held) == 2 and sorted([*fitted, *held]) == list(range(6))
 
 
 def test_a_checkpoint_that_gives_no_numbers_is_a_failure_with_a_kind(checkpoints):
