@@ -49,6 +49,7 @@ TYPES: Mapping[str, tuple[type, str]] = {
     "int": (Integral, "a whole number"),
     "float": (Real, "a number"),
     "bool": (bool, "True or False"),
+    "str": (str, "a name"),
 }
 """What a keyword takes, by the type of its field."""
 
@@ -72,8 +73,9 @@ class Option:
         """Return a value with the type of the field: single values and lists become tuples if it holds tuples."""
         if self.annotation.startswith("tuple["):
             several = tuple(value) if isinstance(value, (list, tuple, set)) else (value,)
-            if self.annotation == "tuple[str, ...]" and not all(isinstance(one, str) for one in several):
-                raise OptionError(f"{self.name}={value!r}: expected one name or several.")
+            kind, expected = TYPES[self.annotation.removeprefix("tuple[").removesuffix(", ...]")]
+            if not all(isinstance(one, kind) for one in several):
+                raise OptionError(f"{self.name}={value!r}: expected {expected}, or several in a list.")
             return several
         kind, expected = TYPES.get(self.annotation.removesuffix(" | None"), (object, ""))
         if not isinstance(value, kind) and not (value is None and self.annotation.endswith(" | None")):
@@ -111,7 +113,7 @@ class Keywords:
 
         The mapping `changes` in such an argument holds the fields of another dataclass by name.
         """
-        self.name, self._groups = name, dict(groups)
+        self.name, self._groups, self._left_out = name, dict(groups), left_out
         self.own = tuple(inspect.signature(function).parameters)
         self.options: dict[str, list[Option]] = {}
         every = [one for argument, kind in groups.items() for one in options_of(kind, (argument,))]
@@ -129,6 +131,8 @@ class Keywords:
         """Return the arguments of the function for some keywords; unknown ones, and wrong types, are OptionErrors."""
         found = {name: value for name, value in named.items() if name not in self.options}
         for name in found:
+            if name in self._left_out:
+                raise OptionError(f"{self.name} has no option `{name}`: leave it out.")
             if name not in self.own:
                 known = [*self.own, "progress", *self.options]
                 longer = [one for one in known if name in one.split("_")]  # label: label_column
@@ -207,6 +211,10 @@ def called(
     @wraps(function)
     def call(*given: Any, progress: bool | None = None, **named: Any) -> Any:
         arguments = keywords.arguments(named)
+        try:
+            inspect.signature(function).bind(*given, **arguments)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}") from None
         if any(arguments.get(one) is not None for one in listeners):  # the caller's listener shows the progress
             return function(*given, **arguments)
         with watched(listeners, progress=progress) as listening:

@@ -30,6 +30,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 FailureKind = Literal[
@@ -212,9 +213,11 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def check_least(options: object, **least: int) -> None:
-    """Raise OptionError for a field below its minimum; None is allowed."""
+    """Raise OptionError for a field that is no whole number, or below its minimum; None is allowed."""
     for name, bound in least.items():
         value = getattr(options, name)
+        if value is not None and not isinstance(value, Integral):
+            raise OptionError(f"{name}={value!r}: expected a whole number.")
         if value is not None and value < bound:
             raise OptionError(f"{name}={value}: expected at least {bound}.")
 

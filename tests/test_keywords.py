@@ -89,7 +89,7 @@ def test_invalid_values_are_refused_before_anything_runs():
         ({"max_samples": None}, r"max_samples=None: expected a whole number\."),
         ({"level": "0.9"}, r"level='0\.9': expected a number\."),
         ({"full_pass": 1}, r"full_pass=1: expected True or False\."),
-        ({"trust_remote_code": True}, r"trust_remote_code=True: expected one name or several\."),
+        ({"trust_remote_code": True}, r"trust_remote_code=True: expected a name, or several in a list\."),
         ({"search": "resnet"}, r"search='resnet': expected Search\(text='resnet'\)\."),
         ({"metrics": 5}, r"metrics=5: expected names, or None for the default set\."),
     ],
@@ -98,6 +98,24 @@ def test_a_value_of_another_type_is_named(named, message):
     with pytest.raises(OptionError, match=message):
         hf_transfer_score.rank("example", **named)
     assert made(max_samples=np.int64(9), level=np.float32(0.75), min_throughput=2).sample.max_samples == 9
+
+
+def test_wrong_calls_of_a_training_are_told_before_anything_runs():
+    for named, message in (
+        ({"seeds": 1.5}, r"seeds=1\.5: expected a whole number, or several in a list"),
+        ({"learning_rates": "1e-3"}, r"learning_rates='1e-3': expected a number, or several in a list"),
+        ({"lora_rank": 3}, "`lora_rank` is for the method lora; full has no adapters"),
+        ({"train_layer": 3}, "`layer` is for the methods layer and scl; full trains no single block"),
+        ({"quantize": "8bit"}, r"verify has no option `quantize`: leave it out\."),
+    ):
+        with pytest.raises(OptionError, match=message):
+            hf_transfer_score.verify("example", **named)
+    with pytest.raises(OptionError, match="unit='minutes': expected one of seconds, fine-tunings"):
+        hf_transfer_score.Budget(1, "minutes")
+    with pytest.raises(OptionError, match=r"max_samples=9\.5: expected a whole number"):
+        SampleOptions(max_samples=9.5)
+    with pytest.raises(TypeError, match="layers: missing a required argument: 'model'"):
+        hf_transfer_score.layers("example")
 
 
 def test_no_two_fields_share_a_keyword_unseen():

@@ -17,6 +17,7 @@ from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.finetune.recipe import default_recipe
 from hf_transfer_score.records.record import identity
 from hf_transfer_score.runs.layers import LayerProfile, ProfileRow
+from hf_transfer_score.runs.plan import Plan, PlannedModel
 from hf_transfer_score.runs.verified import Verified, VerifyReport
 from tests.runs.reports import Made, classified, report_of
 
@@ -140,6 +141,11 @@ def test_a_dataset_without_records_says_that_nothing_distinguishes_the_models(tm
     assert other.answer.startswith("Too little is known about these models to distinguish them. Fine-tune ")
     assert other.to_pandas()["reason"].isna().all() and by_one_metric().to_pandas()["reason"].isna().all()
     assert "ok: None" not in json.dumps(other.as_dict())
+
+
+def test_a_plan_is_shown_in_one_line():
+    models = (PlannedModel("a", "cached"), PlannedModel("b", "download", download_bytes=5000))
+    assert repr(Plan(models)) == "<Plan of 2 models (1 cached, 1 download), 5,000 bytes to download>"
 
 
 def test_it_is_saved_and_published(result, tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from hf_transfer_score.errors import OptionError, check_known, check_least
-from hf_transfer_score.finetune.recipe import Recipe, default_recipe
+from hf_transfer_score.finetune.recipe import Recipe, check_changes, default_recipe
 from hf_transfer_score.tasks import Modality
 
 RacedMethod = Literal["full", "layer", "scl", "lora", "probe"]
@@ -28,6 +28,11 @@ class Budget:
 
     amount: float
     unit: Literal["seconds", "fine-tunings"]
+
+    def __post_init__(self) -> None:
+        check_known(self, unit=("seconds", "fine-tunings"))
+        if not self.amount > 0:
+            raise OptionError(f"amount={self.amount}: expected a number above 0.")
 
     @classmethod
     def of(cls, text: str | Budget) -> Budget:
@@ -97,7 +102,7 @@ class ChooseOptions:
             raise OptionError(f"confidence={self.confidence:g}: expected a probability from 0.5 to below 1.")
         if self.recipe is not None and self.recipe.method not in RACED:
             raise OptionError(f"The recipe has the method {self.recipe.method!r}: expected one of {', '.join(RACED)}.")
-        replace(default_recipe("image", self.method), **self.changes)  # refuses what no recipe can have
+        check_changes(self.changes, self.recipe.method if self.recipe else self.method)
 
     def recipe_for(self, modality: Modality) -> Recipe:
         """Return the recipe for a modality; a probe counts as one epoch."""

@@ -62,13 +62,6 @@ class TuningFlags:
 
         A probe, which has no epochs, refuses the flags `passes`.
         """
-        if self.layer is not None and self.method not in ("layer", "scl"):
-            raise OptionError(f"--layer is for the methods layer and scl; {self.method} trains no single block.")
-        if self.skip is not None and self.method != "scl":
-            raise OptionError(f"--skip is for the method scl; {self.method} has no skip connection.")
-        for name in ("lora_rank", "lora_alpha"):
-            if self.method != "lora" and getattr(self, name) is not None:
-                raise OptionError(f"--{name.replace('_', '-')} is for the method lora; {self.method} has no adapters.")
         for name in passes:
             if self.method == "probe" and getattr(self, name) is not None:
                 flag = name.replace("_", "-")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from hf_transfer_score.errors import OptionError, check_known, check_least
 from hf_transfer_score.tasks import Modality
@@ -106,6 +106,20 @@ def default_recipe(modality: Modality, method: Method = "full") -> Recipe:
     if method == "lora":
         return replace(DEFAULTS[modality], method=method, learning_rates=ADAPTERS_RATES[modality], head_factor=1.0)
     return replace(DEFAULTS[modality], method=method)
+
+
+def check_changes(changes: Mapping[str, Any], method: Method) -> None:
+    """Refuse settings that no recipe can have, or that the method does not use."""
+    for names, methods, lacks in (
+        (("layer",), ("layer", "scl"), "trains no single block"),
+        (("skip",), ("scl",), "has no skip connection"),
+        (("lora_rank", "lora_alpha"), ("lora",), "has no adapters"),
+    ):
+        for name in names:
+            if name in changes and method not in methods:
+                several = "methods" if len(methods) > 1 else "method"
+                raise OptionError(f"`{name}` is for the {several} {' and '.join(methods)}; {method} {lacks}.")
+    replace(default_recipe("image", method), **changes)
 
 
 def most_collapsed(nc1: Mapping[str, float | None]) -> str | None:

@@ -70,11 +70,11 @@ class TableFacts:
 
 
 def import_table(
-    file: Path,
+    file: str | Path,
     *,
     task: str,
     source: str,
-    facts: Path | None = None,
+    facts: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
     into: Imported | None = None,
 ) -> Imported:
@@ -103,17 +103,17 @@ def import_table(
         >>> [(record.model.id, record.terms) for record in found.records]
         [('owner/model', {'accuracy': 0.91})]
     """
-    known, found = get_task(task), into or Imported()
+    known, found, file = get_task(task), into or Imported(), Path(file)
     for name in columns or ():
         if name not in USUAL:
             hint = did_you_mean(name, USUAL)
             raise InputError(f"There is no column {name!r} to be named.{hint} Usual names: {', '.join(USUAL)}.")
     if not source.strip():
         raise InputError("Say who published the table: `source` is empty.")
-    about = {} if facts is None else read_facts(facts, found)
-    run = RecordedRun(VERSION, datetime.fromtimestamp(file.stat().st_mtime, timezone.utc).isoformat(timespec="seconds"))
+    about = {} if facts is None else read_facts(Path(facts), found)
     rows = _rows(file, columns or {}, found)
     names = next(rows)[1]
+    run = RecordedRun(VERSION, datetime.fromtimestamp(file.stat().st_mtime, timezone.utc).isoformat(timespec="seconds"))
     pairs = [pair for pair in (SCORES, ACCURACIES) if names.keys() >= set(pair)]
     if not names.keys() >= {"model", "dataset"} or not pairs:
         raise InputError(

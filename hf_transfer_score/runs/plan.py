@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from hf_transfer_score.hub.downloads import Answers, map_at_once
 from hf_transfer_score.hub.settings import hub_cache
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.text import counted
 from hf_transfer_score.version import VERSION
 
 ASKED_AT_ONCE = 8
@@ -99,7 +101,7 @@ class PlannedModel:
         return self.checkpoint.repository.bytes_of(self.files) if self.checkpoint else 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """The plan of a run.
 
@@ -121,6 +123,11 @@ class Plan:
     def download_bytes(self) -> int:
         """Bytes that will be downloaded."""
         return sum(model.download_bytes for model in self.models)
+
+    def __repr__(self) -> str:
+        """Return one line, however many models it has."""
+        states = ", ".join(f"{count} {state}" for state, count in Counter(one.state for one in self.models).items())
+        return f"<Plan of {counted(len(self.models), 'model')} ({states}), {self.download_bytes:,} bytes to download>"
 
 
 def make_plan(

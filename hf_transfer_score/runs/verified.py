@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from hf_transfer_score.errors import OptionError, check_least
 from hf_transfer_score.finetune.fine_tune import FineTuningResult, truth_metric, truth_record
-from hf_transfer_score.finetune.recipe import Method, Recipe, default_recipe
+from hf_transfer_score.finetune.recipe import Method, Recipe, check_changes, default_recipe
 from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.agreement import Agreement, noise_ceiling
 from hf_transfer_score.ranking.showing import Shown
@@ -47,7 +47,7 @@ class VerifyOptions:
         check_least(self, top=1, test_samples=1)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise OptionError(f"seeds={self.seeds}: expected whole numbers from 0 on, each once, such as 0,1,2.")
-        replace(default_recipe("image", self.method), **self.changes)  # refuses what no recipe can have
+        check_changes(self.changes, self.recipe.method if self.recipe else self.method)
 
     def recipe_for(self, sample: LabelledSample) -> Recipe:
         """Return the recipe for a sample."""

@@ -107,7 +107,7 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path, content):
     path = Path(tmp_path / "table.csv")
     path.write_bytes(content)
     with pytest.raises(InputError, match=UNUSABLE[content]):
-        import_table(path, task=TASK, source="them")
+        import_table(str(path), task=TASK, source="them")
 
 
 def test_what_cannot_be_meant_is_refused(table):
