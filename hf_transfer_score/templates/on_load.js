@@ -13,6 +13,7 @@
       one.setAttribute("aria-label", "Upload more files");
       one.title = "Upload more files";
     }
+    for (const one of document.querySelectorAll("#lb-again .cm-scroller[tabindex='-1']")) one.tabIndex = 0;
     const hints = {}, all = (where) => document.querySelectorAll(where);
     for (const one of all(".lb-hints dt")) hints[one.textContent] = one.nextElementSibling.textContent;
     for (const one of all("#lb-table th")) {

@@ -48,14 +48,7 @@ def build_model_tab(page: LeaderboardPage) -> None:
     find = add_finder([choice], lambda typed: model_choices(page.library.catalogue, typed), name="lb-find-model")
     content = gr.HTML("", elem_id="lb-model-page")
     chart = add_chart("lb-model-plot")
-    command = gr.Code(
-        label="Measure it again",
-        language="shell",
-        interactive=False,
-        visible=False,
-        wrap_lines=True,
-        elem_id="lb-again",
-    )
+    command = gr.Code(label="Measure it again", language="shell", interactive=False, visible=False, elem_id="lb-again")
     small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 260}
     with gr.Row(visible=False) as downloads:
         as_json = gr.Button("Download its records (JSON)", elem_id="lb-model-json", **small)
