@@ -84,6 +84,8 @@ def test_wrong_calls():
     features, labels = mixture()
     with pytest.raises(InputError, match="The pool is empty"):
         rank_features({}, labels)
+    with pytest.raises(InputError, match="The name of a model has to be a text; got 1"):
+        rank_features({1: features}, labels)
     with pytest.raises(InputError, match="'face' was chosen twice"):
         score_features(features, labels, metrics=["face", get_metric("face", temperature=1.0)])
     with pytest.raises(InputError, match="No metric was chosen"):

@@ -58,6 +58,9 @@ def rank_features(
     """
     if not isinstance(features, Mapping):
         raise InputError(f"Features have to be a dictionary, (N, D) by model name; got {type(features).__name__}.")
+    for name in features:
+        if not isinstance(name, str):
+            raise InputError(f"The name of a model has to be a text; got {name!r}.")
     if not features:
         raise InputError("The pool is empty: pass features by model name.")
     chosen = choose_metrics(metrics)
