@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -58,17 +58,12 @@ def rank_features(
     """
     if not isinstance(features, Mapping):
         raise InputError(f"Features have to be a dictionary, (N, D) by model name; got {type(features).__name__}.")
-    for name in features:
-        if not isinstance(name, str):
-            raise InputError(f"The name of a model has to be a text; got {name!r}.")
     if not features:
         raise InputError("The pool is empty: pass features by model name.")
     chosen = choose_metrics(metrics)
     headline = [headline] if isinstance(headline, str) else headline
     check_names(headline, [metric.name for metric in chosen])
-    if task and get_task(task).truth != ("labels" if targets is None else "targets"):
-        given = "class labels" if targets is None else "targets"
-        raise OptionError(f"task={task!r} does not fit: {given} were passed.")
+    _check_fit(features, task, "class labels" if targets is None else "targets")
     models: dict[str, RankedModel] = {}
     errors: list[InputError] = []
     for name, matrix in features.items():
@@ -102,6 +97,15 @@ def check_names(headline: Sequence[str] | None, metrics: Sequence[str]) -> None:
     for one in headline or ():
         if one not in metrics:
             raise OptionError(f"headline={one!r}: expected one of {', '.join(metrics)}.{did_you_mean(one, metrics)}")
+
+
+def _check_fit(names: Iterable[Any], task: str, given: str) -> None:
+    """Refuse names that are no texts, and a task for which something else than the given truth is needed."""
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"The name of a model has to be a text; got {name!r}.")
+    if task and get_task(task).truth not in given:
+        raise OptionError(f"task={task!r} does not fit: {given} were passed.")
 
 
 def _records(ranking: Ranking, task: str, truth: Any) -> tuple[Record, ...]:
