@@ -20,7 +20,7 @@ from hf_transfer_score.records.place import places_of
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.store import cache_file, load
 from hf_transfer_score.records.table import RecordTable
-from hf_transfer_score.text import joined
+from hf_transfer_score.text import counted, joined
 
 AnyRanking = TypeVar("AnyRanking", bound=Ranking)
 
@@ -146,6 +146,10 @@ def _ranking(mine: Sequence[Record], history: History) -> Ranking:
         most = max(scored, key=lambda sample: (len(scored[sample]), str(sample)))
         chosen = [one for one in mine if (one.dataset.split, one.dataset.fingerprint) == most]
         ranking = Ranking.of(chosen, headline=sorted(HEADLINE_METRICS))
+        if left := sorted(set().union(*scored.values()) - scored[most]):
+            count = f"{counted(len(left), 'model')} {'was' if len(left) == 1 else 'were'}"
+            told = f"{count} scored only on another sample, whose scores do not count: {joined(left, SHOWN_DATASETS)}."
+            ranking = replace(ranking, notes=(told,))
     there = {one.model for one in ranking.models.values()}
     newest = {record.model.id: record for record in mine if record.status == "ok"}
     elsewhere = {name for one in (*history.accuracies, *history.scores) for name in one.values}

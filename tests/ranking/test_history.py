@@ -12,6 +12,7 @@ from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.records.importing import import_table
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.table import RecordTable, Stored
+from tests.leaderboard.made import DATASET, score
 from tests.ranking.community import DATASETS, TARGET, Community
 
 
@@ -93,6 +94,14 @@ def test_an_accuracy_that_could_not_be_measured_says_nothing(records):
 def new_on(failed):
     """Return failures on a dataset of which nothing else is known."""
     return [replace(one, dataset=replace(one.dataset, id="owner/new")) for one in failed]
+
+
+def test_models_whose_scores_are_of_another_sample_are_named():
+    other = replace(DATASET, fingerprint="e" * 32)
+    records = [score(name, "knn", 0.5, dataset=DATASET) for name in ("o/a", "o/b", "o/c")]
+    found = board_of([table_of([*records, *(score(name, "knn", 0.9, dataset=other) for name in "ox")])], DATASET.id)
+    assert found.notes[0] == "2 models were scored only on another sample, whose scores do not count: o and x."
+    assert not found.models["o"].results and found.models["o/a"].results
 
 
 def test_an_accuracy_without_its_number_says_nothing(records):
