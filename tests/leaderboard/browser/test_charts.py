@@ -82,6 +82,8 @@ def test_the_chart_is_drawn_by_day_and_by_night_and_tells_facts(opened, page_fil
     told = page.inner_text("#vg-tooltip-element")
     assert "mean rank" in told and "parameters" in told
     assert page.locator("#vg-tooltip-element script, #vg-tooltip-element img").count() == 0
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 SERIOUS = ("serious", "critical")
