@@ -114,7 +114,7 @@ class ModuleBackbone:
     def _rows(self, output: Any, mask: torch.Tensor | None) -> torch.Tensor:
         """Return one row per example (B, D): the mean of tokens (B, T, D) or of places (B, D, H, W)."""
         if not hasattr(output, "ndim"):
-            known: Mapping[str, Any] = output if isinstance(output, Mapping) else vars(output)
+            known: Mapping[str, Any] = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
             output = next((known[name] for name in NAMED if known.get(name) is not None), None)
         if output is None or not hasattr(output, "ndim") or output.ndim not in (2, 3, 4):
             raise CheckpointError("unsupported", f"is a {self.name} that returns no tensor with one row per example")

@@ -89,6 +89,7 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
         path = local_path(name)
         if path is not None:
             _refuse_of_hub(options, name, "revision")
+            name = path.resolve().name if Path(name).name in ("", "..") else name  # the folder one is in
             opened = _open_path(path, name, options)
             return replace(opened, notes=(EXAMPLE_CAUTION,)) if path == example_dataset(name) else opened
         refuse_missing(name)
@@ -151,7 +152,7 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> OpenSplit:
         raise DatasetError(f"The folder {name} is empty: there are no files in it.")
     with explained(name):
         check_folder_card(path, name)
-    return _open_builder(name, options, reach=Reach.of_folder(path), path=str(path))
+    return _open_builder(name, options, reach=Reach.of_folder(path), path=str(path.absolute()))
 
 
 def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:

@@ -26,6 +26,13 @@ class Net(torch.nn.Module):
         return self.layer(pixels).relu()
 
 
+class Two(Net):
+    """A network that returns a tuple."""
+
+    def forward(self, pixels):
+        return super().forward(pixels), pixels
+
+
 class Words(torch.nn.Module):
     """A bag of letters."""
 
@@ -157,7 +164,9 @@ def test_what_cannot_be_read_is_told(data, tmp_path):
         rank(data, [3])
     adapted = vit()
     adapted.vit.added = torch.nn.Linear(2, 2)
-    failed = rank(data, [vit(), ("adapted", adapted, processor())], folder=tmp_path, **QUICK).models
+    models = [vit(), ("adapted", adapted, processor()), ("two", Two(), TO_TENSOR)]
+    failed = rank(data, models, folder=tmp_path, **QUICK).models
+    assert failed["two"].reason == "is a Two that returns no tensor with one row per example"
     assert failed["ViTForImageClassification"].kind == "no_preprocessor"
     assert "pass it with the model, as (model, processor)" in failed["ViTForImageClassification"].reason
     assert "other layers than its class builds from its configuration" in failed["adapted"].reason

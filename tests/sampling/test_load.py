@@ -260,6 +260,13 @@ def test_broken_files(tmp_path, name, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_the_folder_one_is_in_has_its_own_name(tmp_path, monkeypatch):
+    folder = shards(tmp_path / "rows", texts([0, 1] * 3), 1)
+    for place, name in ((folder, "."), (folder, "./"), (folder / "data", "..")):
+        monkeypatch.chdir(place)
+        assert (load_sample(name).source.dataset, len(load_sample(name))) == ("rows", 6)
+
+
 def test_missing_datasets(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="The folder .*empty is empty"):
