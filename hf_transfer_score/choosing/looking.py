@@ -20,8 +20,7 @@ from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import ranked
-from hf_transfer_score.records.place import places_of
-from hf_transfer_score.records.store import cache_file, load
+from hf_transfer_score.records.store import load_tables
 from hf_transfer_score.runs.candidates import GONE
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
@@ -37,13 +36,9 @@ CHEAPEST = "parameter_count"
 
 def known_elsewhere(places: Sequence[str | Path], sample: LabelledSample, dataset: str) -> History:
     """Return stored results of the same task on other datasets."""
-    parts = [History.of(load(place, cache=cache_file(place)).table) for place in places_of(places)]
-    models = {name: one for found in reversed(parts) for name, one in found.models.items()}
-    accuracies = tuple(one for found in parts for one in found.accuracies)
-    scores = tuple(one for found in parts for one in found.scores)
-    found = History(accuracies, scores, models).about(sample.task.name).elsewhere(dataset)
+    found = History.together(load_tables(places)).about(sample.task.name).elsewhere(dataset)
     seen = {name for one in (*found.accuracies, *found.scores) for name in one.values}
-    return replace(found, models={name: one for name, one in models.items() if name in seen})
+    return replace(found, models={name: one for name, one in found.models.items() if name in seen})
 
 
 def relations_of(model: PlannedModel) -> Relations:

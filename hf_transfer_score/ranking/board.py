@@ -16,9 +16,8 @@ from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.ranking import Ranking
-from hf_transfer_score.records.place import places_of
 from hf_transfer_score.records.record import Record
-from hf_transfer_score.records.store import cache_file, load
+from hf_transfer_score.records.store import load_tables
 from hf_transfer_score.records.table import RecordTable
 from hf_transfer_score.text import counted, joined
 
@@ -54,7 +53,7 @@ def board(
         >>> list(board("owner/pets", results=results).ranks)
         ['owner/far', 'owner/near']
     """
-    return board_of(_tables(results), dataset, task=task, method=method)
+    return board_of(load_tables(results), dataset, task=task, method=method)
 
 
 def board_of(
@@ -62,7 +61,7 @@ def board_of(
 ) -> Ranking:
     """Return the ranking of a dataset from tables of records, as `board` does."""
     mine = [record for table in tables for record in _records_on(table, dataset)]
-    history = _joined([History.of(table) for table in tables])
+    history = History.together(tables)
     task, everything = task or _only_task(mine, history, dataset), history
     history = history.about(task)
     if not (history.accuracies or history.scores):
@@ -92,7 +91,7 @@ def informed(
     Raises:
         OptionError: the results are of several tasks, and none is named.
     """
-    history = _joined([History.of(table) for table in _tables(results)])
+    history = History.together(load_tables(results))
     if results:
         history = history.about(task or _only_task((), history, ranking.dataset or "these models"))
     own = {one.model: Relations.of(one, one.parameters) for one in ranking.models.values()}
@@ -104,22 +103,9 @@ def informed(
     return replace(found, notes=(*found.notes, *notes))
 
 
-def _tables(results: str | Path | Sequence[str | Path]) -> list[RecordTable]:
-    return [load(place, cache=cache_file(place)).table for place in places_of(results)]
-
-
 def _records_on(table: RecordTable, dataset: str) -> list[Record]:
     rows = np.flatnonzero(table.data.column("dataset_id").to_numpy() == dataset).tolist()
     return [one for one in (table.records(rows) if rows else []) if not one.is_failed_measurement]
-
-
-def _joined(parts: Sequence[History]) -> History:
-    models = {name: one for part in reversed(parts) for name, one in part.models.items()}
-    return History(
-        tuple(one for part in parts for one in part.accuracies),
-        tuple(one for part in parts for one in part.scores),
-        models,
-    )
 
 
 def _only_task(mine: Sequence[Record], history: History, dataset: str) -> str:

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,6 +137,11 @@ class History:
             found.append((rows.at("metric_name", chosen[0]) == TRUTH.name, made.setdefault(key, column)))
         accuracies = tuple(one for is_truth, one in found if is_truth and one.values)
         return cls(accuracies, tuple(one for is_truth, one in found if not is_truth), rows.relations())
+
+    @classmethod
+    def together(cls, tables: Sequence[RecordTable]) -> History:
+        """Return the history in the records of several places; what the first says about a model counts most."""
+        return cls.of(reduce(RecordTable.merged, reversed(tables))) if tables else cls()
 
     def about(self, task: str) -> History:
         """Return the history of one task."""

@@ -1,6 +1,6 @@
 """All records of a place as one table; files that have not changed since the last time are not read again."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +100,16 @@ def cache_file(place: Place) -> Path:
             return hidden / "records.parquet"
     name = place.name.replace("/", "--").strip("-.") or "records"
     return home() / "results" / f"{name[-120:]}.parquet"
+
+
+def load_tables(results: str | Path | Sequence[str | Path]) -> list[RecordTable]:
+    """Return the records of each of some places; one that several places have is that of the first."""
+    tables, seen = [load(place, cache=cache_file(place)).table for place in places_of(results)], set[str]()
+    for number, table in enumerate(tables if len(tables) > 1 else []):
+        paths = [path for path, _ in table.stamps()]
+        tables[number] = table.only([row for row, path in enumerate(paths) if path not in seen])
+        seen.update(paths)
+    return tables
 
 
 def load(

@@ -121,6 +121,17 @@ def test_several_places_count_together(run, results, tmp_path):
     assert "new/one" in [one["name"] for one in found["models"]]
 
 
+def test_a_record_in_two_places_counts_once_and_a_sample_in_two_places_is_one(run, results, tmp_path):
+    shutil.copytree("results", "copy")
+    assert board(TARGET, results=[results, "./copy"]).forecast_rows() == board(TARGET, results=results).forecast_rows()
+    for place, name, accuracy in (("./one", "a/a", 0.8), ("./two", "a/b", 0.9)):
+        row = {"model": name, "dataset": "owner/new", "method": "full", "accuracy": accuracy}
+        write_table(tmp_path / "half.csv", [row])
+        run("results", "import", "half.csv", "--to", place, *TASK)
+    both = board("owner/new", results=["./one", "./two"])
+    assert [one.why[0] for one in both.forecasts.values()] == ["measured here: 80.0%", "measured here: 90.0%"]
+
+
 def test_wrong_usage_says_what_to_do(run, results, tmp_path):
     assert "There is no folder" in run("board", TARGET, "--results", "./nowhere")[2]
     write_table(tmp_path / "texts.csv", [{"model": "a/a", "dataset": "d/d", "metric": "logme", "value": 9.0}])
