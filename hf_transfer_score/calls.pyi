@@ -309,7 +309,7 @@ def rank_adaptively(
     """Rank checkpoints with as many rows of a sample as it takes; a note says how many, and why.
 
     Args:
-        dataset: as for `rank`, and so are models, options, search, folder and results.
+        dataset: as for `rank`, but no sample; so are models, options, search, folder and results.
         models: the candidates.
         options: what is sampled at most, and how features are read.
         until: when there are enough rows.
@@ -451,7 +451,8 @@ def verify(
     accuracies so far. With `save`, each accuracy is stored at once, and none is measured twice.
 
     Args:
-        dataset: as for `rank`, like models, options, metrics, headline, search, listener and folder.
+        dataset: as for `rank`, but no sample: test rows are drawn too. So are models, options, metrics, headline,
+            search, listener and folder.
         models: the candidates.
         options: how they are ranked.
         how: how they are fine-tuned and tested.
@@ -620,7 +621,7 @@ def choose(
     and repeats no finished round.
 
     Args:
-        dataset: as for `rank`, and so are models, options, search and folder.
+        dataset: as for `rank`, but no sample: test rows are drawn too. So are models, options, search and folder.
         models: the candidates.
         options: what is sampled, and how features are read.
         how: the budget, how sure it has to be, and how candidates are fine-tuned.

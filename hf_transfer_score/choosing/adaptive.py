@@ -142,7 +142,7 @@ def rank_adaptively(
     """Rank checkpoints with as many rows of a sample as it takes; a note says how many, and why.
 
     Args:
-        dataset: as for `rank`, and so are models, options, search, folder and results.
+        dataset: as for `rank`, but no sample; so are models, options, search, folder and results.
         models: the candidates.
         options: what is sampled at most, and how features are read.
         until: when there are enough rows.

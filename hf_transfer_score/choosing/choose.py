@@ -65,7 +65,7 @@ def choose(
     and repeats no finished round.
 
     Args:
-        dataset: as for `rank`, and so are models, options, search and folder.
+        dataset: as for `rank`, but no sample: test rows are drawn too. So are models, options, search and folder.
         models: the candidates.
         options: what is sampled, and how features are read.
         how: the budget, how sure it has to be, and how candidates are fine-tuned.

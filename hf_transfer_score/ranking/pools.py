@@ -129,7 +129,7 @@ def headline_ranks(pools: Mapping[str, PoolRanking], names: Sequence[str] | None
         pools: the pool ranked by each metric, by name; models that tie keep the order of the first metric.
         names: metrics that decide; None for `HEADLINE_METRICS`, in alphabetical order.
     """
-    names = sorted(HEADLINE_METRICS) if names is None else names
+    names = sorted(HEADLINE_METRICS) if names is None else [names] if isinstance(names, str) else names
     deciding = tuple(names) if names and all(name in pools for name in names) else tuple(pools)[:1]
     ranks = [pools[name].ranks for name in deciding]
     shared = [model for model in (ranks[0] if ranks else ()) if all(model in one for one in ranks)]

@@ -94,7 +94,8 @@ def verify(
     accuracies so far. With `save`, each accuracy is stored at once, and none is measured twice.
 
     Args:
-        dataset: as for `rank`, like models, options, metrics, headline, search, listener and folder.
+        dataset: as for `rank`, but no sample: test rows are drawn too. So are models, options, metrics, headline,
+            search, listener and folder.
         models: the candidates.
         options: how they are ranked.
         how: how they are fine-tuned and tested.

@@ -120,6 +120,7 @@ class TestRecords:
         report = report_of(
             [Made("o/good", 0.5), Made("o/middling", 1.5), Made("o/bad", 4.0), Made("o/shut", kind="gated")]
         )
+        assert Ranking.of(report.records(), headline="knn").headline == ("knn",), "a name stands for a list of it"
         found = Ranking.of(report.records(), headline=report.headline)
         for name, pool in report.pools.items():
             assert found.pools[name].scores == pool.scores, name
