@@ -117,7 +117,7 @@ def _cautions(ranking: Ranking) -> Iterator[str]:
             f"No model is clearly better than always predicting the most frequent class ({chance:.0%}): their features "
             "may say nothing about these labels."
         )
-    elif ranking.forecasts and (
+    elif not all(one.measured for one in ranking.forecasts.values()) and (
         len({*ranking.ranks.values()}) == 1 < last
         or (_as_good(ranking) and all(one.places == (1, last) for one in ranking.forecasts.values()))
     ):

@@ -182,6 +182,8 @@ class TestRecords:
         assert whole.answer.startswith("Fine-tune o/m5: 100.0%, as measured here. o/m4 may be as good")
         assert (whole.range_of("o/m4"), whole.range_of("o/m5"), whole.range_of("o/m3")) == ((1, 2), (1, 2), (3, 3))
         assert next_step(whole) is None
+        alike = Ranking.of([*records[:2], accuracy("o/m0", 0.9), accuracy("o/m1", 0.9)])
+        assert alike.answer.startswith("Fine-tune o/m1: 90.0%, as measured here. o/m0 may be as good")
 
     def test_the_answer_names_who_is_likeliest_to_be_the_best_if_that_is_another_than_the_first(self):
         found = Ranking.of(pool_of(3))
