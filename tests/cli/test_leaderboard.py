@@ -102,7 +102,9 @@ def test_a_port_in_use_is_said(parent, results, tmp_path):
         port = str(taken.getsockname()[1])
         done = starting(parent, results, tmp_path, "--port", port).wait()
     assert done.status == 1 and "Traceback" not in done.err
-    assert re.match(r"error: The leaderboard cannot be served: .*Choose another --port\.", done.err)
+    assert re.match(
+        r"error: The leaderboard cannot be served: this computer, port \d+ is taken.*Choose another --port\.", done.err
+    )
 
 
 PUSHED = {

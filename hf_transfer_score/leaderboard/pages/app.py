@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -288,6 +289,7 @@ def serve(app: gr.Blocks, *, host: str | None = None, port: int | None = None, i
     options = guarded(app)
     options["app_kwargs"]["middleware"].append(Middleware(SharedPage))
     try:
+        socket.getaddrinfo(host or "127.0.0.1", None)  # gradio would try each port of a host that is not there
         _, address, _ = app.launch(
             server_name=host,
             server_port=port,
@@ -304,5 +306,8 @@ def serve(app: gr.Blocks, *, host: str | None = None, port: int | None = None, i
             **options,
         )
     except OSError as error:
-        raise StoreError(f"The leaderboard cannot be served: {error}. Choose another `port`.") from error
+        where = f"{host or 'this computer'}, port {port or '7860 or above'}"
+        raise StoreError(
+            f"The leaderboard cannot be served: {where} is taken, or is no address here. Choose another `port`."
+        ) from error
     return str(address)
