@@ -78,7 +78,7 @@ def slug(results):
 def test_a_folder_that_is_not_there_is_said(run, tmp_path):
     status, out, err = run("leaderboard", "--results", str(tmp_path / "nowhere"))
     assert (status, out) == (1, "")
-    assert re.match(r"error: There is no folder .*nowhere; .* `hf-transfer-score rank DATASET", err)
+    assert re.match(r"error: There is no folder .*nowhere; .* `hf-transfer-score rank .*--save FOLDER`", err)
 
 
 @pytest.mark.parametrize(
