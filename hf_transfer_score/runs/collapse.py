@@ -90,7 +90,7 @@ class CollapseCallback(TrainerCallback):  # type: ignore[misc]  # transformers h
                 outputs = model(**batch, output_hidden_states=True)
                 mask = batch.get("attention_mask")
                 states = [_means(one, mask) for one in outputs.hidden_states or ()]
-                part = self.trainer.accelerator.gather_for_metrics((*states, _means(read.pop(), None), labels[0]))
+                part = self.trainer.accelerator.gather_for_metrics((*states, _head_rows(read.pop(), mask), labels[0]))
                 parts.append([one.cpu().numpy() for one in part])
         joined = [np.concatenate(some) for some in zip(*parts, strict=True)]
         return joined[:-2], joined[-2], joined[-1].reshape(-1).astype(np.int64)
@@ -122,6 +122,14 @@ def _reading(model: Any) -> Iterator[list[torch.Tensor]]:
         yield read
     finally:
         hook.remove()
+
+
+def _head_rows(states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Return what the classifier decides by, one row per example: a decoder's has every token, and the last counts."""
+    if states.ndim == 3 and mask is not None and mask.shape == states.shape[:2]:
+        last = mask.shape[1] - 1 - mask.long().flip(1).argmax(1)
+        return states[torch.arange(len(states), device=states.device), last].float()
+    return _means(states, None)
 
 
 def _means(states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

@@ -5,6 +5,8 @@ import pytest
 import torch
 from datasets import Dataset
 from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
     DataCollatorWithPadding,
@@ -14,7 +16,7 @@ from transformers import (
 )
 
 from hf_transfer_score import CollapseCallback, OptionError, score_features
-from tests.checkpoints.texts import wordpiece_tokenizer
+from tests.checkpoints.texts import wordpiece_tokenizer, write_text
 
 TOPICS = ("fox", "film", "town")
 
@@ -64,6 +66,23 @@ def test_it_looks_at_the_start_now_and_then_and_at_the_end(runs):
     names = {f"collapse_{name}" for name in ("nc1", "nc1_layer_0", "nc1_layer_1", "nc1_layer_2")}
     names |= {f"collapse_face_{name}" for name in ("variance_collapse", "class_fairness")}
     assert set(found[0]) - {"step", "epoch"} == names | {f"collapse_ncti_{name}" for name in ("seli", "ncc", "vc")}
+
+
+def test_of_a_decoder_the_last_token_of_each_text_counts(tmp_path):
+    folder = write_text(tmp_path / "gpt2", "gpt2", head="ForSequenceClassification", num_labels=3)
+    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id
+    arguments = TrainingArguments(tmp_path / "out", report_to="none", use_cpu=True)
+    held_out = rows(40, 1, tokenizer)
+    trainer = Trainer(model, arguments, DataCollatorWithPadding(tokenizer), processing_class=tokenizer)
+    told = CollapseCallback(trainer, held_out).measured()
+    with torch.no_grad():
+        alone = [
+            model.transformer(torch.tensor([ids])).last_hidden_state[0, -1].numpy() for ids in held_out["input_ids"]
+        ]
+    expected = score_features(np.array(alone), np.array(held_out["label"]), metrics=["nc1"])["nc1"].terms["nc1"]
+    assert told["collapse_nc1"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_classes_collapse_while_they_are_learned(runs):
