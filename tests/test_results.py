@@ -15,6 +15,7 @@ from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.finetune.recipe import default_recipe
+from hf_transfer_score.ranking.agreement import measured_agreement
 from hf_transfer_score.records.record import identity
 from hf_transfer_score.runs.layers import LayerProfile, ProfileRow
 from hf_transfer_score.runs.plan import Plan, PlannedModel
@@ -182,6 +183,11 @@ def test_a_verification_says_whether_the_ranking_was_right(report):
     )
     right = replace(verified(report), ranking=replace(report, ranks={HOSTILE: 1, "o/good": 2}))
     assert right.answer.endswith("The ranking had put it first.")
+    seeds = {"o/good": (19 / 48, 19 / 48), HOSTILE: (18 / 48, 20 / 48)}  # whose sums differ in the last digit
+    equal = {name: Verified(name, "ok", dict(enumerate(map(measured, both)))) for name, both in seeds.items()}
+    assert replace(verified(report), models=equal).answer.endswith("The ranking had put it first.")
+    found = measured_agreement([2, 1], list(seeds.values()))
+    assert found.top_regret == 0 and found.tau == measured_agreement([2, 1], [[0.4], [0.4]]).tau
     alone = replace(verified(report), models={"o/good": Verified("o/good", "ok", {0: measured(0.7)})})
     assert alone.answer == "o/good reached 70.0% accuracy on 60 test rows."
     assert replace(alone, models={}).answer == "No model could be fine-tuned."

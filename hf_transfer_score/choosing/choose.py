@@ -317,7 +317,9 @@ class _Choosing:
             drawn = race.drawn if race else {}
             name = winner.name if winner else next((one.first for one in reversed(self.history) if one.first), None)
             ranking = _first(self.pool.forecast(drawn), name, self.gone)
-            if name in self.pool.names:
+            if winner is None:
+                sure = next((one.chance for one in reversed(self.history) if one.chance is not None), None)
+            elif name in self.pool.names:
                 sure = self._sure(name, self.pool.outcomes(drawn))
         probed = start.recipe.method == "probe"
         rate = winner.rate if winner and not probed else None

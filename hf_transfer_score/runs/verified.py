@@ -10,7 +10,7 @@ from hf_transfer_score.errors import OptionError, check_least
 from hf_transfer_score.finetune.fine_tune import FineTuningResult, truth_metric, truth_record
 from hf_transfer_score.finetune.recipe import Method, Recipe, check_changes, default_recipe
 from hf_transfer_score.metrics.scores import plain
-from hf_transfer_score.ranking.agreement import Agreement, noise_ceiling
+from hf_transfer_score.ranking.agreement import Agreement, mean_accuracy, noise_ceiling
 from hf_transfer_score.ranking.showing import Shown
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.records import records_of, without_places
@@ -75,7 +75,7 @@ class Verified:
     @property
     def mean(self) -> float | None:
         """Mean accuracy over the seeds."""
-        return sum(self.accuracies) / len(self.accuracies) if self.measured else None
+        return mean_accuracy(self.accuracies) if self.measured else None
 
     @property
     def spread(self) -> float | None:

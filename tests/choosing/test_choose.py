@@ -133,6 +133,7 @@ def test_ended_at_any_stage_it_gives_the_best_so_far_and_goes_on_from_there(whol
             if not found.interrupted:
                 break
             assert found.answer.startswith("So far: use ") and not found.tested
+            assert found.sure == [one.chance for one in found.history if one.chance is not None][-1]
             assert ("not won yet" in found.plot().to_dict()["description"]) == bool(found.curves)
     assert moments == 3
     assert told(found) == told(choice)

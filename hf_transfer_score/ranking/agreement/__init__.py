@@ -5,6 +5,7 @@ from hf_transfer_score.ranking.agreement.compare import (
     Agreement,
     agreement,
     agreements,
+    mean_accuracy,
     measured_agreement,
     noise_ceiling,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "agreement",
     "agreements",
     "difference",
+    "mean_accuracy",
     "measured_agreement",
     "noise_ceiling",
     "weighted_kendall",

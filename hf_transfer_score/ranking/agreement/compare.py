@@ -169,7 +169,7 @@ def measured_agreement(
         (1.0, 1.0, 2)
     """
     measured = _measurements(accuracies)
-    x, y = np.asarray(scores, np.float64), np.array([one.mean() for one in measured])
+    x, y = np.asarray(scores, np.float64), np.array([mean_accuracy(one) for one in measured])
     found = agreement(x, y, replicates=replicates, seed=seed, level=level)
     found = replace(found, seeds=min(map(len, measured), default=0))
     if not found.enough:
@@ -281,6 +281,17 @@ def interval(values: Array, point: float | None, level: float) -> tuple[float, f
         return None
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return min(float(low), point), max(float(high), point)
+
+
+def mean_accuracy(measured: Sequence[float] | Array) -> float:
+    """Return the mean of measurements, rounded if there are several, so that means differ only if they truly do.
+
+    Example:
+        >>> mean_accuracy([18 / 48, 20 / 48]) == mean_accuracy([19 / 48, 19 / 48])
+        True
+    """
+    mean = float(sum(measured) / len(measured))
+    return round(mean, 12) if len(measured) > 1 else mean
 
 
 def _measurements(accuracies: Sequence[Sequence[float]]) -> list[Array]:
