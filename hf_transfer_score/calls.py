@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import wraps
 from numbers import Integral, Real
@@ -30,6 +30,7 @@ from hf_transfer_score.runs.run import rank as _rank
 from hf_transfer_score.runs.verified import VerifyOptions
 from hf_transfer_score.runs.verifying import VerifyListener
 from hf_transfer_score.runs.verifying import verify as _verify
+from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions
 from hf_transfer_score.text import attributes_of
 
 SHARED = ("seed", "device")  # fields with the same meaning in several dataclasses: one keyword sets them all
@@ -49,7 +50,9 @@ TYPES: Mapping[str, tuple[type, str]] = {
     "int": (Integral, "a whole number"),
     "float": (Real, "a number"),
     "bool": (bool, "True or False"),
-    "str": (str, "a name"),
+    "tuple[int": (Integral, "a whole number"),
+    "tuple[float": (Real, "a number"),
+    "tuple[str": (str, "a name"),
 }
 """What a keyword takes, by the type of its field."""
 
@@ -71,16 +74,15 @@ class Option:
 
     def converted(self, value: Any) -> Any:
         """Return a value with the type of the field: single values and lists become tuples if it holds tuples."""
-        if self.annotation.startswith("tuple["):
-            several = tuple(value) if isinstance(value, (list, tuple, set)) else (value,)
-            kind, expected = TYPES[self.annotation.removeprefix("tuple[").removesuffix(", ...]")]
-            if not all(isinstance(one, kind) for one in several):
-                raise OptionError(f"{self.name}={value!r}: expected {expected}, or several in a list.")
-            return several
-        kind, expected = TYPES.get(self.annotation.removesuffix(" | None"), (object, ""))
-        if not isinstance(value, kind) and not (value is None and self.annotation.endswith(" | None")):
-            raise OptionError(f"{self.name}={value!r}: expected {expected}.")
-        return value
+        plain = self.annotation.removesuffix(" | None")
+        many = plain.startswith("tuple[")
+        kind, expected = TYPES.get(plain.removesuffix(", ...]"), (object, ""))
+        listed = value if many and isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+        values = tuple(one.item() if hasattr(one, "item") else one for one in listed)  # scalars of NumPy and torch
+        if not all(isinstance(one, kind) for one in values) and not (value is None and plain != self.annotation):
+            more = ", or several in a list" if many else ""
+            raise OptionError(f"{self.name}={value!r}: expected {expected}{more}.")
+        return values if many else values[0]
 
 
 def options_of(kind: type, path: tuple[str, ...], *, unsaid: bool = False) -> list[Option]:
@@ -152,6 +154,14 @@ class Keywords:
                 found[argument] = self._changed(kind() if given is None else given, (argument,), mine)
         return found
 
+    def refuse_sampling(self, named: Mapping[str, Any]) -> None:
+        """Refuse keywords that decide how a sample is drawn."""
+        for name in named.keys() & self.options.keys() - {*SHARED}:
+            if self.options[name][0].owner is SampleOptions:
+                raise OptionError(
+                    f"`{name}` decides how a sample is drawn, and this one is drawn already: leave it out."
+                )
+
     def _fields(self, name: str, argument: str) -> list[Option]:
         return [one for one in self.options.get(name, ()) if one.path[0] == argument]
 
@@ -211,6 +221,8 @@ def called(
     @wraps(function)
     def call(*given: Any, progress: bool | None = None, **named: Any) -> Any:
         arguments = keywords.arguments(named)
+        if isinstance(given[0] if given else named.get("dataset"), LabelledSample):
+            keywords.refuse_sampling(named)
         try:
             inspect.signature(function).bind(*given, **arguments)
         except TypeError as error:

@@ -94,7 +94,7 @@ ALLOWED = {
         "drawing": "home errors ranking text drawing",
         "logs": "errors",
         "bars": "choosing.history finetune.fine_tune logs ranking.models runs sampling.sample text",
-        "calls": "bars choosing errors finetune.recipe runs text",
+        "calls": "bars choosing errors finetune.recipe runs sampling text",
         "cli": """
             hub untrusted errors home tasks version metrics ranking evaluate_modules.install sampling
             drawing backbones.base checkpoints choosing features engines runs records requests finetune cards

@@ -61,6 +61,8 @@ def test_settings_of_the_recipe_are_changes_of_the_default():
     )
     assert how["options"].extract == ExtractOptions(device="cpu")
     assert "patience" not in how["how"].changes
+    swept = keywords.arguments({"epochs": np.int64(3), "seeds": range(2), "learning_rates": np.array([0.5])})["how"]
+    assert (swept.seeds, repr(swept.changes)) == ((0, 1), "{'epochs': 3, 'learning_rates': (0.5,)}")
 
 
 @pytest.mark.parametrize(("name", "function"), RUNS.items())
@@ -114,6 +116,9 @@ def test_wrong_calls_of_a_training_are_told_before_anything_runs():
         hf_transfer_score.Budget(1, "minutes")
     with pytest.raises(OptionError, match=r"max_samples=9\.5: expected a whole number"):
         SampleOptions(max_samples=9.5)
+    sample = hf_transfer_score.memory_sample("text-classification", ["a", "b"], [0, 1])
+    with pytest.raises(OptionError, match="`max_samples` decides how a sample is drawn, and this one is drawn already"):
+        hf_transfer_score.rank(sample, "example", max_samples=3000, seed=1)
     with pytest.raises(TypeError, match="layers: missing a required argument: 'model'"):
         hf_transfer_score.layers("example")
 
