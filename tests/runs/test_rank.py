@@ -177,7 +177,7 @@ def test_a_dataset_and_models_that_were_swapped_are_told_apart(function):
 
 
 def test_arguments_of_a_wrong_type_are_refused_in_words():
-    with pytest.raises(OptionError, match=r"max_samples='5': expected a number\."):
+    with pytest.raises(OptionError, match=r"max_samples='5': expected a whole number\."):
         public.rank("example", max_samples="5", progress=False)
     with pytest.raises(OptionError, match="budget=0: expected a time such as 20m"):
         public.choose("example", budget=0, progress=False)
