@@ -215,7 +215,7 @@ class Choice(Shown):
     def cost(self) -> str:
         """What it cost, compared with fine-tuning every candidate."""
         took = f"It took {rough_duration(self.spent.seconds)} of computing and {self.spent.tunings:.1f} fine-tunings"
-        if self.candidates == 1:
+        if self.candidates < 2:
             return f"{took}."
         every = f" (about {rough_duration(self.all_seconds)})" if self.all_seconds else ""
         return f"{took}: {self.share:.0%} of the work of fine-tuning all {self.candidates} candidates{every}."

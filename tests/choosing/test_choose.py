@@ -101,6 +101,7 @@ def test_a_single_candidate_is_told_plainly(whole):
     alone = replace(choice, candidates=1, tested=choice.tested[:1])
     assert alone.answer.endswith("It was the only candidate that could be used, so there was nothing to choose from.")
     assert "candidates" not in alone.cost and "probability" not in alone.answer
+    assert "candidates" not in replace(choice, candidates=0).cost
 
 
 def test_the_same_call_again_trains_nothing_and_says_the_same(whole, chosen, monkeypatch):
@@ -133,11 +134,15 @@ def test_ended_at_any_stage_it_gives_the_best_so_far_and_goes_on_from_there(whol
             if not found.interrupted:
                 break
             assert found.answer.startswith("So far: use ") and not found.tested
-            assert found.sure == [one.chance for one in found.history if one.chance is not None][-1]
             assert ("not won yet" in found.plot().to_dict()["description"]) == bool(found.curves)
     assert moments == 3
     assert told(found) == told(choice)
     assert len(passes) == len(set(passes))  # no finished leg is run twice
+
+
+def test_ended_in_the_race_it_is_as_sure_as_its_last_round_said(chosen, tmp_path):
+    found = chosen(tmp_path, Ending(10), within=0.0)
+    assert found.interrupted and found.history[-1].words == "2 epochs" and found.sure == found.history[-1].chance
 
 
 def test_a_larger_budget_goes_on_where_a_smaller_one_ended(whole, chosen, tmp_path):
