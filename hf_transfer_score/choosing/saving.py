@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hf_transfer_score.choosing.evidence import Arm
     from hf_transfer_score.choosing.result import Choice
     from hf_transfer_score.choosing.trainer import Trainer
+    from hf_transfer_score.ranking.models import RankedModel
 
 HEAD, ABOUT, SCRIPT = "classifier.safetensors", "choice.json", "train.py"
 SMALL = (".json", ".txt", ".model", ".vocab")
@@ -138,24 +139,36 @@ def _copy_small(source: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
+FORMS = {"timm_images": "timm", "hub_vision": "images", "hub_text": "texts", "sentence_transformers": "texts"}
+"""The forms of training scripts, by the kind of checkpoint."""
+
+POOLED = {
+    "mean": "(tokens * there[..., None]).sum(1) / there.sum(1, keepdim=True)",
+    "cls": "tokens[:, 0]",
+    "last": "tokens[torch.arange(len(tokens)), there.sum(1) - 1]",
+}
+"""How a script writes poolings of tokens."""
+
+PLAIN = {"Transformer", "Pooling", "Normalize"}
+"""The modules of a sentence-transformers folder that a script knows."""
+
+
 def training_script(choice: Choice) -> str:
     """Return a script of about forty lines with `transformers.Trainer` or timm; "" without a winner.
 
-    These train image networks that have a classifier of their own. `verify` trains everything else: these libraries
-    alone would put another classifier on the network, as for texts, or could not load or open something.
+    These train text networks, and image networks that have a classifier of their own. `verify` trains what these
+    libraries alone would give another classifier, or could not load or open.
     """
     recipe, rows, winner = choice.recipe, choice.ranking.sample.source, choice.winner
     if winner is None or (choice.rate is None and recipe.method != "probe"):
         return ""
     rate, about, accuracy = choice.rate or 1.0, choice.ranking.models[winner], choice.accuracy
-    details = about.extraction.get("details", {})
     path = None if choice.named is None else local_path(choice.named)
+    details = about.extraction.get("details", {})
     in_memory = choice.named is None or not isinstance(choice.typed.get(winner, ""), str)
-    named = path is not None and path.is_file() and reader_of(path)[0] in TEXTUAL  # images by their paths
-    usual = recipe.method == "full" and "adapter" not in details and choice.asked.backbone == BackboneOptions()
-    form = "timm" if about.library == "timm_images" else "trainer"
-    if in_memory or named or not usual or (form == "trainer" and details.get("pooling") != BEFORE_HEAD):
-        form = "verify"
+    form = "verify" if in_memory else _form(choice, about, path)
+    inputs = [rows.columns[name] for name in ("input", "input_2") if name in rows.columns]
+    features = POOLED.get(details.get("pooling"), "")
     return _template().render(
         choice=choice,
         recipe=recipe,
@@ -167,13 +180,31 @@ def training_script(choice: Choice) -> str:
         dataset=str(path.resolve()) if path else choice.named,
         opened=_opened(path or choice.named, rows.config, rows.split or "train"),
         label=rows.columns.get("label", "label"),
-        input=rows.columns.get("input", "input"),
+        input=next(iter(inputs), "input"),
+        texts=", ".join(f"rows[{name!r}]" for name in inputs),
+        features=f"torch.nn.functional.normalize({features})"
+        if "Normalize" in details.get("modules", ())
+        else features,
+        max_length=details.get("max_length"),
         rate=rate,
         head_rate=rate * recipe.head_factor,
         changed=_words(_changed(recipe, rate)),
         measured=_words({"method": recipe.method} | _unusual(choice.options, ("test_split", "test_samples"))),
         options=_words(_unusual(choice.asked.sample) | _unusual(choice.asked.backbone)),
     )
+
+
+def _form(choice: Choice, about: RankedModel, path: Path | None) -> str:
+    """Return the form of a training script: "verify" where the other libraries would train something else."""
+    form, details = FORMS.get(about.library or "", "verify"), about.extraction.get("details", {})
+    usual = choice.recipe.method == "full" and "adapter" not in details and choice.asked.backbone == BackboneOptions()
+    if form == "texts":
+        pools = details.get("pooling") in POOLED and details.get("shape") in ("encoder", "decoder")
+        fits = pools and not details.get("prompt") and PLAIN.issuperset(details.get("modules", ()))
+    else:
+        in_a_table = path is not None and path.is_file() and reader_of(path)[0] in TEXTUAL  # the paths of images
+        fits = not in_a_table and (form == "timm" or details.get("pooling") == BEFORE_HEAD)
+    return form if usual and fits else "verify"
 
 
 def _opened(dataset: str | Path | None, config: str | None, split: str) -> str:

@@ -152,8 +152,11 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(whole, chosen, tmp_pa
     assert told(large)[:4] == told(whole[1])[:4]
 
 
+@pytest.mark.filterwarnings("ignore:'pin_memory'")
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
-def test_what_is_saved_of_texts_answers_as_it_was_tested(folder, tmp_path, family):
+def test_what_is_saved_of_texts_answers_as_it_was_tested_and_the_script_trains_it(
+    folder, tmp_path, monkeypatch, family
+):
     """The heads of both fit in width, but that of BERT reads a layer between, and that of GPT-2 has no bias."""
     texts.write_text(tmp_path / family, family, head="ForSequenceClassification", num_labels=3)
     reviews, model = folder / "reviews.jsonl", tmp_path / family
@@ -162,6 +165,10 @@ def test_what_is_saved_of_texts_answers_as_it_was_tested(folder, tmp_path, famil
     place = choice.save_model(tmp_path / "model")
     assert not json.loads((place / "choice.json").read_text())["whole_classifier"]
     assert answers_right(choice, place) == pytest.approx(choice.tested[0].result.accuracy, abs=0.02)
+    monkeypatch.chdir(tmp_path)
+    again = {}
+    exec((place / "train.py").read_text(), again)
+    assert again["trainer"].evaluate()["eval_accuracy"] > 0.7
 
 
 @pytest.mark.filterwarnings("ignore:'pin_memory'")
@@ -192,7 +199,8 @@ def test_the_script_repeats_the_very_choice_from_any_folder(folder, tmp_path, mo
     table = [{**row, "tone": row["label"], "label": f"{number % 5} of 5"} for number, row in enumerate(rows)]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, table)))
-    options = RankOptions(SampleOptions(max_samples=60, label_column="tone", dataset_name="Birds of Wales"))
+    sample = SampleOptions(max_samples=60, label_column="tone", dataset_name="Birds of Wales")
+    options = RankOptions(sample, BackboneOptions(pooling="max"))  # which the other scripts do not know
     how = ChooseOptions(changes={**CHANGES, "learning_rates": (3e-3,)}, budget="2 fine-tunings", test_samples=50)
     choice = choose("rows.jsonl", [str(folder / "first")], options=options, how=how, folder=tmp_path / "home")
     monkeypatch.chdir(folder)

@@ -187,7 +187,9 @@ def test_complete_trainings_tell_how_much_others_may_still_gain():
     one, two = Arm("one", 0.0), Arm("two", 0.0)
     for complete in (late, [0.2] * 16):
         track = Known({"one": complete, "two": late})
-        run = Race(["one", "two"], track, Nothing(["one", "two"]), Terms(16, (0.0,), 2.0, 0.9, Budget(1, "seconds")), Spent())
+        run = Race(
+            ["one", "two"], track, Nothing(["one", "two"]), Terms(16, (0.0,), 2.0, 0.9, Budget(1, "seconds")), Spent()
+        )
         run.legs = {one: track.run(one, 16), two: track.run(two, 8)}
         gains.append(run.gain(two))
     assert gains[0].mean > gains[1].mean + 0.2 and gains[0].spread > gains[1].spread
