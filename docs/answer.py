@@ -15,6 +15,7 @@ from hf_transfer_score import RankReport, rank
 from hf_transfer_score.cli import main as run_command
 from hf_transfer_score.drawing.look import COLOURS, INK, SOFT, day_and_night, image_of, title_of
 from hf_transfer_score.home import write_text
+from hf_transfer_score.ranking.showing import forecast_rows
 
 FOLDER = Path(__file__).parent
 README = FOLDER.parent / "README.md"
@@ -32,7 +33,7 @@ def answer_chart(report: RankReport) -> Any:
             "high": one["expected_accuracy"]["high"],
             "chance": f"{one['best_probability']:.0%}",
         }
-        for one in report.forecast_rows()
+        for one in forecast_rows(report)
         if one["expected_accuracy"] is not None
     ]
     first, _, rest = report.answer.partition(". ")

@@ -88,7 +88,7 @@ ALLOWED = {
             checkpoints.candidate drawing errors ranking.models ranking.showing runs finetune.recipe text
         """,
         "runs/report": """
-            errors metrics.scores ranking.ranking records sampling.sample runs.records drawing
+            errors metrics.scores ranking.ranking ranking.showing records sampling.sample runs.records drawing
             leaderboard.boards.catalogue leaderboard.pages.model_page
         """,
         "drawing": "home errors ranking text drawing",

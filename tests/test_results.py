@@ -138,6 +138,9 @@ def test_a_dataset_without_records_says_that_nothing_distinguishes_the_models(tm
     pool = {f"o/{letter}": rows for letter in "abcdefghijkl"}
     known = rank_features(pool, labels, metrics=["knn"], dataset="owner/pets", task="image-classification")
     known.publish(str(tmp_path / "known"))
+    told, forecasts = known.to_pandas().set_index("model"), known.forecasts
+    assert told["best_probability"].to_dict() == {name: one.best_probability for name, one in forecasts.items()}
+    assert told["points_high"].to_dict() == {name: one.points_below_best.high for name, one in forecasts.items()}
     other = board("owner/other", results=str(tmp_path / "known"))
     assert other.answer.startswith("Too little is known about these models to distinguish them. Fine-tune ")
     assert other.to_pandas()["reason"].isna().all() and by_one_metric().to_pandas()["reason"].isna().all()

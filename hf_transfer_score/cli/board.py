@@ -10,11 +10,9 @@ from hf_transfer_score.cli.flags import OUTPUT, Table
 from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
 from hf_transfer_score.cli.ranking_text import step_text
 from hf_transfer_score.cli.tables import (
-    FORECAST_HEADER,
     MISSING,
     Group,
     Note,
-    forecast_cells,
     forecast_group,
     forecast_legend,
     groups_text,
@@ -26,6 +24,7 @@ from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.board import board as ranked_board
 from hf_transfer_score.ranking.ranking import Ranking
+from hf_transfer_score.ranking.showing import FORECAST_COLUMNS, forecast_cells, forecast_rows
 from hf_transfer_score.text import csv_text, short_count, shown
 
 SHOWN_MODELS, SHOWN_REASONS, SHOWN_WHY = 30, 2, 10
@@ -68,7 +67,7 @@ def board(
         lambda: {
             "dataset": ranking.dataset,
             "answer": ranking.answer,
-            "models": ranking.forecast_rows(),
+            "models": forecast_rows(ranking),
             "notes": list(ranking.notes),
         },
         lambda page: _text(ranking, page, rows, notes),
@@ -83,7 +82,7 @@ def board(
 
 def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
     """Return the answer, the table, the reasons for the first places, the notes and the next step."""
-    rows = ranking.forecast_rows()
+    rows = forecast_rows(ranking)
     facts = {}
     for row in rows:
         level, size = row["expected_accuracy"], row["parameters"]
@@ -100,7 +99,7 @@ def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
 
 
 def _csv(ranking: Ranking) -> str:
-    header = ("model", "rank", "rank_low", "rank_high", *FORECAST_HEADER, "parameters", "why")
+    header = ("model", "rank", "rank_low", "rank_high", *FORECAST_COLUMNS, "parameters", "why")
     rows = [
         (
             *(row["name"], row["rank"], *row["rank_range"]),
@@ -108,6 +107,6 @@ def _csv(ranking: Ranking) -> str:
             row["parameters"],
             "; ".join(row["why"]),
         )
-        for row in ranking.forecast_rows()
+        for row in forecast_rows(ranking)
     ]
     return csv_text(header, rows)

@@ -10,12 +10,10 @@ import numpy as np
 
 from hf_transfer_score.cli.output import Page, render, words
 from hf_transfer_score.cli.tables import (
-    FORECAST_HEADER,
     MISSING,
     Group,
     Note,
     best_of,
-    forecast_cells,
     forecast_group,
     forecast_legend,
     groups_text,
@@ -27,6 +25,7 @@ from hf_transfer_score.cli.tables import (
 )
 from hf_transfer_score.ranking.agreement.figures import weighted_taus
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
+from hf_transfer_score.ranking.showing import FORECAST_COLUMNS, forecast_cells
 from hf_transfer_score.records.record import FACTS
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.sampling.sample import sample_line
@@ -184,7 +183,7 @@ def _agreements(report: RankReport) -> Iterable[Note]:
 
 
 HEADER = (
-    "model", "status", "rank", "rank_low", "rank_high", *FORECAST_HEADER,
+    "model", "status", "rank", "rank_low", "rank_high", *FORECAST_COLUMNS,
     "tie_group", "mean_rank", "commit", "library", "parameters",
     "width", "examples_per_second", "example_milliseconds", "machine", "seconds", *FACTS,
 )  # fmt: skip

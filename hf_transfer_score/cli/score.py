@@ -17,11 +17,9 @@ from hf_transfer_score.cli.flags import ALL, OUTPUT, SCORING, Names, Table, Task
 from hf_transfer_score.cli.output import UNLIMITED, Page, TableOutput, render, status, words
 from hf_transfer_score.cli.score_files import FileOptions, name_models, read_model_facts, score_files
 from hf_transfer_score.cli.tables import (
-    FORECAST_HEADER,
     Group,
     Note,
     best_of,
-    forecast_cells,
     forecast_group,
     forecast_legend,
     groups_text,
@@ -39,6 +37,7 @@ from hf_transfer_score.ranking.board import informed
 from hf_transfer_score.ranking.feature_pool import check_names
 from hf_transfer_score.ranking.models import scored_model
 from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.ranking.showing import FORECAST_COLUMNS, forecast_cells
 from hf_transfer_score.text import Cell, csv_text, shown
 
 if TYPE_CHECKING:
@@ -209,7 +208,7 @@ def _terms_table(scores: FeatureScores) -> TextTable:
 
 def pool_csv(ranking: Ranking, *, terms: bool = False) -> str:
     """Return a pool as CSV: one row per model, with the columns of each metric."""
-    header = ["model", "status", "rank", *FORECAST_HEADER, "mean_rank", *metric_header(ranking, terms=terms), "reason"]
+    header = ["model", "status", "rank", *FORECAST_COLUMNS, "mean_rank", *metric_header(ranking, terms=terms), "reason"]
     rows = [
         [
             *(name, one.status, ranking.ranks.get(name)),

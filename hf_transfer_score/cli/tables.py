@@ -291,12 +291,6 @@ def table_of(*headers: str, whole: bool = False) -> Table:
     return table
 
 
-FORECAST_HEADER = (
-    *("best_probability", "points_below_best", "points_low", "points_high"),
-    *("expected_accuracy", "accuracy_low", "accuracy_high", "probe_accuracy", "probe_low", "probe_high"),
-)
-
-
 def forecast_group(ranking: Ranking) -> Group:
     """Return the rank, its range, the chance to be the best, the points below it, and the accuracy of a probe.
 
@@ -330,15 +324,3 @@ def forecast_legend(ranking: Ranking, *more: tuple[str, str]) -> Table:
         chance = f"; guessing the most frequent class: {ranking.chance:.1%}" if ranking.chance is not None else ""
         lines.append(("probe", f"cross-validated accuracy of a linear classifier on the features{chance}"))
     return pairs([*lines, *more])
-
-
-def forecast_cells(ranking: Ranking, name: str) -> list[Cell]:
-    """Return the cells of `FORECAST_HEADER` for a model."""
-    one, probe = ranking.forecasts.get(name), ranking.probes.get(name)
-    level = None if one is None else one.expected_accuracy
-    return [
-        None if one is None else one.best_probability,
-        *((None,) * 3 if one is None else one.points_below_best),
-        *((None,) * 3 if level is None else level),
-        *((None,) * 3 if probe is None else probe),
-    ]

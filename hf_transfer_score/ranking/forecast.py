@@ -23,6 +23,7 @@ from hf_transfer_score.ranking.effects import Effects, Known, Observations, norm
 from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations, beside_junk
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.looks import (
+    ELSEWHERE,
     FEWEST,
     OTHERWISE,
     PROBE_SPREAD,
@@ -376,7 +377,8 @@ class Forecaster:
             outcomes[:, which == number] = interpolated(scores[:, which == number], *curve)
         probes = np.sort(np.fromiter(looks.probes.values(), np.float64, len(looks.probes)))
         if len(probes) > 1:
-            chosen = generator.random(drawn) < (PROBED if self.columns else 1)
+            share = (PROBED if self.columns else 1) * len(probes) / (len(probes) + ELSEWHERE)
+            chosen = generator.random(drawn) < share
             factors = np.exp(PROBE_SPREAD * generator.standard_normal(drawn))[chosen]
             curve = normal_scores(np.arange(len(probes), dtype=np.float64)), probes - np.median(probes)
             beside = scores[:, chosen] - belief.mean.mean()  # probes are spread like this pool, not like all models

@@ -28,7 +28,7 @@ from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, Interval, accu
 from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
-from hf_transfer_score.ranking.showing import Shown
+from hf_transfer_score.ranking.showing import FORECAST_COLUMNS, Shown, forecast_cells, forecast_rows
 from hf_transfer_score.ranking.stored import pool_of_records
 from hf_transfer_score.records.checks import is_regression
 from hf_transfer_score.records.record import Record, facts_in
@@ -302,7 +302,7 @@ class Ranking(Shown):
         found: dict[str, Any] = plain(
             {
                 "answer": self.answer,
-                "models": self.forecast_rows(),
+                "models": forecast_rows(self),
                 "order": list(self.models),
                 "headline": self.headline,
                 "mean_ranks": self.mean_ranks,
@@ -315,26 +315,6 @@ class Ranking(Shown):
             }
         )
         return found
-
-    def forecast_rows(self) -> list[dict[str, Any]]:
-        """Return a plain row for each model, in order; what is not known is None."""
-        rows, probes = [], self.probes
-        for name, about in self.models.items():
-            one = self.forecasts.get(name)
-            rows.append(
-                {
-                    "name": name,
-                    "rank": self.ranks.get(name),
-                    "rank_range": list(self.range_of(name)) if name in self.ranks else None,
-                    "best_probability": one and one.best_probability,
-                    "points_below_best": one and one.points_below_best._asdict(),
-                    "expected_accuracy": one and one.expected_accuracy and one.expected_accuracy._asdict(),
-                    "probe_accuracy": probes[name]._asdict() if name in probes else None,
-                    "why": list(one.why) if one else [],
-                    "parameters": about.parameters,
-                }
-            )
-        return rows
 
     def plot(self, path: str | Path | None = None, across: Across = "parameters") -> Any:
         """Return the chart of ranks, ranges and tie groups against size or speed, and write it to a file.
@@ -356,7 +336,7 @@ class Ranking(Shown):
         return rank_chart(picture_of(self, across))
 
     def to_pandas(self) -> Any:
-        """Return a `pandas.DataFrame`, one row per model: rank and range, facts, and the score of each metric."""
+        """Return a `pandas.DataFrame`, one row per model: rank, forecast, facts, and the score of each metric."""
         import pandas
 
         letters = self.tie_letters
@@ -370,6 +350,7 @@ class Ranking(Shown):
                 "rank_low": low,
                 "rank_high": high,
                 "tie": letters.get(name, ""),
+                **dict(zip(FORECAST_COLUMNS, forecast_cells(self, name), strict=True)),
                 "mean_rank": self.mean_ranks.get(name),
                 "parameters": one.parameters,
                 "width": one.width,
@@ -380,7 +361,7 @@ class Ranking(Shown):
             }
             rows.append(row | {metric: pool.scores.get(name) for metric, pool in self.pools.items()})
         whole = ("rank", "rank_low", "rank_high", "parameters", "width", "downloads")
-        return pandas.DataFrame(rows).astype(dict.fromkeys(whole, "Int64"))
+        return pandas.DataFrame(rows).astype(dict.fromkeys(whole, "Int64") | dict.fromkeys(FORECAST_COLUMNS, "float"))
 
 
 def ranked(

@@ -70,14 +70,17 @@ def in_words(part: float, subject: str) -> str:
 
 
 def _elsewhere(place: int, known: Known, relations: Relations, measured: int) -> Iterator[tuple[float, str]]:
+    """Yield what other datasets say about a model, beside what they say about the pool on average."""
+    beside = known.by_group[:, place] - known.by_group.mean(1)
     for kind, (name, words) in enumerate(WORDS.items()):
         value = getattr(relations, name)
         if value:
-            yield float(known.by_group[kind, place]), f"{words} {value}"
+            yield float(beside[kind]), f"{words} {value}"
     if relations.parameters:
-        yield float(known.by_group[-1, place]), "its size"
+        yield float(beside[-1]), "its size"
     if measured:
-        yield float(known.own[place]), f"its own accuracy on {measured} other dataset{'s' * (measured > 1)}"
+        own = known.own[place] - known.own.mean()
+        yield float(own), f"its own accuracy on {measured} other dataset{'s' * (measured > 1)}"
 
 
 def _metrics_part(metrics: Mapping[str, float]) -> str:

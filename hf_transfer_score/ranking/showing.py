@@ -15,6 +15,44 @@ if TYPE_CHECKING:
 
 SHOWN_MODELS = 5
 
+FORECAST_COLUMNS = (
+    *("best_probability", "points_below_best", "points_low", "points_high"),
+    *("expected_accuracy", "accuracy_low", "accuracy_high", "probe_accuracy", "probe_low", "probe_high"),
+)
+
+
+def forecast_cells(ranking: Ranking, name: str) -> list[float | None]:
+    """Return the cells of `FORECAST_COLUMNS` for a model."""
+    one, probe = ranking.forecasts.get(name), ranking.probes.get(name)
+    level = None if one is None else one.expected_accuracy
+    return [
+        None if one is None else one.best_probability,
+        *((None,) * 3 if one is None else one.points_below_best),
+        *((None,) * 3 if level is None else level),
+        *((None,) * 3 if probe is None else probe),
+    ]
+
+
+def forecast_rows(ranking: Ranking) -> list[dict[str, Any]]:
+    """Return a plain row for each model, in order; what is not known is None."""
+    rows, probes = [], ranking.probes
+    for name, about in ranking.models.items():
+        one = ranking.forecasts.get(name)
+        rows.append(
+            {
+                "name": name,
+                "rank": ranking.ranks.get(name),
+                "rank_range": list(ranking.range_of(name)) if name in ranking.ranks else None,
+                "best_probability": one and one.best_probability,
+                "points_below_best": one and one.points_below_best._asdict(),
+                "expected_accuracy": one and one.expected_accuracy and one.expected_accuracy._asdict(),
+                "probe_accuracy": probes[name]._asdict() if name in probes else None,
+                "why": list(one.why) if one else [],
+                "parameters": about.parameters,
+            }
+        )
+    return rows
+
 
 class Shown(ABC):
     """A result that is made of records, and is or has a ranking."""

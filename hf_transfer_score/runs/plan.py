@@ -180,7 +180,8 @@ class _Planner:
             return None
         model = self._found(candidate, checkpoint, str(kind["name"]))
         if model.cached(self.cache) is not None:  # reading them protects them from removal in this run
-            _files_of(model, self.options)
+            if self.options.max_parameters is not None:
+                _files_of(model, self.options)
             return model
         failure = model.known_failure(self.cache)
         return None if failure is None else replace(model, state="failed", failure=failure)

@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.ranking import Ranking
+from hf_transfer_score.ranking.showing import forecast_rows
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.records import dataset_id, records_of
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -50,7 +51,7 @@ class RankReport(Ranking):
                 "mean_ranks": self.mean_ranks,
                 "ranks": self.ranks,
                 "confidence": None if self.confidence is None else asdict(self.confidence),
-                "models": self.forecast_rows(),
+                "models": forecast_rows(self),
                 "pool": {name: asdict(one) for name, one in self.models.items()},
                 "pools": {name: asdict(pool) for name, pool in self.pools.items()},
                 "intervals": self.intervals,

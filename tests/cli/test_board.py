@@ -12,6 +12,7 @@ import pytest
 from hf_transfer_score import board
 from hf_transfer_score.cli import main
 from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.showing import forecast_rows
 from tests.cli.pool import check_printed
 from tests.ranking.community import TARGET, Community, write_table
 
@@ -123,7 +124,7 @@ def test_several_places_count_together(run, results, tmp_path):
 
 def test_a_record_in_two_places_counts_once_and_a_sample_in_two_places_is_one(run, results, tmp_path):
     shutil.copytree("results", "copy")
-    assert board(TARGET, results=[results, "./copy"]).forecast_rows() == board(TARGET, results=results).forecast_rows()
+    assert forecast_rows(board(TARGET, results=[results, "./copy"])) == forecast_rows(board(TARGET, results=results))
     for place, name, accuracy in (("./one", "a/a", 0.8), ("./two", "a/b", 0.9)):
         row = {"model": name, "dataset": "owner/new", "method": "full", "accuracy": accuracy}
         write_table(tmp_path / "half.csv", [row])

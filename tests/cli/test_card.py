@@ -102,7 +102,7 @@ def test_places_without_records_say_so(card, tmp_path):
     assert status == 1 and "There is no folder " in errors
     (tmp_path / "empty").mkdir()
     status, _, errors = card("a/b", "--results", str(tmp_path / "empty"))
-    assert status == 1 and "There are no results in " in errors and "rank DATASET --models" in errors
+    assert status == 1 and "There are no results in " in errors and "hf-transfer-score rank ... --save FOLDER" in errors
 
 
 def test_a_file_that_is_no_card_is_left_alone(card, results, tmp_path):

@@ -22,6 +22,7 @@ from hf_transfer_score.checkpoints.resolve import folder_commit
 from hf_transfer_score.cli import main
 from hf_transfer_score.home import EXAMPLE_CAUTION, SHIPPED
 from hf_transfer_score.hub.downloads import Answers
+from hf_transfer_score.ranking.showing import forecast_rows
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.layers import layer_profile
 from tests.conftest import clean_environment
@@ -94,7 +95,7 @@ class TestRanking:
         )
         assert main(["rank", "example", "--results", "./others", "--quiet", "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
-        assert told["answer"] == found.answer and told["models"] == found.forecast_rows()
+        assert told["answer"] == found.answer and told["models"] == forecast_rows(found)
 
     def test_the_first_command_answers_and_says_how_to_go_on(self, user):
         _, done = user

@@ -273,3 +273,23 @@ def test_accuracies_that_are_known_in_part_count_as_far_as_they_are_known():
     assert wide[0].std() > 0.05
     swapped = forecaster.outcomes(Looks(("d", "c", "b", "a"), drawn={3: 0.7 + together, 1: 0.8 + together}))
     np.testing.assert_allclose(wide, swapped[::-1])
+
+
+def test_equal_probes_promise_no_equal_accuracies():
+    """Two networks of one probe accuracy, of which one scores better elsewhere, may still end points apart."""
+    looks = Looks(("a", "b"), {"logme": {0: 1.0, 1: 0.0}, "knn": {0: 0.8, 1: 0.7}}, {}, {0: 0.9, 1: 0.9})
+    first, second = Forecaster(History()).forecast(looks)
+    assert first.points_below_best.high > 1 or second.points_below_best.high > 1
+    assert second.points_below_best.high > first.points_below_best.high
+
+
+def test_what_all_models_of_a_pool_have_in_common_is_no_reason():
+    """All are small, one is less so: that sets it apart."""
+    names = ("a", "b", "c", "d")
+    alike = {name: Relations(parameters=6_000_000, family="vit") for name in names}
+    found = Forecaster(History(), alike).forecast(Looks(names))
+    assert {one.why for one in found} == {("nothing is known that sets it apart",)}
+    larger = {**alike, "d": Relations(parameters=100_000_000, family="vit")}
+    found = Forecaster(History(), larger).forecast(Looks(names))
+    assert "its size counts" in found[3].why[0] and "in its favour" in found[3].why[0]
+    assert all("against it" in one.why[0] for one in found[:3])

@@ -246,6 +246,7 @@ class TestReading:
         table = report.to_pandas()
         assert table["model"].tolist() == list(report.models)
         assert table["rank"].tolist()[:2] == list(report.ranks.values())
+        assert table["best_probability"].isna().all()  # it is ordered by FaCe and NCTI
         assert table["rank"].isna().tolist() == [False, False, True]
         assert table["face"].tolist()[:2] == [report.pools["face"].scores[name] for name in report.ranks]
         assert table["reason"].tolist()[2] == "gated: is gated"
