@@ -77,9 +77,8 @@ def name_of(dataset: Any) -> str:
     if isinstance(dataset, (str, Path)):
         return str(dataset)
     about = getattr(dataset, "info", None)
-    name = getattr(about, "dataset_name", None)
-    # of a file, it is that of the reader, such as csv
-    return UNNAMED if not name or name == getattr(about, "builder_name", None) else str(name)
+    name, reader = (getattr(about, one, None) for one in ("dataset_name", "builder_name"))
+    return str(name) if name and name != reader else UNNAMED  # that of a file is its reader's, such as csv
 
 
 def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
@@ -171,21 +170,16 @@ def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:
 
 
 def reader_of(path: Path) -> tuple[str | None, dict[str, str]]:
-    """Return the name that `datasets` has for the reader of a file, None for an unknown kind, and its arguments."""
-    reader, files = READERS.get(_suffix(path)), {"data_files": glob.escape(str(path.resolve()))}
-    return reader, files | ({"sep": separator_of(path)} if reader == "csv" else {})
+    """Return the name that `datasets` has for the reader of a file, None for an unknown kind, and its arguments.
 
-
-def separator_of(path: Path) -> str:
-    """Return what separates columns: a tab in .tsv; in .csv a comma, or what the first line has more of.
-
-    Spreadsheets write semicolons where a comma is part of numbers.
+    What separates columns in .csv is a comma, a semicolon or a tab, whichever the first line has most of.
     """
-    if _suffix(path) == ".tsv":
-        return "\t"
-    with fsspec.open(str(path), "rb", compression="infer") as file:
-        head = file.readline(MOST_HEADER)
-    return max(",;\t", key=lambda one: head.count(one.encode()))
+    reader, files = READERS.get(_suffix(path)), {"data_files": glob.escape(str(path.resolve()))}
+    if reader == "csv":
+        with fsspec.open(str(path), "rb", compression="infer") as file:
+            head = file.readline(MOST_HEADER)
+        files["sep"] = "\t" if _suffix(path) == ".tsv" else max(",;\t", key=lambda one: head.count(one.encode()))
+    return reader, files
 
 
 def _named_images(opened: OpenSplit) -> dict[str, Any]:
