@@ -169,6 +169,8 @@ def training_script(choice: Choice) -> str:
     form = "verify" if in_memory else _form(choice, about, path)
     inputs = [rows.columns[name] for name in ("input", "input_2") if name in rows.columns]
     features = POOLED.get(details.get("pooling"), "")
+    if "Normalize" in details.get("modules", ()):
+        features = f"torch.nn.functional.normalize({features})"
     return _template().render(
         choice=choice,
         recipe=recipe,
@@ -182,9 +184,7 @@ def training_script(choice: Choice) -> str:
         label=rows.columns.get("label", "label"),
         input=next(iter(inputs), "input"),
         texts=", ".join(f"rows[{name!r}]" for name in inputs),
-        features=f"torch.nn.functional.normalize({features})"
-        if "Normalize" in details.get("modules", ())
-        else features,
+        features=features,
         max_length=details.get("max_length"),
         rate=rate,
         head_rate=rate * recipe.head_factor,
@@ -199,7 +199,9 @@ def _form(choice: Choice, about: RankedModel, path: Path | None) -> str:
     form, details = FORMS.get(about.library or "", "verify"), about.extraction.get("details", {})
     usual = choice.recipe.method == "full" and "adapter" not in details and choice.asked.backbone == BackboneOptions()
     if form == "texts":
-        pools = details.get("pooling") in POOLED and details.get("shape") in ("encoder", "decoder")
+        pairs = "input_2" in choice.ranking.sample.source.columns  # a decoder reads a pair as one text
+        shapes = ("encoder",) if pairs else ("encoder", "decoder")
+        pools = details.get("pooling") in POOLED and details.get("shape") in shapes
         fits = pools and not details.get("prompt") and PLAIN.issuperset(details.get("modules", ()))
     else:
         in_a_table = path is not None and path.is_file() and reader_of(path)[0] in TEXTUAL  # the paths of images

@@ -159,7 +159,9 @@ def test_what_is_saved_of_texts_answers_as_it_was_tested_and_the_script_trains_i
 ):
     """The heads of both fit in width, but that of BERT reads a layer between, and that of GPT-2 has no bias."""
     texts.write_text(tmp_path / family, family, head="ForSequenceClassification", num_labels=3)
-    reviews, model = folder / "reviews.jsonl", tmp_path / family
+    column = {"bert": "label", "gpt2": "labels"}[family]
+    reviews, model = tmp_path / "reviews.jsonl", tmp_path / family
+    reviews.write_text((folder / "reviews.jsonl").read_text().replace('"label"', f'"{column}"'))
     how = ChooseOptions(changes={**CHANGES, "learning_rates": (3e-3,)}, budget="2 fine-tunings")
     choice = choose(str(reviews), [str(model)], options=OPTIONS, how=how, folder=tmp_path / "home")
     place = choice.save_model(tmp_path / "model")
