@@ -138,7 +138,7 @@ def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
         if hasattr(tried.forward, "undo"):
             tried.forward.undo()
         result.ratio[runtime], result.speeds[runtime] = theirs / ours, (ROWS / ours, ROWS / theirs)
-        result.way[runtime] = f"{tried.precision.runtime} {tried.precision.dtype}, chosen in {trying:.0f} s"
+        result.way[runtime] = f"{tried.precision.runtime} {tried.precision.dtype}, chosen in {trying:.1f} s"
         for way, parts in found.items():
             rows = {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]}
             places = np.argsort(np.concatenate([batch.examples for batch in batches]))

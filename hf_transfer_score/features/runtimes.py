@@ -218,7 +218,8 @@ def _tensors(inputs: Mapping[str, Any]) -> list[str]:
 def _converted(backbone: Backbone, names: list[str], inputs: Mapping[str, Any]) -> Any:
     """Return a model of OpenVINO, traced with two examples of a batch.
 
-    This is what `openvino.convert_model` does, except that it also sends telemetry.
+    `openvino.convert_model` also sends telemetry, and has the module traced. A function is traced in a third of the
+    time: its weights are constants, not parts of a copy of the module.
     """
     import torch
 
@@ -229,18 +230,22 @@ def _converted(backbone: Backbone, names: list[str], inputs: Mapping[str, Any]) 
     examples = tuple(inputs[name][:2] for name in names)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns of every shape that Python reads
-        # the trial compares features, so the tracer need not run everything again
-        kwargs = {"check_trace": False}
-        decoder = TorchScriptPythonDecoder(traceable(backbone, names), example_input=examples, trace_kwargs=kwargs)
+        module = traceable(backbone, names)
+        trained = [weight for weight in module.parameters() if weight.requires_grad]
+        try:
+            for weight in trained:
+                weight.requires_grad_(False)  # as a constant
+            # the trial compares features, so the tracer need not run everything again
+            traced = torch.jit.trace(lambda *values: module(*values), examples, check_trace=False, strict=False)
+        finally:
+            for weight in trained:
+                weight.requires_grad_(True)
         frontend = FrontEndManager().load_by_framework("pytorch")
+        decoder = TorchScriptPythonDecoder(traced, example_input=examples)  # has to live until the model is made
         model = frontend.convert(frontend.load(decoder))
-    images = {
-        port: openvino.PartialShape([-1, *one.shape[1:]])
-        for port, one in zip(model.inputs, examples, strict=True)
-        if one.ndim == 4
-    }
-    if images:  # only their number changes
-        model.reshape(images)
+    ports = zip(model.inputs, examples, strict=True)
+    if images := {port: openvino.PartialShape([-1, *one.shape[1:]]) for port, one in ports if one.ndim == 4}:
+        model.reshape(images)  # only their number changes
     return model
 
 

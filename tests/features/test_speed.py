@@ -48,7 +48,7 @@ class Slow(MemoryBackbone):
         rows = len(batch["rows"])
         if rows == self.refuses:
             raise ValueError("not so few")
-        self.clock.now += 0.001 * rows if self.sizes else 2.0
+        self.clock.now += 0.001 * rows if self.sizes else 1.0
         self.sizes.append(rows)
         return super().forward(batch)
 
