@@ -142,7 +142,9 @@ def _alone(ranking: Ranking) -> str:
     (name,), failed = ranking.ranks, len(ranking.models) > 1
     start = f"Only {name} could be ranked" if failed else f"{name} is the only candidate"
     sentences = [f"{start}, so there is nothing to compare it with."]
-    probe = ranking.probes.get(name)
+    probe, known = ranking.probes.get(name), ranking.forecasts.get(name)
+    if known is not None and known.measured and known.expected_accuracy:
+        sentences.append(f"Its accuracy after fine-tuning is {_level(known)}.")
     if probe is not None:
         ends = f"{probe.low:.0%} to {probe.high:.0%}"
         sentences.append(f"A linear classifier on its features reaches an accuracy of {probe.value:.0%} ({ends}).")

@@ -96,7 +96,7 @@ class Ranking(Shown):
         """Rank the models of stored records of one sample, in the order of a forecast.
 
         Of two records of the same model and metric the newer counts. Measured accuracies among the records order their
-        models.
+        models, also those without scores.
 
         Args:
             records: of one sample of one dataset.
@@ -112,9 +112,10 @@ class Ranking(Shown):
         found = ranked(pool.models, pool.metrics, headline)
         sample = pool.sample
         found = replace(found, dataset=sample.id, size=pool.size, stored=tuple(records))
-        if headline is not None or is_regression(sample.task) or not found.can_be_forecast:
+        if headline is not None or is_regression(sample.task) or not (found.can_be_forecast or pool.measured):
             return found._with_stored(pool.intervals, pool.levels, pool.metrics)
         own, known = History.of(records), history if isinstance(history, History) else History.of(history)
+        own = own.about(sample.task)
         learnt = known.about(sample.task).elsewhere(sample.id)
         forecaster = Forecaster(learnt, {**known.models, **own.models}, here=own.here(sample.id))
         return found.with_forecast(forecaster, found.by_name(own.measured(sample.id, forecaster.method)))

@@ -32,6 +32,7 @@ class PoolOfRecords:
         intervals: of the raw terms, by model, metric and term.
         levels: share of the replicates that the intervals of a model hold.
         sample: of which they are.
+        measured: whether an accuracy was measured on its dataset.
     """
 
     models: dict[str, RankedModel]
@@ -39,6 +40,7 @@ class PoolOfRecords:
     intervals: dict[str, dict[str, dict[str, tuple[float, float]]]]
     levels: dict[str, float]
     sample: RecordedDataset
+    measured: bool = False
 
     @property
     def size(self) -> str:
@@ -51,16 +53,21 @@ class PoolOfRecords:
 
 
 def pool_of_records(records: Iterable[Record]) -> PoolOfRecords:
-    """Return the pool of the scores and failures among records.
+    """Return the pool of records: the models with scores, those that were measured alone, and those that failed.
 
     Raises:
-        InputError: these are of several samples, or there are none.
+        InputError: the scores and failures are of several samples, or there are no records.
     """
-    records = sorted((one for one in records if not _is_truth(one)), key=lambda one: one.run.time)
-    _check_one_sample(records)
+    records = sorted(records, key=lambda one: one.run.time)
+    truths = [one for one in records if _is_truth(one) and one.terms]
+    records = [one for one in records if not _is_truth(one)]
+    _check_one_sample(records or list({one.dataset.id: one for one in truths}.values()))
+    sample = (records or truths)[-1].dataset
     scored = [one for one in records if one.terms]
     metrics = _metrics(scored)
-    ids = {one.model.id for one in scored}
+    same = (sample.id, sample.task)
+    measured = {one.model.id: one for one in truths if (one.dataset.id, one.dataset.task) == same}
+    ids = {one.model.id for one in scored} | measured.keys()
     blocks = dict.fromkeys(_block(one) for one in records if one.terms or one.model.id not in ids)
     names = dict(zip(blocks, row_labels([json.loads(block) for block in blocks]), strict=True))
     results: dict[str, dict[str, MetricResult]] = defaultdict(dict)
@@ -80,8 +87,16 @@ def pool_of_records(records: Iterable[Record]) -> PoolOfRecords:
             intervals[name][metric.name] = dict(record.interval)
             levels[name] = record.interval_level or LEVEL
     models = {name: _model(name, record, results[name]) for name, record in newest.items()}
+    there = {one.model for one in models.values()}
+    models |= {name: _measured(record) for name, record in measured.items() if name not in there | models.keys()}
     ordered = tuple(sorted(metrics.values(), key=_board_order))
-    return PoolOfRecords(models, ordered, intervals, levels, records[-1].dataset)
+    return PoolOfRecords(models, ordered, intervals, levels, sample, bool(measured))
+
+
+def _measured(record: Record) -> RankedModel:
+    """Return a model of which only accuracies are known."""
+    name = record.model.id
+    return RankedModel(name, "ok", name, parameters=record.model.parameters, **asdict(record.facts))
 
 
 def _is_truth(record: Record) -> bool:

@@ -13,11 +13,25 @@ from hf_transfer_score.metrics.resampling.terms import bootstrap_pool
 from hf_transfer_score.metrics.scores import FeatureScores, choose_metrics
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.answer import next_step
+from hf_transfer_score.ranking.board import board as board_of_places
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.pools import headline_ranks
 from hf_transfer_score.ranking.ranking import ranked
-from tests.leaderboard.made import DATASET, accuracy, board, face, failed, metric, model, ncti, published, score
+from tests.leaderboard.made import (
+    DATASET,
+    accuracy,
+    board,
+    face,
+    failed,
+    metric,
+    model,
+    ncti,
+    published,
+    score,
+    unmeasured,
+    write_records,
+)
 from tests.runs.reports import Made, report_of
 
 LATER = "2025-06-01T00:00:00+00:00"
@@ -173,6 +187,29 @@ class TestRecords:
         order = list(found.ranks)
         assert order.index("o/m0") < order.index("o/m5")
         assert [name for name in order if name not in ("o/m0", "o/m5")] == ["o/m4", "o/m3", "o/m2", "o/m1"]
+
+    def test_measured_models_without_scores_are_ranked_as_on_the_board(self, tmp_path):
+        records = [score(f"o/m{number}", "logme", float(number)) for number in range(4)]
+        bare = [accuracy("o/best", 0.95), accuracy("o/m3", 0.7), failed("o/shut"), accuracy("o/shut", 0.2)]
+        other = accuracy("o/other", 0.99, dataset=replace(DATASET, id="owner/cars"))
+        mine = [*records, *bare]
+        found = Ranking.of([*mine, other])
+        write_records(tmp_path, mine)
+        shown = board_of_places("owner/pets", results=tmp_path)
+        assert set(found.ranks) == {"o/m0", "o/m1", "o/m2", "o/m3", "o/best", "o/shut"}
+        assert (list(found.ranks), found.answer) == (list(shown.ranks), shown.answer)
+        assert found.answer.startswith("Fine-tune o/best: 95.0%, as measured here.")
+        by_metrics = Ranking.of([*mine, failed("o/gone")], headline=["logme"])
+        assert list(by_metrics.models)[:4] == list(by_metrics.ranks) == ["o/m3", "o/m2", "o/m1", "o/m0"]
+        assert list(by_metrics.models)[-1] == "o/gone"
+
+    def test_accuracies_alone_are_a_ranking(self):
+        found = Ranking.of([accuracy("o/a", 0.8), accuracy("o/b", 0.9), unmeasured("o/c")])
+        assert (list(found.ranks), found.dataset) == (["o/b", "o/a"], "owner/pets")
+        assert found.answer.startswith("Fine-tune o/b: 90.0%, as measured here.")
+        assert "Its accuracy after fine-tuning is 80.0%, as measured here." in Ranking.of([accuracy("o/a", 0.8)]).answer
+        with pytest.raises(InputError, match="are of 2 samples"):
+            Ranking.of([accuracy("o/a", 0.8), accuracy("o/b", 0.9, dataset=replace(DATASET, id="owner/cars"))])
 
     def test_what_is_measured_already_need_not_be_fine_tuned_again(self):
         records = [score(f"o/m{number}", "logme", float(number)) for number in range(6)]
