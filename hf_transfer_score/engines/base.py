@@ -160,11 +160,15 @@ class WorkerLostError(TransferScoreError):
         self.kind: FailureKind = kind  # of the failure if it happens again
 
 
+class NotStartedError(TransferScoreError):
+    """Work was refused, as by a limit on running jobs."""
+
+
 class Workers(Protocol):
     """The workers of an engine."""
 
     def start(self, work: Work) -> Any:
-        """Start work, and return a handle for it."""
+        """Start work, and return a handle for it, or raise NotStartedError."""
 
     def over(self, handles: Sequence[Any]) -> list[Any]:
         """Return those that are finished; if there are none, wait for a while first."""
@@ -181,23 +185,28 @@ def hand_out(
 ) -> Generator[Finished, None, None]:
     """Yield each work when it is finished, with at most `most` running; `began` is called when one is first started.
 
-    The next work is taken when a worker is free, and asked for again after there was none.
+    The next work is taken when a worker is free, and asked for again after there was none. Refused work waits until
+    other work is finished.
     """
     source, again, attempts, running = iter(works), deque[Work](), Counter[str](), dict[Any, Work]()
+    room = most
     try:
         while True:
-            while len(running) < most:
+            while len(running) < room:
                 work = again.popleft() if again else next(source, None)
                 if work is None:
                     break
-                if not attempts[work.name]:
-                    began(work)
+                if not _is_started(work, workers, running):
+                    again.appendleft(work)
+                    room = len(running)
+                    break
                 attempts[work.name] += 1
-                running[workers.start(work)] = work
+                if attempts[work.name] == 1:
+                    began(work)
             if not running:
                 return
             for handle in workers.over(list(running)):
-                work = running.pop(handle)
+                work, room = running.pop(handle), most
                 finished = _finished(work, workers, handle, attempts[work.name], retries)
                 if finished is None:
                     again.append(work)
@@ -207,6 +216,17 @@ def hand_out(
     finally:
         for handle in running:
             workers.cancel(handle)
+
+
+def _is_started(work: Work, workers: Workers, running: dict[Any, Work]) -> bool:
+    """Start work, and return whether that was possible; raises NotStartedError if nothing is running either."""
+    try:
+        running[workers.start(work)] = work
+    except NotStartedError:
+        if not running:
+            raise
+        return False
+    return True
 
 
 def _finished(work: Work, workers: Workers, handle: Any, attempt: int, retries: int) -> Finished | None:

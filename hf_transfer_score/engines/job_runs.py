@@ -173,6 +173,7 @@ class JobRun:
     _lost: Counter[int] = field(default_factory=Counter)
     _announced: set[int] = field(default_factory=set)
     _never_began: int = 0
+    _why: str = ""
     _unanswered: int = 0
 
     def results(self) -> Generator[Finished, None, None]:
@@ -184,10 +185,11 @@ class JobRun:
             while self._left or (self._running and time.monotonic() - all_there < SECONDS_AT_END):
                 all_there = time.monotonic() if self._left else all_there
                 try:
-                    self._start()
-                    yield from self._look()
+                    if self._running:
+                        yield from self._look()
                     self._unanswered = 0
-                except HubError:
+                    self._start()
+                except HubError:  # if no further job is taken, those that run still finish
                     self._unanswered += 1
                     if not self._running or self._unanswered > MOST_UNANSWERED:
                         raise
@@ -195,7 +197,8 @@ class JobRun:
                     time.sleep(self.poll)
         except KeyboardInterrupt:
             self._cancel()
-            yield from self._arrived()  # finished work is paid for
+            with suppress(TransferScoreError):
+                yield from self._arrived()  # finished work is paid for
             raise
         finally:
             self._cancel()
@@ -203,7 +206,11 @@ class JobRun:
             self.exchange.clear()
 
     def _start(self) -> None:
-        """Start jobs while fewer are running than allowed."""
+        """Start jobs while fewer are running than allowed; where they end before they start, only if others work."""
+        if self._never_began > self.retries:
+            if self._running:
+                return
+            raise OptionError(f"Jobs end before they start with a candidate: {self._why}.")
         while self._waiting and len(self._running) < self.workers:
             batch = self._waiting[0]
             parcel = self.exchange.send([(number, portable(work)) for number, work in batch.works])
@@ -252,9 +259,7 @@ class JobRun:
                 yield self._failed(number, end)
             return
         if end.at is None:
-            self._never_began += 1
-            if self._never_began > self.retries:
-                raise OptionError(f"Jobs end before they start with a candidate: {end.how}.")
+            self._never_began, self._why = self._never_began + 1, end.how
             self._waiting.appendleft(batch)
             return
         at = end.at if end.at in left else next(iter(left))

@@ -8,9 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hf_transfer_score.engines.base import Finished, Work, WorkerLostError, extra, hand_out, raised_or, tried
+from hf_transfer_score.engines.base import (
+    Finished,
+    NotStartedError,
+    Work,
+    WorkerLostError,
+    extra,
+    hand_out,
+    raised_or,
+    tried,
+)
 from hf_transfer_score.errors import FailureKind, OptionError, check_known, check_least
 from hf_transfer_score.home import home
+from hf_transfer_score.text import one_line
 
 LOOK_SECONDS = 0.2
 """Between two checks of the jobs; submitit itself asks Slurm at most every two seconds."""
@@ -96,7 +106,11 @@ class _Jobs:
 
     def start(self, work: Work) -> Any:
         """Submit a job, a new process that only gets the work."""
-        return self.executor.submit(partial(tried, work.action))
+        known = extra("submitit", "slurm").core.utils
+        try:
+            return self.executor.submit(partial(tried, work.action))
+        except (known.UncompletedJobError, known.FailedSubmissionError) as error:
+            raise NotStartedError(f"Slurm did not take a job: {one_line(str(error), 300)}") from None
 
     def over(self, handles: Sequence[Any]) -> list[Any]:
         """Return finished jobs."""

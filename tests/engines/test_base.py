@@ -5,7 +5,14 @@ import sys
 import pytest
 
 from hf_transfer_score import rank
-from hf_transfer_score.engines.base import Work, WorkerLostError, all_engines, hand_out, open_engine
+from hf_transfer_score.engines.base import (
+    NotStartedError,
+    Work,
+    WorkerLostError,
+    all_engines,
+    hand_out,
+    open_engine,
+)
 from hf_transfer_score.errors import CheckpointError, OptionError
 
 THEIRS = """
@@ -115,3 +122,30 @@ def test_who_stops_listening_ends_what_is_under_way():
     next(coming)
     coming.close()
     assert frail.cancelled == ["b", "c"] and frail.begun == ["a", "b", "c"]
+
+
+class Limited(Frail):
+    """Workers of which only some are allowed at a time."""
+
+    def __init__(self, limit):
+        super().__init__()
+        self.limit, self.running = limit, 0
+
+    def start(self, work):
+        if self.running >= self.limit:
+            raise NotStartedError("too many jobs")
+        self.running += 1
+        return super().start(work)
+
+    def value(self, handle):
+        self.running -= 1
+        return super().value(handle)
+
+
+def test_work_that_is_refused_waits_for_other_work_to_end():
+    limited, began = Limited(2), []
+    found = list(hand_out(works("abcde"), lambda one: began.append(one.name), limited, most=4, retries=1))
+    assert [one.value for one in found] == list("ABCDE") and began == limited.begun == list("abcde")
+    assert limited.most == 2
+    with pytest.raises(NotStartedError, match="too many jobs"):
+        list(hand_out(works("a"), lambda _: None, Limited(0), most=4, retries=1))

@@ -15,7 +15,7 @@ import pytest
 
 from hf_transfer_score.engines.base import Work
 from hf_transfer_score.engines.job_runs import Batch, Flavor, JobEnd, JobRun, taken
-from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.errors import DatasetError, HubError, OptionError
 from tests.conftest import clean_environment
 from tests.engines.actions import Sent, attempts
 from tests.hub.jobs import ROOT
@@ -195,21 +195,29 @@ class Machines:
 
     ends: list
     exchange: Any = None
+    most: int = 99
     started: list = field(default_factory=list)
     cancelled: list = field(default_factory=list)
 
     def start(self, flavor, arguments):
+        if len(self.started) == self.most:
+            raise HubError("no credit is left")
         self.started.append(arguments[-1])
         return str(len(self.started) - 1)
 
     def ended(self, job):
-        done, end = self.ends[int(job)]
+        done, end, *later = self.ends[int(job)]
         for number in done:
             self.exchange.back[number] = None
+        if later:  # it is asked for again
+            self.ends[int(job)] = later
         return end
 
     def cancel(self, job):
         self.cancelled.append(job)
+
+    def cancel_others(self, run, known):
+        pass
 
 
 @dataclass
@@ -237,18 +245,23 @@ class Wires:
         self.cleared = True
 
 
-def carried_out(tmp_path, batches, ends, retries=1):
-    """Return the results of works in batches of names when jobs end as given, and which jobs were started."""
-    wires = Wires(tmp_path)
-    machines = Machines(ends, wires)
+def run_of(tmp_path, batches, machines, workers=1, retries=1):
+    """Return a run of works in batches of names."""
+    wires = machines.exchange = Wires(tmp_path)
     names = iter(range(9))
     planned = [
         Batch(Flavor("f", 0, 1), tuple((next(names), Work(name, Sent(tmp_path, name))) for name in batch))
         for batch in batches
     ]
-    run = JobRun(wires, machines, planned, lambda _: None, workers=1, retries=retries, poll=0.001)
+    return JobRun(wires, machines, planned, lambda _: None, workers=workers, retries=retries, poll=0.001)
+
+
+def carried_out(tmp_path, batches, ends, retries=1):
+    """Return the results of works in batches of names when jobs end as given, and which jobs were started."""
+    machines = Machines(ends)
+    run = run_of(tmp_path, batches, machines, retries=retries)
     found = {one.work.name: one.value if one.failure is None else str(one.failure) for one in run.results()}
-    return found, machines.started, machines.cancelled, wires.cleared
+    return found, machines.started, machines.cancelled, machines.exchange.cleared
 
 
 DIED, COMPLETED = JobEnd("ERROR", "of all things", at=1), JobEnd("COMPLETED", "", at=9)
@@ -271,6 +284,37 @@ def test_an_end_without_a_log_blames_the_first_that_is_left(tmp_path):
     dark = JobEnd("ERROR", "who knows", at=-1)
     found, started, _, _ = carried_out(tmp_path, ["ab"], [([0], dark), ([], dark)])
     assert started == ["ab", "b"] and found == {"a": 0, "b": "its worker ended 2 times: who knows"}
+
+
+def test_jobs_finish_though_the_hub_takes_no_further_one(tmp_path):
+    machines, found = Machines([([], None, [0], COMPLETED)], most=1), []
+    with pytest.raises(HubError, match="no credit is left"):
+        found.extend(one.work.name for one in run_of(tmp_path, "ab", machines, workers=2).results())
+    assert found == ["a"] and not machines.cancelled
+
+
+def test_jobs_that_end_before_they_start_leave_those_that_work_alone(tmp_path):
+    early = JobEnd("ERROR", "no disk", at=None)
+    ends = [([], None, [], None, [], None, [0], COMPLETED), ([], early), ([], early), ([1], COMPLETED)]
+    run = run_of(tmp_path, "ab", machines := Machines(ends), workers=2)
+    assert [one.work.name for one in run.results()] == ["a", "b"] and machines.started == list("abbb")
+    (tmp_path / "alone").mkdir()
+    with pytest.raises(OptionError, match="Jobs end before they start with a candidate: no disk"):
+        list(run_of(tmp_path / "alone", "a", Machines([([], early)] * 2)).results())
+
+
+def test_ctrl_c_is_not_hidden_by_a_hub_that_is_away(tmp_path):
+    machines = Machines([([], None)])
+    run = run_of(tmp_path, "a", machines)
+
+    def press(job):
+        machines.exchange.arrived = lambda: (_ for _ in ()).throw(HubError("away"))
+        raise KeyboardInterrupt
+
+    machines.ended = press
+    with pytest.raises(KeyboardInterrupt):
+        list(run.results())
+    assert machines.cancelled == ["0"]
 
 
 def test_what_comes_back_is_not_trusted(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from hf_transfer_score import RankOptions, rank
-from hf_transfer_score.engines.base import open_engine
+from hf_transfer_score.engines.base import NotStartedError, Work, open_engine
 from hf_transfer_score.errors import OptionError
 from tests.checkpoints.statics import write_model2vec
 from tests.cli.pool import write_dataset
@@ -37,3 +37,13 @@ def test_without_slurm_that_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OptionError, match=r"finds no Slurm on this computer \(no srun\).* cluster='local'"):
         open_engine("slurm")
+
+
+def test_a_job_that_slurm_refuses_is_told_in_its_words(monkeypatch, tmp_path):
+    for name in ("srun", "sbatch"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 'invalid partition specified: nope' >&2\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    slurm = open_engine("slurm", {"partition": "nope", "folder": str(tmp_path / "slurm")})
+    with pytest.raises(NotStartedError, match="Slurm did not take a job: invalid partition specified: nope"):
+        list(slurm.run([Work("a", int)], lambda _: None))
