@@ -59,7 +59,7 @@ def test_boards_are_listed_with_their_counts():
     )
     first, second = found.boards()
     assert first.title == "owner/pets (plain, train) · 4 classes, 60 examples"
-    assert (first.models, first.failed, first.records, first.truths) == (2, 1, 8, 2)
+    assert (first.models, first.failed, first.records, first.truths) == (3, 1, 8, 2)
     assert first.time == "2025-03-01T00:00:00+00:00"
     assert second.title == "owner/tones (train) · regression, 60 examples"
     assert found.find(second.key.slug) == second
@@ -68,6 +68,23 @@ def test_boards_are_listed_with_their_counts():
     assert [one.title for one in found.model_boards("o/a")] == [first.title, second.title]
     assert found.model_boards("o/nobody") == found.model_records("o/nobody") == []
     assert (found.problems, len(found)) == (0, 9)
+
+
+def test_a_board_counts_the_models_that_it_shows():
+    ways = [accuracy(f"o/lora{number}", 0.9, method="lora") for number in range(5)]
+    records = [
+        score("o/a", "logme", 1.0),
+        accuracy("o/a", 0.8),
+        accuracy("o/b", 0.7),
+        accuracy("o/b", 0.6, seed=1),
+        *ways,
+    ]
+    loss = RecordedMetric("loss", kind="truth", directions={"loss": -1})
+    records += [replace(accuracy(f"o/loss{number}", 0.1), metric=loss, terms={"loss": 0.1}) for number in range(9)]
+    for these in (records, [one for one in records if one.model.id != "o/a"], ways):
+        found = catalogue(these)
+        (summary,) = found.boards()
+        assert summary.models == len(found.board(summary.key).rows) == (5 if len(these) < len(records) else 2)
 
 
 def test_titles_name_the_sample_only_where_there_are_several():
@@ -152,11 +169,13 @@ def test_accuracies_of_another_sample_count_where_there_are_no_others():
         accuracy("o/z", 0.1, dataset=elsewhere),
     ]
     records.append(accuracy("o/a", 0.2, dataset=other))
-    made = board(records)
+    cars, pets = catalogue(records).boards()
+    assert [(one.key.dataset, one.models) for one in (cars, pets)] == [("owner/cars", 1), ("owner/pets", 1)]
+    made = catalogue(records).board(pets.key)
     assert [(row.label, row.accuracy) for row in made.rows] == [("o/a", 0.9)]
     assert (made.truth, made.truth_exact, made.summary.truths) == ("accuracy (method=full)", False, 1)
     assert "another sample" in made.notes[0]
-    exact = board([*records, accuracy("o/a", 0.4)])
+    exact = catalogue([*records, accuracy("o/a", 0.4)]).board(pets.key)
     assert (exact.rows[0].accuracy, exact.truth_exact, exact.notes) == (0.4, True, ())
 
 

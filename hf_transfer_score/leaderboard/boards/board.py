@@ -33,7 +33,7 @@ class BoardKey:
 
 @dataclass(frozen=True)
 class BoardSummary:
-    """A board as a list shows it: how many models have a score, how many have none, and how many a measured accuracy.
+    """A board as a list shows it: how many models it shows, how many failed, and how many have a measured accuracy.
 
     The title is unique among the boards and contains foreign text; `time` is that of the newest record.
     """

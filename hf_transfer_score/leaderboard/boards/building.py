@@ -14,6 +14,7 @@ from hf_transfer_score.leaderboard.boards.board import Board, BoardFailure, Boar
 from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered, sureness
 from hf_transfer_score.leaderboard.boards.rows import MODEL, Groups, RecordRows, parsed
 from hf_transfer_score.ranking.confidence import RankConfidence
+from hf_transfer_score.ranking.history import REPEATED
 from hf_transfer_score.ranking.pools import HeadlineRanks
 from hf_transfer_score.ranking.settings import Setting, described, row_labels
 from hf_transfer_score.records.checks import TRUTH
@@ -296,7 +297,7 @@ def _ways(
     parameters, signs = (_read(rows.coded(name), kept) for name in ("metric_parameters", "metric_directions"))
     found: dict[tuple[Setting, int], dict[str, list[tuple[str | None, float]]]] = {}
     for row, terms in zip(kept, rows.contents("terms", np.array(kept, np.int64)), strict=True):
-        how = json.dumps({name: one for name, one in parameters[row].items() if name != "seed"}, sort_keys=True)
+        how = without_seed(parameters[row])
         setting = Setting(rows.coded("metric_name").at(row), rows.coded("metric_version").at(row), how)
         name = setting.name if setting.name in terms else min(terms)
         sign = signs[row].get(name, 1)
@@ -304,3 +305,9 @@ def _ways(
         by_model = found.setdefault((setting, sign), defaultdict(list))
         by_model[rows.coded("model_id").at(row)].append(measured)
     return found
+
+
+def without_seed(parameters: Any) -> str:
+    """Return the parameters of a measurement, except for the one in which repetitions differ, as text."""
+    kept = parameters.items() if isinstance(parameters, dict) else ()
+    return json.dumps({name: one for name, one in kept if name != REPEATED}, sort_keys=True)

@@ -12,11 +12,12 @@ import numpy as np
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.leaderboard.boards.board import Board, BoardKey, BoardRow, BoardSummary
-from hf_transfer_score.leaderboard.boards.building import Built, build
+from hf_transfer_score.leaderboard.boards.building import Built, build, without_seed
 from hf_transfer_score.leaderboard.boards.outlook import Outlook, answered, outlook, unaided_ranks
-from hf_transfer_score.leaderboard.boards.rows import KEY, Groups, RecordRows, groups
+from hf_transfer_score.leaderboard.boards.rows import KEY, Groups, RecordRows, groups, holds, parsed
 from hf_transfer_score.records.checks import is_regression
 from hf_transfer_score.records.coded import Codes, Mask
+from hf_transfer_score.records.coded import grouped as together
 from hf_transfer_score.records.record import Record, RecordedOverlap
 from hf_transfer_score.records.store import TableChange
 from hf_transfer_score.records.table import RecordTable
@@ -186,13 +187,14 @@ def summaries(rows: RecordRows, grouped: Groups) -> list[tuple[BoardSummary, int
     pairs = grouped.board * width + ids
     lost = np.setdiff1d(pairs[grouped.without], pairs[grouped.scored])
     failed = np.bincount(lost // width, minlength=counts)
-    models = _distinct(grouped, grouped.block, grouped.scored, counts)
+    models = _distinct(grouped, grouped.block, grouped.scored, counts) + _measured_alone(rows, grouped, counts)
     records = np.bincount(grouped.board[kept], minlength=counts)
     last = np.zeros(counts, np.int64)  # the newest row of each board
     in_time = kept[np.argsort(grouped.newest[kept])]
     last[grouped.board[in_time]] = in_time
-    shown = [board for board in range(counts) if records[board] and (models[board] or failed[board])]
-    shown = shown or [board for board in range(counts) if records[board]]
+    ran = grouped.scored | grouped.without
+    alone = grouped.truth & ~np.isin(grouped.family, grouped.family[ran])  # no other sample of the dataset shows them
+    shown = np.unique(grouped.board[ran | alone]).tolist() or np.unique(grouped.board[kept]).tolist()
     columns = [rows.coded(f"dataset_{name}") for name in KEY]
     keys = [BoardKey(*(column.at(last[board]) for column in columns)) for board in shown]
     examples, classes = (_middle(rows, grouped, name) for name in ("dataset_examples", "dataset_classes"))
@@ -210,6 +212,27 @@ def _distinct(grouped: Groups, codes: Codes, mask: Mask, counts: int) -> Codes:
     width = int(codes.max()) + 1 if len(codes) else 1
     pairs = np.unique(grouped.board[mask] * width + codes[mask])
     return np.bincount(pairs // width, minlength=counts)
+
+
+def _measured_alone(rows: RecordRows, grouped: Groups, counts: int) -> Codes:
+    """Return how many models without a score each board shows: those measured in the same way as most of its models."""
+    parameters, directions = (rows.coded(f"metric_{name}") for name in ("parameters", "directions"))
+    truth = np.flatnonzero(grouped.truth & directions.where(holds(dict, lambda one: one == 1)))
+    ways: dict[str, int] = {}
+    way = [ways.setdefault(without_seed(parsed(text)), len(ways)) for text in parameters.values]
+    columns = [grouped.board, *(rows.coded(f"metric_{name}").codes for name in ("name", "version"))]
+    columns.append(np.array([*way, -1])[parameters.codes])
+    same, ids = together((codes[truth] for codes in columns), len(truth)), rows.coded("model_id").codes
+    width = int(ids.max(initial=0)) + 1
+    way_of, model = np.divmod(np.unique(same * width + ids[truth]), width)
+    board = np.zeros(int(same.max(initial=-1)) + 1, np.int64)
+    board[same] = grouped.board[truth]
+    scored = np.isin(board[way_of] * width + model, grouped.board[grouped.scored] * width + ids[grouped.scored])
+    both, total = np.bincount(way_of[scored], minlength=len(board)), np.bincount(way_of, minlength=len(board))
+    order = np.lexsort([total, both, board])  # the last way of each board is the one that it shows
+    found = np.zeros(counts, np.int64)
+    found[board[order]] = (total - both)[order]
+    return found
 
 
 def _truths(grouped: Groups, ids: Codes, counts: int) -> Codes:

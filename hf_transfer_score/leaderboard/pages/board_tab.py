@@ -30,7 +30,7 @@ from hf_transfer_score.leaderboard.pages.page import (
 from hf_transfer_score.leaderboard.pages.plots_tab import board_size_figure
 from hf_transfer_score.leaderboard.pages.texts import hub_url, plain
 from hf_transfer_score.records.record import FACTS
-from hf_transfer_score.text import csv_text
+from hf_transfer_score.text import counted, csv_text
 
 MOST_ROWS = 500
 """Rows sent to a browser at most; the others can be found by search and filters, and are in the CSV."""
@@ -333,7 +333,7 @@ def _first(catalogue: Catalogue) -> str | None:
 
 def _titles(catalogue: Catalogue) -> list[tuple[str, str]]:
     """Return the choices of boards: titles and slugs."""
-    return [(f"{plain(one.title, 160)} ({one.models:,} models)", one.key.slug) for one in catalogue.boards()]
+    return [(f"{plain(one.title, 160)} ({counted(one.models, 'model')})", one.key.slug) for one in catalogue.boards()]
 
 
 def _named(names: Iterable[str]) -> list[tuple[str, str]]:
