@@ -34,6 +34,7 @@ from hf_transfer_score.ranking.looks import (
     drawn_places,
     expected_places,
     interpolated,
+    spread_as_measured,
     weights_of,
     worth_of,
 )
@@ -375,6 +376,7 @@ class Forecaster:
         which = generator.integers(len(self.curves), size=drawn)
         for number, curve in enumerate(self.curves):
             outcomes[:, which == number] = interpolated(scores[:, which == number], *curve)
+        outcomes = spread_as_measured(outcomes, which, looks, generator)
         probes = np.sort(np.fromiter(looks.probes.values(), np.float64, len(looks.probes)))
         if len(probes) > 1:
             share = (PROBED if self.columns else 1) * len(probes) / (len(probes) + ELSEWHERE)

@@ -262,10 +262,10 @@ def test_what_datasets_with_many_and_different_metrics_say_need_not_fit_together
 def test_accuracies_that_are_known_in_part_count_as_far_as_they_are_known():
     ids = ("a", "b", "c", "d")
     forecaster = Forecaster(History())
-    exact = forecaster.forecast(Looks(ids, accuracies={0: 0.7, 2: 0.8}))
-    drawn = {0: np.full(50, 0.7), 2: np.full(50, 0.8)}
+    exact = forecaster.forecast(Looks(ids, accuracies={0: 0.78, 2: 0.8}))
+    drawn = {0: np.full(50, 0.78), 2: np.full(50, 0.8)}
     sharp = forecaster.forecast(Looks(ids, drawn=drawn))
-    assert [one.expected_accuracy.value for one in sharp][::2] == [0.7, 0.8]
+    assert [one.expected_accuracy.value for one in sharp][::2] == [0.78, 0.8]
     assert sharp[2].best_probability == pytest.approx(exact[2].best_probability, abs=0.05)
     together = np.linspace(-0.1, 0.1, 501)
     wide = forecaster.outcomes(Looks(ids, drawn={0: 0.7 + together, 2: 0.8 + together}))
@@ -273,6 +273,20 @@ def test_accuracies_that_are_known_in_part_count_as_far_as_they_are_known():
     assert wide[0].std() > 0.05
     swapped = forecaster.outcomes(Looks(("d", "c", "b", "a"), drawn={3: 0.7 + together, 1: 0.8 + together}))
     np.testing.assert_allclose(wide, swapped[::-1])
+
+
+def test_what_is_measured_tells_how_far_apart_the_others_are():
+    """Where accuracies lie far apart, those of the other models may too."""
+    ids, apart = tuple("abcdefgh"), {}
+    for name, step in (("close", 0.001), ("usual", 0.01), ("wide", 0.05)):
+        accuracies = {place: 0.5 + step * place for place in range(5)}
+        found = Forecaster(History()).forecast(Looks(ids, accuracies=accuracies))
+        level = found[-1].expected_accuracy
+        apart[name] = level.high - level.low
+        assert found[2].expected_accuracy == (0.5 + 2 * step,) * 3, "what is measured stays as it is"
+    assert apart["close"] < 0.7 * apart["usual"] and apart["wide"] > 1.5 * apart["usual"]
+    equal = Forecaster(History()).forecast(Looks(ids, accuracies=dict.fromkeys(range(5), 0.5)))[-1].expected_accuracy
+    assert equal.high - equal.low > 0.01, "equal ones tell nothing"
 
 
 def test_equal_probes_promise_no_equal_accuracies():
