@@ -373,7 +373,7 @@ class Forecaster:
         """Return accuracies relative to the median in each draw (P, draws)."""
         scores = belief.drawn(max(FEWEST_DRAWS, min(DRAWS, self.most_numbers // len(rates))), generator)
         outcomes, drawn = np.empty_like(scores), scores.shape[1]
-        which = generator.integers(len(self.curves), size=drawn)
+        which = np.asarray(generator.integers(len(self.curves), size=drawn))
         for number, curve in enumerate(self.curves):
             outcomes[:, which == number] = interpolated(scores[:, which == number], *curve)
         outcomes = spread_as_measured(outcomes, which, looks, generator)
