@@ -62,7 +62,8 @@ ALLOWED = {
             errors home tasks hub version backbones.adapters backbones.held backbones.repository checkpoints
         """,
         "features": """
-            errors memory untrusted home integrity file_heads sampling.sample backbones.base backbones.placing features
+            errors memory untrusted home integrity file_heads sampling.media sampling.sample backbones.base
+            backbones.placing features
         """,
         "evaluate_modules": """
             errors metrics evaluate_modules features uploads version text leaderboard.space records.place

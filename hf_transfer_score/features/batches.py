@@ -7,11 +7,9 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from threading import Condition
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -20,8 +18,9 @@ from numpy.typing import NDArray
 from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.errors import CheckpointError, NoSpaceError, TransferScoreError
 from hf_transfer_score.home import fullness, no_space
+from hf_transfer_score.sampling.media import DECODED
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.untrusted import PIXELS_AT_ONCE, PIXELS_TOGETHER
+from hf_transfer_score.untrusted import PIXELS_TOGETHER
 
 if TYPE_CHECKING:
     import torch
@@ -186,31 +185,6 @@ class PreparedBatch:
         """Return it in memory from which a GPU copies while it computes."""
         pinned = {name: one.pin_memory() if hasattr(one, "pin_memory") else one for name, one in self.inputs.items()}
         return PreparedBatch(self.examples, self.items, pinned)
-
-
-class PixelBudget:
-    """An amount that threads share: each waits until there is enough left for it, or until it is alone."""
-
-    def __init__(self, most: int) -> None:
-        self.most, self.used = most, 0
-        self.changed = Condition()
-
-    @contextmanager
-    def taken(self, amount: int) -> Iterator[None]:
-        """Take an amount for as long as the block lasts."""
-        with self.changed:
-            self.changed.wait_for(lambda: not self.used or self.used + amount <= self.most)
-            self.used += amount
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.used -= amount
-                self.changed.notify_all()
-
-
-DECODED = PixelBudget(PIXELS_AT_ONCE)
-"""Pixels of decoded images that the threads of this process hold."""
 
 
 def parts(sizes: Sequence[int], most: int) -> list[tuple[int, int]]:

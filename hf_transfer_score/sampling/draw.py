@@ -221,7 +221,7 @@ class Drawing:
 def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
     """Return the sample, with a table that is written to a file in `scratch`."""
     source, options, rows = drawing.source, drawing.options, drawing.rows
-    for one, kept in _with_content(drawing):
+    for one, kept in _usable(drawing):
         truth = rows.truth(kept, one.stratum, np.random.default_rng([options.seed, one.key]))
         if truth is not None:
             drawing.drawn.append((one, truth))
@@ -242,24 +242,26 @@ def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
     return LabelledSample(task, table, names, about, mark, notes)
 
 
-def _with_content(drawing: Drawing) -> Iterator[tuple[Drawn, list[Any]]]:
-    """Yield the drawn rows; files that are only known by their path are read now, several at a time."""
+def _usable(drawing: Drawing) -> Iterator[tuple[Drawn, list[Any]]]:
+    """Yield the drawn rows that can be used; several are checked, and their files read, at the same time."""
     source, rows, file = drawing.source, drawing.rows, drawing.draw.kept
     media, name = 0 if rows.columns.task.modality == "text" else rows.media, dataset_name(source.dataset)
 
-    def content(kept: list[Any]) -> list[Any]:
-        return [*(read_media(value, name, source.reach) for value in kept[:media]), *kept[media:]]
+    def content(kept: list[Any]) -> tuple[list[Any], bool]:
+        full = [*(read_media(value, name, source.reach) for value in kept[:media]), *kept[media:]]
+        return full, rows.usable(full)
 
     order = drawing.draw.finish()
     with ThreadPoolExecutor(FETCHED_TOGETHER) as pool:
         for start in range(0, len(order), FETCHED_TOGETHER):
             some = order[start : start + FETCHED_TOGETHER]
             keeps = [file.get(one.slot) for one in some]
-            for one, kept, full in zip(some, keeps, pool.map(content, keeps), strict=True):
+            for one, kept, (full, usable) in zip(some, keeps, pool.map(content, keeps), strict=True):
                 if full != kept:
                     file.drop(one.slot)
                     one = one._replace(slot=file.put(full))
-                yield one, full
+                if usable:
+                    yield one, full
 
 
 def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:

@@ -28,7 +28,7 @@ from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions
 from hf_transfer_score.sampling.sources import OpenSplit, local_path, name_of, open_source
 from hf_transfer_score.text import dataset_name
 
-DRAWING = 1  # version of the drawing: increased when the same request would draw another sample
+DRAWING = 2  # version of the drawing: increased when the same request would draw another sample
 ENOUGH = 3  # labelled rows that are read for each row to draw before the remaining files are skipped
 
 DEVIATIONS = 4

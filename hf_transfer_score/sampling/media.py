@@ -5,7 +5,10 @@ The bytes are untrusted: only decoders of plain image formats are used, and imag
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Condition
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError, OptionError
 from hf_transfer_score.tasks import Pixels, Waveform, Words
-from hf_transfer_score.untrusted import PIXELS, SIDE, SLENDER
+from hf_transfer_score.untrusted import PIXELS, PIXELS_AT_ONCE, SIDE, SLENDER
 
 FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "PSD"),
@@ -21,10 +24,34 @@ FORMATS = (
 )
 """Formats that are decoded, by Pillow's names; PostScript is missing, since it is drawn by running other programs."""
 
-ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND\xaeB`\x82"}
-"""What whole files end in, by what they begin with: JPEG and PNG."""
-
+UNREADABLE = (OSError, RuntimeError, SyntaxError, ValueError)  # what Pillow raises for a damaged image
+SAMPLES_AT_ONCE = 2**18  # of a sound that is decoded only to check it
 PATH = "path"  # marks a value stored as the path of its file, which is read only if its row is drawn
+
+
+class PixelBudget:
+    """An amount that threads share: each waits until there is enough left for it, or until it is alone."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.used = most, 0
+        self.changed = Condition()
+
+    @contextmanager
+    def taken(self, amount: int) -> Iterator[None]:
+        """Take an amount for as long as the block lasts."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.used or self.used + amount <= self.most)
+            self.used += amount
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.used -= amount
+                self.changed.notify_all()
+
+
+DECODED = PixelBudget(PIXELS_AT_ONCE)
+"""Pixels of decoded images that the threads of this process hold."""
 
 
 def as_media(value: Any) -> bytes | list[str] | None:
@@ -82,13 +109,14 @@ def decode_sound(content: bytes) -> Waveform:
 
 
 def is_sound(content: bytes) -> bool:
-    """Return whether a sound has a valid header."""
+    """Return whether a sound can be decoded and is not empty; only FLAC fails after a valid header."""
     soundfile = sound_library()
     try:
-        soundfile.SoundFile(io.BytesIO(content)).close()
+        with soundfile.SoundFile(io.BytesIO(content)) as sound:
+            whole = sound.format != "FLAC" or all(len(part) for part in sound.blocks(SAMPLES_AT_ONCE, dtype="float32"))
+            return bool(whole and sound.frames)
     except (soundfile.LibsndfileError, RuntimeError):
         return False
-    return True
 
 
 def sound_library() -> Any:
@@ -112,7 +140,7 @@ def open_image(content: bytes, least_side: int | None = None) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is checked below
             image = Image.open(io.BytesIO(content), formats=[name for name in FORMATS if name in Image.ID])
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise ValueError(str(error)) from error
     size = f"it has {image.width} x {image.height} pixels, and images may have at most"
     if not 0 < image.width * image.height <= PIXELS or max(image.size) > SIDE:
@@ -136,21 +164,25 @@ def decode_image(content: bytes, least_side: int | None = None) -> Any:
         if image.mode.startswith("I"):  # 16-bit grey, of which Pillow's conversion would keep the lowest 8 bits
             image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(max=255).astype(np.uint8))
         return image.convert("RGB")
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise DatasetError(f"it cannot be decoded as an image ({error}).") from error
 
 
 def is_image(content: bytes) -> bool:
-    """Return whether an image may be read; one without its end, such as half a download, is decoded to find out."""
-    if shape_of_image(content) is None:
+    """Return whether an image can be decoded: a PNG by its checksums, a JPEG at an eighth of its size."""
+    pixels = pixels_of_image(content, 1)
+    if not pixels:
         return False
-    end = next((end for start, end in ENDS.items() if content.startswith(start)), b"")
-    if content.rstrip(b"\0").endswith(end):
-        return True
-    try:
-        decode_image(content)
-    except DatasetError:
-        return False
+    with DECODED.taken(pixels):
+        image = open_image(content)
+        if image.format == "PNG":
+            with suppress(*UNREADABLE):
+                image.verify()
+                return True
+        try:
+            decode_image(content, 1)
+        except DatasetError:
+            return False
     return True
 
 
@@ -159,7 +191,7 @@ def decode_mask(content: bytes, dataset: str) -> NDArray[np.int64]:
     try:
         image = open_image(content)
         values = np.asarray(image)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise DatasetError(f"A mask of the dataset {dataset} cannot be decoded: {error}.") from error
     if values.ndim == 3 and (values[..., :3] == values[..., :1]).all():
         values = values[..., 0]
@@ -171,16 +203,25 @@ def decode_mask(content: bytes, dataset: str) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
-def shape_of_image(content: bytes, least_side: int | None = None) -> tuple[int, int] | None:
-    """Return height and width of an image after its EXIF rotation, from its header; see `open_image`.
+def pixels_of_image(content: bytes, least_side: int | None = None) -> int:
+    """Return the pixels of an image from its header, 0 if it is not an image, or too large; see `open_image`."""
+    try:
+        image = open_image(content, least_side)
+    except ValueError:
+        return 0
+    return int(image.width * image.height)
 
-    None if it is not an image, or too large.
+
+def shape_of_image(content: bytes) -> tuple[int, int] | None:
+    """Return height and width of an image after its EXIF rotation, None if it is not an image, or too large.
+
+    The EXIF data of a PNG may stand behind its pixels, which are then decoded.
     """
     from PIL import ExifTags
 
     try:
-        image = open_image(content, least_side)
+        image = open_image(content)
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    except (OSError, ValueError, SyntaxError):
+    except UNREADABLE:
         return None
     return (image.width, image.height) if turned else (image.height, image.width)

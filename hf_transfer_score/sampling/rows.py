@@ -195,12 +195,12 @@ class ExampleRows:
         classes: the classes seen, None for regression.
         stratified: whether the sample keeps the shares of the classes.
         media: how many of the kept values are images or sound.
-        why_lost: why `truth` returns None for some rows.
+        why_lost: why some rows are not `usable`, or have no `truth`.
     """
 
     stratified = True
     media = 1
-    why_lost = f"they do not hold a whole image of at most {PIXELS // 10**6} megapixels"
+    why_lost = f"they do not hold an undamaged image of at most {PIXELS // 10**6} megapixels"
 
     def __init__(self, columns: Columns, options: SampleOptions, dataset: str) -> None:
         self.columns, self.options, self.dataset = columns, options, dataset
@@ -208,7 +208,7 @@ class ExampleRows:
         if columns.task.truth == "labels":
             self.classes = ClassCodes(columns.class_names, options.max_samples // 2, columns.label, dataset)
         if columns.task.modality == "audio":
-            self.why_lost = "they cannot be decoded as sound"
+            self.why_lost = "they are empty, or cannot be decoded as sound"
 
     def strata(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return the class of each row (n,), MISSING for rows without label or input."""
@@ -228,13 +228,13 @@ class ExampleRows:
         return [plain(chunk.cell(row, name)) for name in self.columns.inputs]
 
     def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> DrawnTruth | None:
-        """Return label and positions of a drawn row, None if it cannot be used."""
-        return DrawnTruth(stratum) if self.usable(kept) else None
+        """Return label and positions of a drawn row, None if there are none."""
+        return DrawnTruth(stratum)
 
     def usable(self, kept: list[Any]) -> bool:
-        """Return whether an image is whole and not too large, or a sound has a valid header."""
+        """Return whether the images or the sound of a row can be decoded, and are not too large."""
         check = {"image": is_image, "audio": is_sound}.get(self.columns.task.modality)
-        return check is None or check(kept[0])
+        return check is None or all(map(check, kept[: self.media]))
 
 
 class TargetRows(ExampleRows):
@@ -258,7 +258,7 @@ class TargetRows(ExampleRows):
 
     def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> DrawnTruth | None:
         """Return the target."""
-        return DrawnTruth(kept[-1]) if self.usable(kept) else None
+        return DrawnTruth(kept[-1])
 
 
 class WordRows(ExampleRows):
@@ -312,7 +312,7 @@ class PixelRows(ExampleRows):
 
     stratified = False
     media = 2
-    why_lost = "no pixel has a label, or image and mask differ in shape"
+    why_lost = "no pixel has a label, image and mask differ in shape, or one of them is damaged or too large"
 
     def strata(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return 0 for rows with an image and a mask."""

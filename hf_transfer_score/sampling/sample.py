@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError, OptionError, check_least
-from hf_transfer_score.sampling.media import decode_image, decode_sound, encode_input, shape_of_image
+from hf_transfer_score.sampling.media import decode_image, decode_sound, encode_input, pixels_of_image
 from hf_transfer_score.tasks import Example, Pixels, Task, Waveform, Words, get_task
 from hf_transfer_score.text import UNNAMED, dataset_name, in_words
 
@@ -169,8 +169,7 @@ class LabelledSample:
 
     def pixels(self, indices: Sequence[int] | NDArray[np.int64], least_side: int | None = None) -> list[int]:
         """Return how many pixels the images of some examples have when decoded, according to their headers."""
-        shapes = [shape_of_image(content, least_side) or (0, 0) for content in self._cells("input", indices)]
-        return [height * width for height, width in shapes]
+        return [pixels_of_image(content, least_side) for content in self._cells("input", indices)]
 
     def _decoded(self, decode: Callable[[bytes], Any], contents: Sequence[bytes], indices: Any) -> list[Any]:
         found = []

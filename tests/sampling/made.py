@@ -22,9 +22,9 @@ def image_bytes(values: np.ndarray, kind: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def sound(seed: int) -> bytes:
+def sound(seed: int, length: int = 160) -> bytes:
     buffer = io.BytesIO()
-    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, 160).astype(np.float32)
+    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, length).astype(np.float32)
     soundfile.write(buffer, noise, 8000, format="WAV")
     return buffer.getvalue()
 

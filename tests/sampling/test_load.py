@@ -21,7 +21,7 @@ from hf_transfer_score.sampling.draw import proportional_quotas
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import SampleOptions, describe
 from hf_transfer_score.sampling.sources import listed_once
-from tests.sampling.made import image_bytes, picture, pictures, row_numbers, shards, sound, texts
+from tests.sampling.made import picture, pictures, row_numbers, shards, sound, texts
 
 ROWS = 60
 LABELS = ["b", "a", "c"] * (ROWS // 3)
@@ -276,30 +276,6 @@ def test_missing_datasets(tmp_path):
             load_sample(missing)
     with pytest.raises(DatasetError, match="or two lists .*got list"):
         load_sample([1, 2])
-
-
-def test_invalid_pictures(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
-    halves = [whole[: len(whole) // 2] for whole in (image_bytes(noise), image_bytes(noise, "JPEG"))]
-    contents = [*map(picture, range(3)), image_bytes(noise, "JPEG") + b"\0\0", picture(3) + b"more", b"broken", *halves]
-    images = [{"bytes": content, "path": None} for content in contents]
-    rows = datasets.Dataset.from_dict({"image": [*images, None], "label": [0, 1, 0, 1, 0, 1, 0, 1, 1]})
-    sample = load_sample(rows.cast_column("image", datasets.Image()))
-    assert len(sample.examples(range(5))) == len(sample) == 5
-    assert "3 drawn examples were left out: they do not hold a whole image of at most 64 megapixels" in sample.notes
-    assert "1 of 9 rows without a label or input were left out" in sample.notes
-    gone = datasets.Dataset.from_dict({"image": [{"bytes": None, "path": "gone.png"}] * 4, "label": [0, 1, 0, 1]})
-    with pytest.raises(DatasetError, match="the path 'gone.png' instead of the content of a file"):
-        load_sample(gone.cast_column("image", datasets.Image()))
-
-
-def test_invalid_sounds(tmp_path):
-    for number, content in enumerate([sound(0), sound(1), sound(2), sound(3), b"", b"RIFF and no more"]):
-        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
-        (tmp_path / "ab"[number % 2] / f"{number}.wav").write_bytes(content)
-    sample = load_sample(tmp_path)
-    assert len(sample.examples(range(4))) == len(sample) == 4
-    assert "2 drawn examples were left out: they cannot be decoded as sound" in sample.notes
 
 
 def test_progress_and_description():
