@@ -143,9 +143,7 @@ class Trainer:
 
     def measured(self, arm: Arm) -> FineTuningResult:
         """Return how well the state that counts does on the test rows, which have no part in any choice."""
-        from hf_transfer_score.finetune.built import kept_training
-
-        kept = kept_training(self.journal.state(self._key(arm)))
+        kept = self._kept(arm)
         done = 0 if kept is None else len(kept.scores)
         gave = self._once(f"{self._key(arm)}, tested after pass {done}", lambda: self._tested(arm))
         return FineTuningResult(**{**gave, "notes": tuple(gave["notes"])})
@@ -160,6 +158,12 @@ class Trainer:
     def _key(self, arm: Arm) -> str:
         return f"{arm.name} at {self.finalists[arm.name].commit}, learning rate {arm.rate!r}"
 
+    def _kept(self, arm: Arm) -> KeptTraining | None:
+        """Return the state of an arm's training so far."""
+        from hf_transfer_score.finetune.built import kept_training
+
+        return kept_training(self.journal.state(self._key(arm)))
+
     def _builder(self, name: str) -> Builder:
         """Return what builds classifiers of a candidate; only one candidate's examples stay encoded."""
         from hf_transfer_score.finetune.built import Builder
@@ -171,9 +175,7 @@ class Trainer:
 
     def _built(self, arm: Arm) -> tuple[BuiltNetwork, KeptTraining | None]:
         """Return a freshly loaded classifier, and the state of its training so far."""
-        from hf_transfer_score.finetune.built import kept_training
-
-        kept = kept_training(self.journal.state(self._key(arm)))
+        kept = self._kept(arm)
         return self._builder(arm.name).built(None if kept is None else kept.anchors), kept
 
     def _attempt(self, arm: Arm, passes: int) -> dict[str, Any]:
@@ -193,10 +195,9 @@ class Trainer:
 
     def _leg(self, arm: Arm, passes: int) -> dict[str, Any]:
         """Return the result after this number of epochs; epochs that an earlier run completed are not run again."""
-        from hf_transfer_score.finetune.built import keep_training, kept_training, resume
+        from hf_transfer_score.finetune.built import keep_training, resume
 
-        begin, path = time.perf_counter(), self.journal.state(self._key(arm))
-        kept = kept_training(path)
+        begin, kept = time.perf_counter(), self._kept(arm)
         before = 0 if kept is None else len(kept.scores)
         if kept is None or (before < passes and not kept.about["ended"]):
             built, kept = self._built(arm)
@@ -204,9 +205,9 @@ class Trainer:
             if kept is not None:
                 resume(training, kept)
             training.advance(passes)
-            keep_training(path, training, built)
+            keep_training(self.journal.state(self._key(arm)), training, built)
             training.finish()
-            kept = kept_training(path)
+            kept = self._kept(arm)
             assert kept is not None
         accuracies = [one.accuracy for one in kept.scores[:passes]]
         ended, rows = bool(kept.about["ended"]) and len(kept.scores) <= passes, len(kept.rights[0])
@@ -285,10 +286,10 @@ class Prober(Trainer):
         """Return the unchanged network with the probe as its head."""
         import torch
 
-        from hf_transfer_score.finetune.built import BuiltNetwork, kept_training
+        from hf_transfer_score.finetune.built import BuiltNetwork
         from hf_transfer_score.finetune.classifier import Trained
 
-        kept, builder = kept_training(self.journal.state(self._key(arm))), self._builder(arm.name)
+        kept, builder = self._kept(arm), self._builder(arm.name)
         assert kept is not None
         classifier = builder.bare()
         behind = builder.feature_parameters(classifier)

@@ -14,7 +14,7 @@ from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.records.exchange import Gathering, Merged, merge, pull, validate
 from hf_transfer_score.records.importing import Imported, import_table, summary
 from hf_transfer_score.records.place import FOLDER, FolderPlace, HubPlace, Place, local_folder, open_place
-from hf_transfer_score.records.publishing import publish
+from hf_transfer_score.records.publishing import Published, publish
 from hf_transfer_score.records.record import RecordedFacts
 from hf_transfer_score.records.store import Problem
 from hf_transfer_score.text import counted, joined, shown
@@ -65,8 +65,8 @@ def results_import(
         raise StoreError(f"No row of {joined([str(file) for file in files])} can be used.")
     with quiet_client():
         place = open_place(to)
-        published = publish(place, found.records, dry_run=dry_run) if found.records else None
-    done = Merged(published, 0, tuple(found.problems)) if published else None
+        published = publish(place, found.records, dry_run=dry_run) if found.records else Published()
+    done = Merged(published, 0, tuple(found.problems))
     counts = summary(found.records)
     text = ", ".join(f"{number:,} {name if number > 1 else ONE[name]}" for name, number in counts.items() if number)
     methods = {
@@ -78,9 +78,9 @@ def results_import(
         ignored += f"{facts} tells nothing about these models: their names have to be the same there.\n"
     if found.unknown:
         ignored += f"Metrics not known here, of which higher is taken as better: {', '.join(sorted(found.unknown))}.\n"
-    facts_found = {"to": place.name, "dry_run": dry_run, **counts, **_facts(done, place, found.problems)}
+    facts_found = {"to": place.name, "dry_run": dry_run, **counts, **_facts(done, place)}
     verb = "To be imported into" if dry_run else "Imported into"
-    output.show(lambda: facts_found, lambda _: f"{_done_text(done, place, verb) if done else ''}{text}.\n{ignored}")
+    output.show(lambda: facts_found, lambda _: f"{_done_text(done, place, verb)}{text}.\n{ignored}")
     return 0 if found.records else FAILED
 
 
@@ -132,11 +132,11 @@ def results_publish(
             raise StoreError(
                 f"There is no valid record in {names}: `rank --save FOLDER` writes them to FOLDER/records."
             )
-        published = publish(place, records, dry_run=dry_run) if records else None
-    done = Merged(published, 0, tuple(problems)) if published else None
+        published = publish(place, records, dry_run=dry_run) if records else Published()
+    done = Merged(published, 0, tuple(problems))
     verb = "To be written to" if dry_run else "Published to"
-    facts = {"to": place.name, "dry_run": dry_run, **_facts(done, place, problems)}
-    output.show(lambda: facts, lambda _: _done_text(done, place, verb) if done else "")
+    facts = {"to": place.name, "dry_run": dry_run, **_facts(done, place)}
+    output.show(lambda: facts, lambda _: _done_text(done, place, verb))
     return 0 if records else FAILED
 
 
@@ -156,7 +156,7 @@ def results_pull(source: str, /, *, into: Path, output: Json = Output()) -> int:
     with quiet_client():
         place, target = open_place(source), FolderPlace(local_folder(into))
         done = pull(place, target)
-    facts = {"source": place.name, "into": target.name, **_facts(done, target, done.problems)}
+    facts = {"source": place.name, "into": target.name, **_facts(done, target)}
     output.show(lambda: facts, lambda _: _done_text(done, target, f"Pulled from {place.name} into"))
     return 0
 
@@ -185,7 +185,7 @@ def results_merge(*sources: str, into: str, output: Json = Output()) -> int:
         text = f"The table of {target.name} is up to date.\n"
     else:
         text = f"{target.name} is a folder: there is no table to update.\n"
-    output.show(lambda: {"into": target.name, **_facts(done, target, done.problems)}, lambda _: text)
+    output.show(lambda: {"into": target.name, **_facts(done, target)}, lambda _: text)
     return 0
 
 
@@ -232,16 +232,16 @@ def _address(place: HubPlace, version_or_url: str) -> str:
     return version_or_url if "://" in version_or_url else place.url
 
 
-def _facts(done: Merged | None, place: Place, problems: Sequence[Problem]) -> dict[str, Any]:
-    published = done.published if done else None
-    url = _address(place, published.version_or_url) if published and isinstance(place, HubPlace) else None
+def _facts(done: Merged, place: Place) -> dict[str, Any]:
+    published, named = done.published, done.published.version_or_url
+    url = _address(place, named) if isinstance(place, HubPlace) else None
     return {
-        "written": published.written if published else 0,
-        "unchanged": done.unchanged if done else 0,
-        "older": published.older if published else 0,
-        "version": published.version_or_url if published and published.version_or_url != url else None,
+        "written": published.written,
+        "unchanged": done.unchanged,
+        "older": published.older,
+        "version": None if named == url else named or None,
         "url": url,
-        "problems": _plain(problems),
+        "problems": _plain(done.problems),
     }
 
 

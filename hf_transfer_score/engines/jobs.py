@@ -15,7 +15,7 @@ from hf_transfer_score.errors import CheckpointError, OptionError, check_least
 from hf_transfer_score.hub.client import patiently, quiet_client
 from hf_transfer_score.hub.repository import HubRepository
 from hf_transfer_score.hub.settings import has_token
-from hf_transfer_score.text import joined
+from hf_transfer_score.text import counted, joined
 from hf_transfer_score.version import VERSION
 
 REPOSITORY = "transfer-score-jobs"
@@ -143,8 +143,8 @@ class Jobs:
 
     def _cost(self, batches: Sequence[Batch], refused: Sequence[Finished], repository: str) -> list[str]:
         """Return the plan and its cost, in lines."""
-        works = _counted(sum(len(one.works) for one in batches), "candidate")
-        lines = [f"{works} in {_counted(len(batches), 'job')} of Hugging Face, {self.workers} at a time:"]
+        works = counted(sum(len(one.works) for one in batches), "candidate")
+        lines = [f"{works} in {counted(len(batches), 'job')} of Hugging Face, {self.workers} at a time:"]
         total: float | None = 0.0
         for flavor, count in Counter(one.flavor for one in batches).items():
             if flavor.dollars is None:
@@ -163,7 +163,3 @@ class Jobs:
             names = joined([one.work.name for one in refused], LISTED)
             lines.append(f"Left out, since no job can do them: {names}.")
         return lines
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

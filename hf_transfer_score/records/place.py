@@ -44,18 +44,15 @@ class PlaceView(Protocol):
     @property
     def files(self) -> Mapping[str, str]:
         """A stamp for each file by its path; equal stamps mean equal contents."""
-        ...
 
     def entries(self) -> Iterable[tuple[str, str]]:
         """Yield the items of `files`, for one pass over many files that keeps none of them in memory."""
-        ...
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of files by path; one that is gone or cannot be read is absent.
 
         One byte more than `most_bytes` is read at most, so that a larger file is refused as too large.
         """
-        ...
 
 
 @runtime_checkable
@@ -64,11 +61,9 @@ class Signed(Protocol):
 
     def authors(self, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return who made the last commit of each file; nobody if unknown."""
-        ...
 
     def account(self) -> str | None:
         """Return the account that commits here, None if there is none."""
-        ...
 
 
 Change = Callable[[PlaceView], Mapping[str, bytes | None]]
@@ -81,24 +76,19 @@ class Place(Protocol):
     @property
     def name(self) -> str:
         """The name in messages."""
-        ...
 
     @property
     def shared(self) -> bool:
         """Whether it is on the Hub: its state is a commit, and a change a commit on top of it."""
-        ...
 
     def version(self) -> str | None:
         """Return the version of the present state, None if the place does not exist yet."""
-        ...
 
     def view(self) -> PlaceView:
         """Return the present state; a place that does not exist has no files."""
-        ...
 
     def update(self, change: Change, *, title: str) -> str:
         """Write the files of a change, all or none, and return the new version, or where it was proposed."""
-        ...
 
 
 @dataclass

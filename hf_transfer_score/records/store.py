@@ -67,7 +67,6 @@ class Tabled(Protocol):
 
     def table(self) -> RecordTable:
         """Return all records of the view."""
-        ...
 
 
 def read_records(results: str | Path) -> list[Record]:

@@ -321,7 +321,8 @@ def guessed_seconds(
 
     Each parameter is used once for each token or patch, at the speed of a product of matrices.
     """
-    device, elsewhere = options.extract.device, sys.platform == "darwin" or any(map(_exists, ACCELERATORS))
+    device = options.extract.device
+    elsewhere = sys.platform == "darwin" or any(Path(one).exists() for one in ACCELERATORS)
     if device != "cpu" if device else elsewhere:
         return None
     running = [one for one in models if one.state in ("on disk", "download") and one.kind != "static_embeddings"]
@@ -330,10 +331,6 @@ def guessed_seconds(
         return None
     usual = 2.0 * sum(sizes) * _uses(sample, options) * len(sample) / _speed()
     return LOW * usual, HIGH * usual
-
-
-def _exists(path: str) -> bool:
-    return Path(path).exists()
 
 
 def _uses(sample: LabelledSample, options: RankOptions) -> float:

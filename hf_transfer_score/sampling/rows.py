@@ -97,7 +97,7 @@ class ClassCodes:
     """
 
     def __init__(self, names: Sequence[str] | None, most: int, column: str, dataset: str) -> None:
-        self.names, self.most, self.column, self.dataset = names, most, column, dataset
+        self.names, self.most, self.where = names, most, f"Column {column!r} of the dataset {dataset}"
         self.values: list[Any] = []
         self._codes: dict[Any, int] = {}
         self._index = {name: index for index, name in enumerate(names or ())}
@@ -111,10 +111,8 @@ class ClassCodes:
         try:
             known = self._codes.get(value)
         except TypeError:
-            raise DatasetError(
-                f"Column {self.column!r} of the dataset {self.dataset} holds {type(value).__name__}s, such as "
-                f"{value!r:.80}; expected one label per row."
-            ) from None
+            what = f"{type(value).__name__}s, such as {value!r:.80}"
+            raise DatasetError(f"{self.where} holds {what}; expected one label per row.") from None
         if known is not None and not isinstance(value, bool):
             return known
         label = self._label(value)
@@ -132,10 +130,9 @@ class ClassCodes:
         if len(self.values) >= self.most:
             least = f" (at least {2 * len(self.names)})" if self.names else ""
             raise DatasetError(
-                f"Column {self.column!r} of the dataset {self.dataset} has more than {self.most} different values, "
-                f"such as {self.values[0]!r} and {self.values[-1]!r}, and every class needs two examples of the "
-                f"sample: set a larger `max_samples`{least}, name another `label_column`, or, if these are numbers, a "
-                "`task` that ends in -regression."
+                f"{self.where} has more than {self.most} different values, such as {self.values[0]!r} and "
+                f"{self.values[-1]!r}, and every class needs two examples of the sample: set a larger `max_samples`"
+                f"{least}, name another `label_column`, or, if these are numbers, a `task` that ends in -regression."
             )
         self.values.append(label)
         return len(self.values) - 1
@@ -147,16 +144,13 @@ class ClassCodes:
         if self.names is not None:
             index = self._index.get(value) if isinstance(value, str) else int(value)
             if index is None or index >= len(self._index):
-                raise DatasetError(
-                    f"Column {self.column!r} of the dataset {self.dataset} holds {value!r}, which is not among its "
-                    "classes."
-                )
+                raise DatasetError(f"{self.where} holds {value!r}, which is not among its classes.")
             return None if index < 0 else index
         if isinstance(value, float):
             if not value.is_integer():
                 raise DatasetError(
-                    f"Column {self.column!r} of the dataset {self.dataset} holds {value!r}, which is not a class. For "
-                    "numbers choose a task that ends in -regression."
+                    f"{self.where} holds {value!r}, which is not a class. For numbers choose a task that ends in "
+                    "-regression."
                 )
             return int(value)
         return str(value) if isinstance(value, bool) else value

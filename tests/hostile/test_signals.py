@@ -46,24 +46,19 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("number", ENDINGS, ids=lambda number: number.name)
-def test_the_same_for_each_signal(tmp_path, number):
-    ended(tmp_path, "rank", number)
+SIGNALS = [("rank", number) for number in ENDINGS]
+OTHERS = [(command, signal.SIGTERM) for command in COMMANDS if command != "rank"]
 
 
-@pytest.mark.parametrize("command", [one for one in COMMANDS if one != "rank"])
-def test_the_same_for_each_command(tmp_path, command):
-    ended(tmp_path, command, signal.SIGTERM)
-
-
-def ended(folder, command, number):
+@pytest.mark.parametrize(("command", "number"), SIGNALS + OTHERS)
+def test_the_same_for_each_signal_and_each_command(tmp_path, command, number):
     module, name, *arguments = COMMANDS[command]
     for place in ("records/records", "source/records"):
-        (folder / place).mkdir(parents=True)
+        (tmp_path / place).mkdir(parents=True)
     with subprocess.Popen(
         [sys.executable, "-c", WAITING, command, module, name, *arguments],
-        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "HF_HOME": str(folder / "home")},
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "HF_HOME": str(tmp_path / "home")},
     ) as program:  # fmt: skip
         try:
             said = program.stderr.readline()

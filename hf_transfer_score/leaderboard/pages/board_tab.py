@@ -162,7 +162,7 @@ class BoardTab:
             api_name="view",
             **always_last,
         )
-        page.when_drawn(
+        page.when_shown(
             BOARD, self._chart, inputs=[page.model, *view], outputs=self.chart, also=events, within="lb-beside"
         )
         outputs = [*self.of_board, self.head, page.board]

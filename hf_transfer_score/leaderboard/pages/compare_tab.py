@@ -209,7 +209,7 @@ def build_compare_tab(page: LeaderboardPage) -> None:
     outputs = [first, second, find, content]
     page.when_shown(COMPARE, partial(_offer, page), inputs=[*chosen, page.model], outputs=outputs)
     changes = [first.change, second.change]
-    page.when_drawn(COMPARE, partial(_draw, page), inputs=chosen, outputs=chart, also=changes)
+    page.when_shown(COMPARE, partial(_draw, page), inputs=chosen, outputs=chart, also=changes, within="lb-tabs")
     inputs = [first.input, second.input]
     always_last: dict[str, Any] = {"trigger_mode": "always_last", "show_progress": "hidden"}
     gr.on(inputs, show, inputs=chosen, outputs=content, api_name="compare", **always_last)

@@ -80,7 +80,7 @@ def build_model_tab(page: LeaderboardPage) -> None:
         return content_of(page.library.catalogue, model or ""), file_stem(model) + ending
 
     page.when_shown(MODEL, show, inputs=[page.model, choice], outputs=[choice, find, content, command, downloads])
-    page.when_drawn(MODEL, draw, inputs=[page.model], outputs=chart)
+    page.when_shown(MODEL, draw, inputs=[page.model], outputs=chart, within="lb-tabs")
     choice.input(
         lambda typed: (typed or "").strip()[:LONGEST_VALUE] or None, inputs=choice, outputs=page.model, **QUIET
     )

@@ -123,7 +123,7 @@ class LeaderboardPage:
       page. Contents come from `when_shown`, which is also called after the first load.
     - Foreign text goes through `texts.escape` into `gr.HTML`, or through `texts.plain` into a component that shows
       plain text (Textbox; Dataframe with datatype "str" or "number"; choices of a Dropdown). Never into Markdown.
-    - A chart is the two components of `add_chart`; `when_drawn` calls a function that returns `drawn` for them.
+    - A chart is the two components of `add_chart`; `when_shown`, with `within`, calls a function that returns `drawn`.
     - The style sheet has the classes lb-scroll, lb-table, lb-list, lb-button, lb-note, lb-muted and lb-plot (a chart),
       and colours of the theme as --body-text-color and the like.
 
@@ -163,7 +163,7 @@ class LeaderboardPage:
         inputs: Sequence[Any],
         outputs: Sequence[Any],
         also: Sequence[Any] = (),
-        js: str | None = None,
+        within: str | None = None,
     ) -> None:
         """Call a function when an open tab may be out of date: it was just opened, or a state of the page changed.
 
@@ -173,37 +173,19 @@ class LeaderboardPage:
             inputs: components and states, such as `page.board` and `page.model`.
             outputs: components.
             also: further events that call it, such as `my_dropdown.input`.
-            js: changes the inputs on the page.
+            within: id of an element; its Screen, as wide as the element, is then the last argument of the function.
         """
-        outputs = list(outputs)
 
         def if_open(shown: str, *values: Any) -> Any:
-            if shown == tab:
-                return function(*values)
-            return gr.skip() if len(outputs) == 1 else tuple(gr.skip() for _ in outputs)
+            if shown != tab:
+                return gr.skip() if len(outputs) == 1 else tuple(gr.skip() for _ in outputs)
+            return function(*values) if within is None else function(*values[:-1], screen_of(values[-1]))
 
-        changes = [self.tab.change, self.board.change, self.model.change, self.version.change]
-        inputs = [self.tab, *inputs]
-        gr.on([*changes, *also], if_open, inputs=inputs, outputs=outputs, js=js, trigger_mode="always_last", **QUIET)
-
-    def when_drawn(
-        self,
-        tab: str,
-        function: Callable[..., Any],
-        *,
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
-        also: Sequence[Any] = (),
-        within: str = "lb-tabs",
-    ) -> None:
-        """Do the same for a function whose last argument is a Screen, as wide as the element `within`."""
-
-        def draw(*values: Any) -> Any:
-            return function(*values[:-1], screen_of(values[-1]))
-
-        self.when_shown(
-            tab, draw, inputs=[*inputs, self.screen], outputs=outputs, also=also, js=script("screen.js") % within
-        )
+        changes = [self.tab.change, self.board.change, self.model.change, self.version.change, *also]
+        asked, js = [self.tab, *inputs], None
+        if within is not None:
+            asked, js = [*asked, self.screen], script("screen.js") % within
+        gr.on(changes, if_open, inputs=asked, outputs=list(outputs), js=js, trigger_mode="always_last", **QUIET)
 
 
 def offered(choices: Sequence[Any], value: Any, shown: Any) -> Any:

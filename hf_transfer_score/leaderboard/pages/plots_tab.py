@@ -187,7 +187,7 @@ def build_plots_tab(page: LeaderboardPage) -> None:
 
     inputs = [page.board, score, model, page.model]
     page.when_shown(PLOTS, offer, inputs=inputs, outputs=[score, model])
-    page.when_drawn(PLOTS, draw, inputs=inputs, outputs=charts, also=[score.input, model.input], within="lb-plots-1")
+    page.when_shown(PLOTS, draw, inputs=inputs, outputs=charts, also=[score.input, model.input], within="lb-plots-1")
     page.kept.append(Kept("score", score, read=read))
 
 

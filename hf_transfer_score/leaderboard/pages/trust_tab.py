@@ -196,4 +196,4 @@ def build_trust_tab(page: LeaderboardPage) -> None:
         above, figure, rest = trust_page(board, screen.width, page.library.catalogue.unaided(board))
         return above, drawn(figure, screen, "trust")[0], rest
 
-    page.when_drawn(TRUST, show, inputs=[page.board], outputs=[content, plot, below])
+    page.when_shown(TRUST, show, inputs=[page.board], outputs=[content, plot, below], within="lb-tabs")
