@@ -107,6 +107,8 @@ def test_wrong_calls_of_a_training_are_told_before_anything_runs():
         ({"seeds": 1.5}, r"seeds=1\.5: expected a whole number, or several in a list"),
         ({"learning_rates": "1e-3"}, r"learning_rates='1e-3': expected a number, or several in a list"),
         ({"lora_rank": 3}, "`lora_rank` is for the method lora; full has no adapters"),
+        ({"method": "probe", "epochs": 3}, "`epochs` is for methods that train in epochs; a probe is fitted at once"),
+        ({"penalties": [1.0]}, "`penalties` is for the method probe; full has no penalty to choose"),
         ({"train_layer": 3}, "`layer` is for the methods layer and scl; full trains no single block"),
         ({"quantize": "8bit"}, r"verify has no option `quantize`: leave it out\."),
     ):

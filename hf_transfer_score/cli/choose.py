@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 CHOOSING = FlagGroup("Choosing", sort_key=1.4)
-IN_PASSES = ("epochs", "steps", "patience", "learning_rates", "train_batch_size")
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def choose(
         dry_run: show what would be done and about how long it would take, then stop.
         quiet: print no progress.
     """
-    how = tuning.made(ChooseOptions, options.extract.device, *IN_PASSES, **vars(choosing))
+    how = tuning.made(ChooseOptions, options.extract.device, **vars(choosing))
     check_folder(save)
     check_folder(save_model)
     check_plot_path(plot)

@@ -57,22 +57,18 @@ class TuningFlags:
     lora_alpha: float | None = None
     precision: str | None = None
 
-    def made(self, kind: type[Options], device: str | None, *passes: str, **more: Any) -> Options:
-        """Return options of a kind with the fields `method` and `changes`; other flags change the modality's recipe.
-
-        A probe, which has no epochs, refuses the flags `passes`.
-        """
-        for name in passes:
-            if self.method == "probe" and getattr(self, name) is not None:
-                flag = name.replace("_", "-")
-                raise OptionError(f"--{flag} is for methods that train in epochs; a probe is fitted at once.")
+    def made(self, kind: type[Options], device: str | None, **more: Any) -> Options:
+        """Return options of a kind with the fields `method` and `changes`; other flags change the modality's recipe."""
         said = {name: value for name, value in {**vars(self), **more}.items() if value is not None}
         mine = {one.name for one in fields(kind)}  # type: ignore[arg-type]
         changes = {name.removeprefix("train_"): value for name, value in said.items() if name not in mine}
         if device is not None:
             changes["device"] = device
         kept = {name: value for name, value in said.items() if name in mine}
-        return kind(changes=changes, **kept)  # type: ignore[call-arg]
+        try:
+            return kind(changes=changes, **kept)  # type: ignore[call-arg]
+        except OptionError as error:  # the flag --batch-size is that of the forward pass
+            raise OptionError(str(error).replace("`batch_size`", "`train_batch_size`")) from None
 
 
 def _whole(text: str) -> int:

@@ -71,7 +71,7 @@ def verify(
         quiet: print no plan and no progress.
         strict: exit with status 1 if any candidate failed.
     """
-    how, metrics = tuning.made(VerifyOptions, options.extract.device, "patience"), scoring.configured()
+    how, metrics = tuning.made(VerifyOptions, options.extract.device), scoring.configured()
     check_folder(save)
     with leaving_at_once(), engines.opened() as engine:
         try:

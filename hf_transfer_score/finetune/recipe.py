@@ -15,6 +15,9 @@ METHODS: tuple[str, ...] = get_args(Method)
 """Linear probe, full fine-tuning, Layer-FT, SCL-FT, which adds a skip connection, and low-rank adapters."""
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+PASSES = ("learning_rates", "epochs", "steps", "batch_size", "weight_decay", "warmup_share", "head_factor", "patience")
+"""The settings of methods that train in epochs."""
+
 AUTO = "auto"
 HEAD_FACTOR = 10.0
 
@@ -114,11 +117,15 @@ def check_changes(changes: Mapping[str, Any], method: Method) -> None:
         (("layer",), ("layer", "scl"), "trains no single block"),
         (("skip",), ("scl",), "has no skip connection"),
         (("lora_rank", "lora_alpha"), ("lora",), "has no adapters"),
+        (("penalties",), ("probe",), "has no penalty to choose"),
     ):
         for name in names:
             if name in changes and method not in methods:
                 several = "methods" if len(methods) > 1 else "method"
                 raise OptionError(f"`{name}` is for the {several} {' and '.join(methods)}; {method} {lacks}.")
+    for name in PASSES if method == "probe" else ():
+        if name in changes:
+            raise OptionError(f"`{name}` is for methods that train in epochs; a probe is fitted at once.")
     replace(default_recipe("image", method), **changes)
 
 

@@ -17,7 +17,8 @@ from tests.checkpoints import texts
 from tests.cli.pool import check_printed
 
 WORDS = (("bad", "slow", "cold"), ("good", "warm", "wit"))
-QUICK = ("--max-samples", "40", "--learning-rates", "3e-3", "--epochs", "2", "--device", "cpu", "--replicates", "0")
+FEW = ("--max-samples", "40", "--device", "cpu", "--replicates", "0")
+QUICK = (*FEW, "--learning-rates", "3e-3", "--epochs", "2")
 MODELS = ("--models", "./first", "./second", "./broken")
 
 
@@ -51,7 +52,7 @@ def verify(folder, monkeypatch, capsys):
     monkeypatch.delenv("COLUMNS", raising=False)
 
     def command(*arguments: str) -> tuple[int, str, str]:
-        status = main(["verify", "reviews.jsonl", *QUICK, *arguments])
+        status = main(["verify", "reviews.jsonl", *(FEW if "probe" in arguments else QUICK), *arguments])
         return status, *capsys.readouterr()
 
     command.read = capsys.readouterr
@@ -126,7 +127,7 @@ def test_records_lie_beside_the_scores_and_the_leaderboard_shows_the_accuracies(
 
 def test_other_proportions_of_the_test_rows_are_said_once_and_stored(verify, folder):
     write_reviews(folder / "skewed.jsonl", of_first=5)
-    arguments = ("skewed.jsonl", *MODELS, *QUICK[2:], "--method", "probe", "--seeds", "0", "--per-class", "10")
+    arguments = ("skewed.jsonl", *MODELS, *FEW[2:], "--method", "probe", "--seeds", "0", "--per-class", "10")
 
     def skewed(*more):
         assert main(["verify", *arguments, "--save", "skewed", *more]) == 0
@@ -237,8 +238,9 @@ def test_wrong_usage_is_told_before_anything_is_read(verify, folder, capsys):
     assert status == 2 and "expected whole numbers separated by commas, such as 0,1,2, got 'x'" in err
     status, _, err = verify(*MODELS, "--layer", "1")
     assert status == 2 and "--layer is for the methods layer and scl; full trains no single block" in err
-    status, _, err = verify(*MODELS, "--method", "probe", "--patience", "3")
-    assert status == 2 and "--patience is for methods that train in epochs; a probe is fitted at once" in err
+    for flag in ("--patience", "--epochs", "--steps", "--train-batch-size"):
+        status, _, err = verify(*MODELS, "--method", "probe", flag, "3")
+        assert status == 2 and f"{flag} is for methods that train in epochs; a probe is fitted at once" in err
     status, _, err = verify(*MODELS, "--patience", "0")
     assert status == 2 and "--patience" in err
     status, _, err = verify(*MODELS, "--learning-rates", "1e-3")
