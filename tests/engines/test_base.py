@@ -5,14 +5,7 @@ import sys
 import pytest
 
 from hf_transfer_score import rank
-from hf_transfer_score.engines.base import (
-    NotStartedError,
-    Work,
-    WorkerLostError,
-    all_engines,
-    hand_out,
-    open_engine,
-)
+from hf_transfer_score.engines.base import NotStartedError, Work, WorkerLostError, hand_out, open_engine
 from hf_transfer_score.errors import CheckpointError, OptionError
 
 THEIRS = """
@@ -32,10 +25,6 @@ class Backwards:
     def close(self):
         pass
 """
-
-
-def test_there_are_these_engines():
-    assert {"here", "accelerate", "ray", "slurm", "jobs"} <= set(all_engines())
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from huggingface_hub import metadata_load
 
 import hf_transfer_score
 from hf_transfer_score import get_metric
-from hf_transfer_score.errors import HubError, OptionError
+from hf_transfer_score.errors import OptionError
 from hf_transfer_score.evaluate_modules.install import metric_demo_files, metric_space_files, push_metric_space
 from hf_transfer_score.evaluate_modules.space import example_file
 from hf_transfer_score.leaderboard.space import GRADIO, PYTHON, space_place
@@ -120,11 +120,6 @@ def test_a_push_makes_a_space_that_has_the_package(pushed, name):
 def test_what_is_no_space_of_a_metric_is_refused(pushed, metric, space, message):
     with pytest.raises(OptionError, match=message):
         pushed(metric, space)
-
-
-def test_a_push_needs_a_token(pushed):
-    with pytest.raises(HubError, match="Writing to owner/face_transferability on the Hub needs a token"):
-        pushed("face", token=False)
 
 
 LOAD = """

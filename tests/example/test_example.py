@@ -163,10 +163,6 @@ class TestNames:
         with pytest.raises(OptionError, match="No model was named"):
             rank("example")
 
-    def test_another_dataset_needs_models(self, tmp_path):
-        with pytest.raises(OptionError, match=r"with `models`, or search the Hub\.$"):
-            plan_rank(str(tmp_path))
-
     def test_a_dataset_that_is_nowhere_is_told_before_models_are_asked_for(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         (tmp_path / "my_images").mkdir()

@@ -132,11 +132,6 @@ def test_blocks_of_transformers(checkpoints):
     assert opened == ["0.blocks.0", "1.blocks.0", "1.blocks.1"]
 
 
-def test_a_network_without_blocks_is_a_failure():
-    with pytest.raises(CheckpointError, match="is a Linear, in which no sequence of blocks was found"):
-        blocks_of(torch.nn.Linear(3, 3))
-
-
 @pytest.fixture(scope="module")
 def looked_at(checkpoints):
     sample, machine = pictures(30, seed=1), Machine(Recipe(device="cpu"))

@@ -84,6 +84,7 @@ def told(campaign):
 
 
 def test_it_ends_within_its_limits(campaign):
+    assert sum(CASES.values()) >= 2000
     assert (campaign.over, campaign.code) == ("", 0), campaign.err[-2000:] + campaign.out[-4000:]
 
 
@@ -92,10 +93,6 @@ def test_each_is_refused_with_a_reason_or_read_and_valid_input_stays(campaign, k
     found = told(campaign)[kind]
     assert found["wrong"] == ""
     assert found["cases"] >= CASES[kind]
-
-
-def test_they_are_thousands(campaign):
-    assert sum(one["cases"] for one in told(campaign).values()) >= sum(CASES.values()) >= 2000
 
 
 def test_a_command_within_its_limits_returns_its_output():

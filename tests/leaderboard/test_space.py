@@ -127,11 +127,6 @@ def test_a_folder_cannot_be_read_from_a_space(pushing, tmp_path):
         pushing(results=str(tmp_path))
 
 
-def test_a_push_needs_a_token(pushing):
-    with pytest.raises(HubError, match="Writing to owner/board on the Hub needs a token"):
-        pushing(token=False)
-
-
 def test_the_copy_has_the_metrics_and_says_its_version():
     files = space_files()
     assert f"Version: {VERSION}\n".encode() in files[f"hf_transfer_score-{VERSION}.dist-info/METADATA"]

@@ -48,19 +48,11 @@ class TestBoth:
         put(place, two=None, three=None)
         assert set(place.view().files) == {"a/one"}
 
-    def test_a_change_sees_what_is_there(self, place):
-        put(place, count=b"1")
-        place.update(lambda view: {"count": view.read(["count"])["count"] + b"1"}, title="x")
-        assert place.view().read(["count"]) == {"count": b"11"}
-
     def test_a_change_that_fails_writes_nothing(self, place):
         before = put(place, one=b"1")
         with pytest.raises(KeyError):
             place.update(lambda view: {"two": view.read([])["none"]}, title="x")
         assert place.version() == before and set(place.view().files) == {"one"}
-
-    def test_it_is_not_shared(self, place):
-        assert place.shared is False and place.name
 
 
 class TestFolder:

@@ -18,14 +18,7 @@ from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.metrics.resampling import bootstrap_terms
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.records.record import Record, record_path
-from hf_transfer_score.records.shipped import (
-    REFERENCE,
-    ShippedView,
-    read_shipped,
-    shipped_folder,
-    shipped_place,
-    write_shipped,
-)
+from hf_transfer_score.records.shipped import REFERENCE, ShippedView, read_shipped, shipped_folder, write_shipped
 from tests.records.test_schema import VALIDATOR
 
 ROOT = Path(__file__).parents[2]
@@ -239,8 +232,3 @@ def test_they_are_in_the_wheel_as_templates_are(tmp_path):
     assert found == files_below(shipped_folder())
     templates = {path.name for path in (ROOT / "hf_transfer_score" / "templates").iterdir()}
     assert templates and {path.name for path in (folder.parent / "templates").iterdir()} == templates
-
-
-def test_a_folder_of_the_package_holds_them():
-    assert shipped_place().folder == shipped_folder()
-    assert shipped_place().version() is not None

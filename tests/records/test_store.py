@@ -301,12 +301,6 @@ def test_the_snapshot_of_a_shared_place_saves_reading(tmp_path, damaged, monkeyp
     assert sorted(asked) == sorted([SNAPSHOT, *([one.path for one in in_step] if damaged else [in_step[-1].path])])
 
 
-def test_two_settings_of_one_metric_are_two_records(place):
-    other = replace(OK, metric=replace(METRIC, parameters={"temperature": 0.1}))
-    put(place, OK, other)
-    assert held(load(place)) == by_identity(OK, other)
-
-
 @pytest.mark.parametrize("path", ["records/a.json", "records/a/b/c/d.json", "a/records/b/c.json", "records/a/b/c.txt"])
 def test_other_files_are_no_records(path):
     assert not is_record_path(path)
