@@ -276,6 +276,7 @@ class Stored(TypedDict):
     version: str | None
     url: str | None
     problems: list[BadRecord]
+    notes: NotRequired[list[str]]
 
 
 class Validated(TypedDict):

@@ -10,7 +10,7 @@ from hf_transfer_score.choosing.history import ChooseListener
 from hf_transfer_score.choosing.options import Budget, ChooseOptions, RacedMethod
 from hf_transfer_score.choosing.result import Choice
 from hf_transfer_score.engines.base import Engine
-from hf_transfer_score.finetune.recipe import Method, Recipe
+from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.runs.layers import LayerProfile
 from hf_transfer_score.runs.listener import Listener
@@ -19,6 +19,7 @@ from hf_transfer_score.runs.plan import Plan
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.runs.verified import VerifyOptions, VerifyReport
 from hf_transfer_score.runs.verifying import VerifyListener
+from hf_transfer_score.tasks import Method
 
 def rank(
     dataset: Any,

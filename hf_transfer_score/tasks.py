@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Modality = Literal["image", "text", "audio"]
 RowUnit = Literal["example", "word", "pixel"]
+Method = Literal["probe", "full", "layer", "scl", "lora"]
+METHODS: tuple[str, ...] = get_args(Method)
+"""Linear probe, full fine-tuning, Layer-FT, SCL-FT, which adds a skip connection, and low-rank adapters."""
 
 
 class Waveform(NamedTuple):

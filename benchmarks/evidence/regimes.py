@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hf_transfer_score.finetune.recipe import Method, Recipe, default_recipe
+from hf_transfer_score.finetune.recipe import Recipe, default_recipe
+from hf_transfer_score.tasks import Method
 
 SOURCE_CLASSES, TARGET_CLASSES = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
 """Class numbers of CIFAR-10: airplane to deer, and dog to truck; both contain animals and vehicles."""

@@ -8,6 +8,7 @@ from typing import Any
 
 NAMES: Mapping[str, str] = {
     "config": "subset",
+    "columns": "column",
     "label_column": "label",
     "input_columns": "input",
     "ignore_values": "ignore-value",

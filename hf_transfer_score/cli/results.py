@@ -1,6 +1,6 @@
 """`results import`, `publish`, `pull`, `merge` and `validate`: results stored in folders and on the Hub."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +17,10 @@ from hf_transfer_score.records.place import FOLDER, FolderPlace, HubPlace, Place
 from hf_transfer_score.records.publishing import Published, publish
 from hf_transfer_score.records.record import RecordedFacts
 from hf_transfer_score.records.store import Problem
+from hf_transfer_score.tasks import METHODS
 from hf_transfer_score.text import counted, joined, shown
 
-LONGEST_REASON, MOST_PROBLEMS = 300, 20
+LONGEST_REASON, MOST_PROBLEMS, SHOWN_MODELS = 300, 20, 3
 ONE = {"models": "model", "datasets": "dataset", "scores": "score", "accuracies": "accuracy"}
 
 
@@ -29,7 +30,7 @@ def results_import(
     task: str,
     source: str,
     facts: Path | None = None,
-    column: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    columns: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     dry_run: bool = False,
     output: Json = Output(),
 ) -> int:
@@ -52,17 +53,18 @@ def results_import(
         task: the task of the datasets, such as image-classification.
         source: who published the tables.
         facts: a table of the models: model, family, architecture, base_model, parameters, license, pretrained_on.
-        column: other column names, such as model=checkpoint.
+        columns: other column names, such as model=checkpoint.
         dry_run: show what would be written, and write nothing.
     """
-    renamed = dict(_renamed(one) for one in column or ())
+    renamed = _renamed(columns or ())
     found = Imported()
     for file in files:
         import_table(file, task=task, source=source, facts=facts, columns=renamed, into=found)
     found.problems = list(dict.fromkeys(found.problems))  # those of the facts only once
     if not found.records and not (output.json and found.problems):
         write(_problem_lines(found.problems))
-        raise StoreError(f"No row of {joined([str(file) for file in files])} can be used.")
+        names = joined([str(file) for file in files])
+        raise StoreError(f"No row of {names} can be used." if found.problems else f"There are no rows in {names}.")
     with quiet_client():
         place = open_place(to)
         published = publish(place, found.records, dry_run=dry_run) if found.records else Published()
@@ -73,22 +75,38 @@ def results_import(
         str(one.metric.parameters["method"]) for one in found.records if one.metric and one.metric.kind == "truth"
     }
     text += f" by {joined(sorted(methods))}" if methods else ""
-    ignored = f"Columns not used: {', '.join(sorted(found.ignored))}.\n" if found.ignored else ""
-    if facts is not None and not any(one.model.parameters or one.facts != RecordedFacts() for one in found.records):
-        ignored += f"{facts} tells nothing about these models: their names have to be the same there.\n"
-    if found.unknown:
-        ignored += f"Metrics not known here, of which higher is taken as better: {', '.join(sorted(found.unknown))}.\n"
-    facts_found = {"to": place.name, "dry_run": dry_run, **counts, **_facts(done, place)}
+    notes = list(_import_notes(found, facts))
+    facts_found = {"to": place.name, "dry_run": dry_run, **counts, **_facts(done, place), "notes": notes}
     verb = "To be imported into" if dry_run else "Imported into"
-    output.show(lambda: facts_found, lambda _: f"{_done_text(done, place, verb)}{text}.\n{ignored}")
+    said = "".join(f"{shown(note, LONGEST_REASON)}\n" for note in notes)
+    output.show(lambda: facts_found, lambda _: f"{_done_text(done, place, verb)}{text}.\n{said}")
     return 0 if found.records else FAILED
 
 
-def _renamed(text: str) -> tuple[str, str]:
-    name, sign, told = text.partition("=")
-    if not (name and sign and told):
-        raise OptionError(f"column {text!r}: expected NAME=COLUMN, such as model=checkpoint.")
-    return name, told
+def _import_notes(found: Imported, facts: Path | None) -> Iterator[str]:
+    """Yield what to know about an import beside its rows that were left out."""
+    if found.ignored:
+        yield f"Columns not used: {', '.join(sorted(found.ignored))}."
+    if found.unknown:
+        yield f"Metrics not known here, of which higher is taken as better: {', '.join(sorted(found.unknown))}."
+    if found.unknown_methods:
+        names = ", ".join(sorted(found.unknown_methods))
+        yield f"Methods not known here, which count as methods of their own: {names}. Known: {', '.join(METHODS)}."
+    without = {one.model.id for one in found.records if not one.model.parameters and one.facts == RecordedFacts()}
+    if facts is not None and without:
+        yield f"{facts} tells nothing about {joined(sorted(without), SHOWN_MODELS)}: names have to be the same there."
+
+
+def _renamed(columns: Sequence[str]) -> dict[str, str]:
+    """Return the names of columns in a table by their usual names."""
+    found: dict[str, str] = {}
+    for text in columns:
+        name, sign, told = text.partition("=")
+        if not (name and sign and told):
+            raise OptionError(f"`columns` {text!r}: expected NAME=COLUMN, such as model=checkpoint.")
+        if found.setdefault(name, told) != told:
+            raise OptionError(f"`columns` names two columns for {name}: {found[name]} and {told}.")
+    return found
 
 
 def results_publish(

@@ -8,8 +8,8 @@ from cyclopts import Group, Parameter
 from hf_transfer_score.choosing.options import RacedMethod
 from hf_transfer_score.cli.flags import DATASET, Whole, comma_list, converted
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.finetune.recipe import Method
 from hf_transfer_score.runs.verified import VerifyOptions
+from hf_transfer_score.tasks import Method
 
 Options = TypeVar("Options")
 

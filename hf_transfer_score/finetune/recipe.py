@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from hf_transfer_score.errors import OptionError, check_known, check_least
-from hf_transfer_score.tasks import Modality
-
-Method = Literal["probe", "full", "layer", "scl", "lora"]
-METHODS: tuple[str, ...] = get_args(Method)
-"""Linear probe, full fine-tuning, Layer-FT, SCL-FT, which adds a skip connection, and low-rank adapters."""
+from hf_transfer_score.tasks import METHODS, Method, Modality
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 PASSES = ("learning_rates", "epochs", "steps", "batch_size", "weight_decay", "warmup_share", "head_factor", "patience")

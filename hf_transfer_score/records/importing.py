@@ -7,7 +7,7 @@ import csv
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -28,7 +28,7 @@ from hf_transfer_score.records.record import (
     checked,
 )
 from hf_transfer_score.records.store import Problem
-from hf_transfer_score.tasks import get_task
+from hf_transfer_score.tasks import METHODS, get_task
 from hf_transfer_score.text import shown
 from hf_transfer_score.untrusted import LINE_BYTES, TABLE_BYTES, reason_of
 from hf_transfer_score.version import VERSION
@@ -38,7 +38,10 @@ SCORES, ACCURACIES = ("metric", "value"), ("method", "accuracy")
 
 SEED = "seed"
 USUAL = ("model", "dataset", *SCORES, *ACCURACIES, SEED)
+NEEDED = "model and dataset, and metric and value or method and accuracy"
 DECIMAL_COMMA = re.compile(r"^\s*([+-]?\d+),(\d+\s*%?)\s*$")
+LIKE_DATA = re.compile(r"/|^[+-]?\.?\d")
+"""In the name of a column: an id of the Hub, or a number."""
 LARGEST = 10**15
 FACTS = ("family", "architecture", "base_model", "parameters", "license", "pretrained_on")
 """The columns of a table of facts beside model."""
@@ -51,13 +54,15 @@ SOURCE = "published_by"
 class Imported:
     """The content of tables: a record for each usable row, the others as problems with their lines, ignored columns.
 
-    Of unknown metrics, which this package does not have, higher values are taken as better.
+    Of unknown metrics, which this package does not have, higher values are taken as better. Methods have one spelling,
+    in lower case; `unknown_methods` are those that this package does not have.
     """
 
     records: list[Record] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
+    unknown_methods: set[str] = field(default_factory=set)
     _seen: set[tuple[str, ...]] = field(default_factory=set, repr=False)
 
 
@@ -84,8 +89,8 @@ def import_table(
     metric with several terms, such as NCTI, is stored as a score of that name.
 
     Args:
-        file: a table with a line of names, split at commas, semicolons or tabs, whichever this line has most of; with
-            semicolons, numbers may have a decimal comma.
+        file: a table with a line of names, split at commas, semicolons or tabs, whichever this line has most of; unless
+            it is split at commas, numbers may have a decimal comma.
         task: of the datasets.
         source: who published it.
         facts: a table of models with some of the columns of `FACTS`.
@@ -111,14 +116,14 @@ def import_table(
     if not source.strip():
         raise InputError("Say who published the table: `source` is empty.")
     about = {} if facts is None else read_facts(Path(facts), found)
-    rows = _rows(file, columns or {}, found)
+    rows = _rows(file, columns or {}, found, NEEDED)
     names = next(rows)[1]
     run = RecordedRun(VERSION, datetime.fromtimestamp(file.stat().st_mtime, timezone.utc).isoformat(timespec="seconds"))
     pairs = [pair for pair in (SCORES, ACCURACIES) if names.keys() >= set(pair)]
     if not names.keys() >= {"model", "dataset"} or not pairs:
         raise InputError(
-            f"{file} has the columns {', '.join(map(shown, names)) or 'of no name'}. It needs model and dataset, and "
-            "metric and value or method and accuracy; if they have other names, give these as in model=checkpoint."
+            f"{file} has the columns {', '.join(map(shown, names))}. It needs {NEEDED}; if they have other names, give "
+            "these with `columns`, as in model=checkpoint."
         )
     found.ignored |= names.keys() - {"", *USUAL}
     for line, row in rows:
@@ -126,9 +131,7 @@ def import_table(
             if not any(row.get(name, "").strip() for name in pair):
                 continue  # a row of the other kind
             try:
-                metric, terms = _measurement(row, pair, source, found._seen)
-                if metric.kind != "truth" and metric.name not in all_metrics():
-                    found.unknown.add(metric.name)
+                metric, terms = _measurement(row, pair, source, found)
                 model, dataset = (_filled(row, name) for name in ("model", "dataset"))
                 one = about.get(model, TableFacts())
                 mark = hashlib.blake2b(f"{source}\0{known.name}\0{dataset}".encode(), digest_size=16).hexdigest()
@@ -148,18 +151,20 @@ def import_table(
 
 
 def _measurement(
-    row: Mapping[str, str], pair: tuple[str, str], source: str, seen: set[tuple[str, ...]]
+    row: Mapping[str, str], pair: tuple[str, str], source: str, found: Imported
 ) -> tuple[RecordedMetric, dict[str, float]]:
     """Return the metric and the value of a row; RecordError if they are missing or wrong."""
-    name, value = _filled(row, pair[0]), _number(row, pair[1])
+    name, value, seen = _filled(row, pair[0]), _number(row, pair[1]), found._seen
     key = (pair[0], row["model"].strip(), row["dataset"].strip())
     if pair == ACCURACIES:
+        name = " ".join(name.lower().split())
         if not 0 <= value <= 1:
             advice = "; divide percents by 100" if 1 < value <= 100 else ""
             raise RecordError(f"accuracy: expected a share from 0 to 1, got {value:g}{advice}.")
         given = row.get(SEED, "").strip()
         seed = _whole(given, SEED) if given else next(n for n in count() if (*key, f"{name} with seed {n}") not in seen)
         _check_new((*key, f"{name} with seed {seed}"), seen)
+        found.unknown_methods |= {name}.difference(METHODS)
         parameters = {"method": name, "seed": seed, SOURCE: source}
         return RecordedMetric(TRUTH.name, 1, "truth", parameters, {TRUTH.name: 1}), {TRUTH.name: value}
     name = name.lower() if name.lower() in {TRUTH.name, *all_metrics()} else name
@@ -168,6 +173,7 @@ def _measurement(
     _check_new((*key, name), seen)
     metric = all_metrics().get(name)
     if metric is None:
+        found.unknown.add(name)
         return RecordedMetric(name, 1, "score", {SOURCE: source}, {name: 1}), {name: value}
     term, direction = (metric.terms[0].name, metric.terms[0].direction) if len(metric.terms) == 1 else (name, 1)
     kind: Literal["score", "baseline"] = "baseline" if metric.baseline else "score"
@@ -183,24 +189,29 @@ def _check_new(key: tuple[str, ...], seen: set[tuple[str, ...]]) -> None:
 
 def read_facts(file: Path, found: Imported) -> dict[str, TableFacts]:
     """Return the facts of models in a table; problems and ignored columns are added to what was found."""
-    rows = _rows(file, {}, found)
+    rows = _rows(file, {}, found, f"model, and any of {', '.join(FACTS)}")
     names = next(rows)[1]
     if "model" not in names:
-        raise InputError(f"{file} has no column model. Facts may have: model, {', '.join(FACTS)}.")
+        raise InputError(
+            f"{file} has no column model. Its columns: {', '.join(map(shown, names))}. Facts may have: model, "
+            f"{', '.join(FACTS)}."
+        )
     found.ignored |= names.keys() - {"", "model", *FACTS}
-    about = {}
+    about: dict[str, TableFacts] = {}
     for line, row in rows:
         try:
             values = {name: row.get(name, "").strip() or None for name in FACTS}
             parameters = values.pop("parameters")
             number = None if parameters is None else _whole(parameters, "parameters")
-            about[_filled(row, "model")] = TableFacts(RecordedFacts(**values), number)  # type: ignore[arg-type]
+            name, one = _filled(row, "model"), TableFacts(RecordedFacts(**values), number)  # type: ignore[arg-type]
+            if about.setdefault(name, one) != one:
+                raise RecordError(f"Other facts about {shown(name)} than in an earlier row: one of the two is wrong.")
         except RecordError as error:
             found.problems.append(Problem(f"{file.name}:{line}", str(error)))
     return about
 
 
-def _rows(file: Path, columns: Mapping[str, str], found: Imported) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(file: Path, columns: Mapping[str, str], found: Imported, needed: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line and the values of each row by the usual names of columns; first a row with these names."""
     try:
         if file.stat().st_size > TABLE_BYTES:
@@ -213,6 +224,7 @@ def _rows(file: Path, columns: Mapping[str, str], found: Imported) -> Iterator[t
             header = [name.strip() for name in next(filter(None, reader), [])]
             known = {name for name in (*USUAL, *FACTS) if name not in header}
             header = [name.lower() if name.lower() in known else name for name in header]
+            _check_header(file, header, {*USUAL, *FACTS, *columns.values()}, needed)
             if missing := [name for name in columns.values() if name not in header]:
                 raise InputError(f"{file} has no column {missing[0]!r}. Its columns: {', '.join(map(shown, header))}.")
             usual = {name: usual for usual, name in columns.items()}
@@ -221,17 +233,37 @@ def _rows(file: Path, columns: Mapping[str, str], found: Imported) -> Iterator[t
                 raise InputError(f"{file} has several columns {twice[0]}: rename or remove the others.")
             yield reader.line_num, dict.fromkeys(names, "")
             for values in reader:
-                if between == ";":
+                if between != ",":
                     values = [DECIMAL_COMMA.sub(r"\1.\2", value) for value in values]
                 if len(values) == len(names):
                     yield reader.line_num, dict(zip(names, values, strict=True))
                 elif values:
                     reason = f"has {len(values)} values, but the table has {len(names)} columns"
                     found.problems.append(Problem(f"{file.name}:{reader.line_num}", reason))
-    except UnicodeDecodeError:
-        raise InputError(f"{file} is not text in UTF-8: save it as UTF-8 (in Excel as CSV UTF-8).") from None
-    except (OSError, csv.Error) as error:
-        raise InputError(f"{file} cannot be read as a table: {reason_of(error)}") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(_why_unreadable(file, error)) from error
+
+
+def _why_unreadable(file: Path, error: Exception) -> str:
+    """Return why a table cannot be read, and what to do."""
+    if isinstance(error, FileNotFoundError):
+        return f"There is no file {file}."
+    if isinstance(error, IsADirectoryError):
+        return f"{file} is a folder: name the tables in it."
+    if isinstance(error, UnicodeDecodeError):
+        return f"{file} is not text in UTF-8: save it as UTF-8 (in Excel as CSV UTF-8)."
+    return f"{file} cannot be read as a table: {reason_of(error)}"
+
+
+def _check_header(file: Path, header: Sequence[str], known: Set[str], needed: str) -> None:
+    """Refuse a table without names of columns."""
+    if not any(header):
+        raise InputError(f"{file} is empty. It needs a first line with the names of its columns: {needed}.")
+    if known.isdisjoint(header) and any(LIKE_DATA.search(cell) for cell in header):
+        raise InputError(
+            f"The first line of {file} looks like data: {', '.join(map(shown, header))}. Put a line with the names of "
+            f"the columns above it: {needed}."
+        )
 
 
 def _filled(row: Mapping[str, str], column: str) -> str:
@@ -248,7 +280,8 @@ def _number(row: Mapping[str, str], column: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise RecordError(f"{column}: expected a finite number, got {shown(row[column], 40)!r}.")
+        advice = "; write decimals with a point" if DECIMAL_COMMA.match(text) else ""
+        raise RecordError(f"{column}: expected a finite number, got {shown(row[column], 40)!r}{advice}.")
     return value
 
 

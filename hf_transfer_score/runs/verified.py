@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from hf_transfer_score.errors import OptionError, check_least
 from hf_transfer_score.finetune.fine_tune import FineTuningResult, truth_metric, truth_record
-from hf_transfer_score.finetune.recipe import Method, Recipe, check_changes, default_recipe
+from hf_transfer_score.finetune.recipe import Recipe, check_changes, default_recipe
 from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.agreement import Agreement, mean_accuracy, noise_ceiling
 from hf_transfer_score.ranking.showing import Shown
@@ -16,6 +16,7 @@ from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.records import records_of, without_places
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.tasks import Method
 from hf_transfer_score.text import counted
 
 MOST = 12

@@ -156,7 +156,29 @@ def test_a_table_with_other_names_is_imported_as_the_help_says(run, results, tmp
     named = ("--column", "model=checkpoint", "accuracy=test_acc")
     status, text, _ = run("results", "import", "runs.csv", "--to", "./theirs", "--facts", "facts.csv", *TASK, *named)
     assert (status, text.splitlines()[1]) == (0, "1 model, 1 dataset, 1 accuracy by full.")
-    assert "facts.csv tells nothing about these models: their names have to be the same there.\n" in text
+    assert "facts.csv tells nothing about a/a: names have to be the same there.\n" in text
+
+
+def test_what_an_import_did_not_know_is_said(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_table(
+        tmp_path / "runs.csv", [{"model": "a/a", "dataset": "d", "method": one, "accuracy": 0.5} for one in "AB"]
+    )
+    said = "Methods not known here, which count as methods of their own: a, b. Known: probe, full, layer, scl, lora."
+    status, text, _ = run("results", "import", "runs.csv", "--to", "./r", *TASK)
+    assert (status, text.splitlines()[-1]) == (0, said)
+    found = json.loads(run("results", "import", "runs.csv", "--to", "./r", *TASK, "--json")[1])
+    assert found["notes"] == [said]
+    check_printed("results", found)
+    (tmp_path / "runs.csv").write_text("model,data,method,accuracy\n")
+    for more, wrong in (
+        ((), "if they have other names, give these with --column, as in model=checkpoint"),
+        (("--column", "dataset=data"), "There are no rows in runs.csv."),
+        (("--column", "dataset=data", "dataset=d"), "--column names two columns for dataset: data and d."),
+        (("--column", "data"), "--column 'data': expected NAME=COLUMN"),
+    ):
+        status, _, errors = run("results", "import", "runs.csv", "--to", "./r", *TASK, *more)
+        assert status and wrong in errors
 
 
 def test_accuracies_of_another_source_on_the_dataset_count_as_a_hint(run, results, tmp_path):

@@ -8,9 +8,10 @@ import torch
 
 from hf_transfer_score.errors import CheckpointError, LabelsError, OptionError
 from hf_transfer_score.finetune.fine_tune import fine_tune, fit_probe
-from hf_transfer_score.finetune.recipe import DEFAULTS, METHODS, Recipe, default_recipe
+from hf_transfer_score.finetune.recipe import DEFAULTS, Recipe, default_recipe
 from hf_transfer_score.finetune.rows import split_rows
 from hf_transfer_score.sampling.sample import memory_sample
+from hf_transfer_score.tasks import METHODS
 from tests.finetune.made import CLASSES, QUICK, Loads, pictures, reviews
 
 TRAIN, TEST = pictures(45, seed=1), pictures(60, seed=2)

@@ -8,10 +8,11 @@ from hf_transfer_score import RankOptions, SampleOptions
 from hf_transfer_score.backbones.base import BackboneKind, MemoryBackbone, register_backbone, unregister_backbone
 from hf_transfer_score.finetune.built import Builder, MeasuredRows, keep_training, kept_training, resume
 from hf_transfer_score.finetune.loop import Machine, Training
-from hf_transfer_score.finetune.recipe import METHODS, Recipe
+from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.verified import VerifyOptions
 from hf_transfer_score.runs.verifying import verify
+from hf_transfer_score.tasks import METHODS
 from tests.cli.test_verify import write_reviews
 from tests.finetune.made import QUICK, Loads, pictures
 

@@ -95,7 +95,9 @@ def test_bad_rows_are_reported_and_left_out(table, row):
 
 
 UNUSABLE = {
-    b"": "It needs model and dataset",
+    b"": "is empty. It needs a first line with the names of its columns: model and dataset",
+    b"a/a,d/d,full,0.5\nb/b,d/d,full,0.6\n": r"The first line of .* looks like data: a/a, d/d, full, 0.5. Put a line",
+    b"name,data,how,share\n": "if they have other names, give these with `columns`, as in model=checkpoint",
     b"model,dataset\na/a,d/d\n": "It needs model and dataset, and metric and value or method and accuracy",
     b"model,dataset,method,accuracy\n\xff\xfe,d/d,full,1\n": "is not text in UTF-8",
     b'model,dataset,method,accuracy\n"a/a,d/d,full,1\n': "cannot be read as a table",
@@ -110,6 +112,12 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path, content):
         import_table(str(path), task=TASK, source="them")
 
 
+def test_files_that_are_no_tables_are_said(tmp_path):
+    for path, said in ((tmp_path, "is a folder: name the tables in it"), (tmp_path / "gone.csv", "There is no file")):
+        with pytest.raises(InputError, match=said):
+            import_table(path, task=TASK, source="them")
+
+
 def test_what_cannot_be_meant_is_refused(table):
     with pytest.raises(InputError, match="Did you mean 'image-classification'"):
         table("model,dataset,method,accuracy\n", task="image-clasification")
@@ -117,6 +125,8 @@ def test_what_cannot_be_meant_is_refused(table):
         table("model,dataset,method,accuracy\n", source=" ")
     with pytest.raises(InputError, match="has no column model"):
         table("model,dataset,method,accuracy\na/a,d/d,full,1\n", facts="name,family\na/a,vit\n")
+    with pytest.raises(InputError, match="looks like data: a/a, vit, 25. Put .* above it: model, and any of family,"):
+        table("model,dataset,method,accuracy\na/a,d/d,full,1\n", facts="a/a,vit,25\n")
 
 
 def test_the_same_table_gives_the_same_records(table):
@@ -150,6 +160,29 @@ def test_the_first_line_shows_what_separates_and_names_are_read_in_any_case(tabl
         assert not found.unknown and not found.ignored
     (problem,) = table("model,dataset,metric,value\na/a,d/d,Accuracy,1\n").problems
     assert problem.reason.startswith("Accuracies belong in the columns method and accuracy")
+
+
+def test_a_method_is_one_however_it_is_spelt(table):
+    names = ("LoRA", "lora", " Lora\t", "BitFit", "bit  fit", "bit fit")
+    found = table("model,dataset,method,accuracy\n" + "".join(f"a/a,d/d,{name},0.5\n" for name in names))
+    said = [(one.metric.parameters["method"], one.metric.parameters["seed"]) for one in found.records]
+    assert said == [("lora", 0), ("lora", 1), ("lora", 2), ("bitfit", 0), ("bit fit", 0), ("bit fit", 1)]
+    assert (found.unknown_methods, found.problems) == ({"bitfit", "bit fit"}, [])
+
+
+def test_facts_that_contradict_each_other_are_said(table):
+    facts = "model,family\na/a,vit\na/a,vit\na/a,swin\n"
+    found = table("model,dataset,method,accuracy\na/a,d/d,full,0.5\n", facts=facts)
+    assert [one.facts.family for one in found.records] == ["vit"]
+    assert [one.path for one in found.problems] == ["facts.csv:4"]
+    assert found.problems[0].reason.startswith("Other facts about a/a than in an earlier row")
+
+
+def test_decimal_commas_count_where_no_comma_separates(table):
+    tabs = table("model\tdataset\tmethod\taccuracy\na/a\td/d\tfull\t0,75\n")
+    assert [one.terms["accuracy"] for one in tabs.records] == [0.75]
+    (problem,) = table('model,dataset,method,accuracy\na/a,d/d,full,"0,75"\n').problems
+    assert problem.reason == "accuracy: expected a finite number, got '0,75'; write decimals with a point."
 
 
 def test_no_value_is_lost_in_silence(table):
