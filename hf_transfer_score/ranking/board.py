@@ -19,11 +19,13 @@ from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.store import load_tables
 from hf_transfer_score.records.table import RecordTable
+from hf_transfer_score.tasks import METHODS
 from hf_transfer_score.text import counted, joined
 
 AnyRanking = TypeVar("AnyRanking", bound=Ranking)
 
 SHOWN_DATASETS, NEAR_NAME = 5, 0.85
+NOTHING = "There are no results in these places."
 
 
 def board(
@@ -66,8 +68,11 @@ def board_of(
     history = history.about(task)
     if not (history.accuracies or history.scores):
         tasks = sorted({one.task for one in (*everything.accuracies, *everything.scores)})
+        if not tasks:
+            raise InputError(NOTHING)
         raise InputError(f"There are no results of {task} here.{did_you_mean(task, tasks)} Tasks: {', '.join(tasks)}.")
     mine = [record for record in mine if record.dataset.task == task]
+    method = None if method is None else _known_method(method, history)
     forecaster = Forecaster(history.elsewhere(dataset), method=method, here=history.here(dataset))
     ranking = replace(_ranking(mine, history), dataset=dataset, stored=tuple(mine))
     found = ranking.with_forecast(forecaster, ranking.by_name(history.measured(dataset, forecaster.method)))
@@ -112,13 +117,31 @@ def _only_task(mine: Sequence[Record], history: History, dataset: str) -> str:
     tasks = {record.dataset.task for record in mine}
     tasks = tasks or {one.task for one in (*history.accuracies, *history.scores)}
     if not tasks:
-        raise InputError("There are no results in these places.")
+        raise InputError(NOTHING)
     if len(tasks) > 1:
-        raise OptionError(
-            f"These results are of several tasks, so the task of {dataset} is not clear: "
-            f"{', '.join(sorted(tasks))}. Choose one with `task`."
-        )
+        choose = f"{', '.join(sorted(tasks))}. Choose one with `task`."
+        if not mine:
+            hint = _near_name(dataset, history)
+            raise OptionError(f"Nothing is stored about {dataset}.{hint} These results are of several tasks: {choose}")
+        raise OptionError(f"These results are of several tasks, so the task of {dataset} is not clear: {choose}")
     return tasks.pop()
+
+
+def _known_method(method: str, history: History) -> str:
+    """Return a method as records spell it; OptionError if nobody knows it."""
+    stored = {one.protocol for one in history.accuracies}
+    known = {one.strip().casefold(): one for one in (*METHODS, *sorted(stored))}
+    if method.strip().casefold() not in known:
+        names = ", ".join(sorted(stored)) or "none"
+        raise OptionError(f"method={method!r}: unknown.{did_you_mean(method, known)} Methods of the results: {names}.")
+    return known[method.strip().casefold()]
+
+
+def _near_name(dataset: str, history: History) -> str:
+    """Return the hint that a dataset may be meant that is stored, or ""."""
+    known = {one.dataset for one in (*history.accuracies, *history.scores)}
+    last = Path(dataset).name  # what records call a folder
+    return f" Did you mean {last!r}?" if last in known else did_you_mean(dataset, sorted(known), NEAR_NAME)
 
 
 def _ranking(mine: Sequence[Record], history: History) -> Ranking:
@@ -152,9 +175,7 @@ def _ranking(mine: Sequence[Record], history: History) -> Ranking:
 def _notes(forecaster: Forecaster, records: int, dataset: str) -> list[str]:
     """Return what to know about a forecast."""
     datasets = sorted({one.dataset for one in forecaster.columns})
-    known = {one.dataset for one in (*forecaster.history.accuracies, *forecaster.history.scores)}
-    last = Path(dataset).name  # what records call a folder
-    hint = f" Did you mean {last!r}?" if last in known else did_you_mean(dataset, sorted(known), NEAR_NAME)
+    hint = _near_name(dataset, forecaster.history)
     found = [] if records else [f"Nothing is stored about {dataset}: the order comes from other datasets alone.{hint}"]
     if datasets:
         count = f"{len(datasets)} other dataset{'s' * (len(datasets) > 1)}"

@@ -131,7 +131,7 @@ class Forecaster:
     Args:
         history: what was measured on other datasets.
         extra: relations of models that the history does not know, by id.
-        method: of fine-tuning; None for the usual one, or the most frequent.
+        method: of fine-tuning; None for the usual one, or the most frequent, elsewhere or else here.
         here: accuracies on the dataset itself; those by other methods count like the scores of a metric.
         most_numbers: how many numbers are drawn for a pool at most; a larger pool gets fewer outcomes.
     """
@@ -149,7 +149,8 @@ class Forecaster:
         self.most_numbers = most_numbers
         own = extra or {}
         self.relations = {**own, **{name: own.get(name, UNKNOWN).beside(one) for name, one in history.models.items()}}
-        counts = Counter(one.protocol for one in history.accuracies for _ in one.values)
+        tuned = [one for one in here if one.protocol not in ("", "probe")]  # a probe trains no network
+        counts = Counter(one.protocol for one in history.accuracies or tuned for _ in one.values)
         self.method = method or (USUAL if USUAL in counts or not counts else counts.most_common(1)[0][0])
 
     @cached_property

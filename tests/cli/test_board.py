@@ -139,6 +139,10 @@ def test_wrong_usage_says_what_to_do(run, results, tmp_path):
     run("results", "import", "texts.csv", "--to", results, "--task", "text-classification", "--source", "them")
     status, _, errors = run("board", "owner/new", "--results", results)
     assert status == 2 and "of several tasks" in errors and "Choose one with --task" in errors
+    assert f"Did you mean '{TARGET}'?" in run("board", TARGET + "s", "--results", results)[2]
+    status, _, errors = run("board", TARGET, "--results", results, "--task", TASK[1], "--method", "ful")
+    assert status == 2 and "--method 'ful': unknown. Did you mean 'full'? Methods of the results: full." in errors
+    assert run("board", TARGET, "--results", results, "--task", TASK[1], "--method", " Full")[0] == 0
     status, _, errors = run("board", TARGET, "--results", results, "--task", "image-clasification")
     assert status == 1 and "no results of image-clasification here. Did you mean 'image-classification'?" in errors
     status, _, errors = run("results", "import", "texts.csv", "--to", results, *TASK, "--column", "model")
@@ -189,6 +193,18 @@ def test_accuracies_of_another_source_on_the_dataset_count_as_a_hint(run, result
     found = {one["name"]: one for one in json.loads(run("board", "d/d", "--results", "./both", "--json")[1])["models"]}
     assert found["a/c"]["why"] == ["measured here: 90.0%"] and found["b/top"]["rank"] < found["b/low"]["rank"]
     assert found["b/top"]["why"][0].startswith("accuracy by full (another sample) on this dataset counts")
+
+
+def test_accuracies_by_one_other_method_are_what_the_board_is_about(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pairs = (("a/a", 0.8), ("a/b", 0.9), ("a/c", 0.7))
+    rows = [{"model": name, "dataset": "d", "method": "LoRA", "accuracy": value} for name, value in pairs]
+    write_table(tmp_path / "runs.csv", rows)
+    run("results", "import", "runs.csv", "--to", "./r", *TASK)
+    found = json.loads(run("board", "d", "--results", "./r", "--json")[1])
+    assert found["answer"].startswith("Fine-tune a/b: 90.0%, as measured here.")
+    assert [one["name"] for one in found["models"]] == ["a/b", "a/a", "a/c"]
+    assert "No accuracies by lora fine-tuning on other datasets are stored" in found["notes"][-1]
 
 
 def test_a_misspelt_dataset_is_answered_with_the_nearest(run, results):
