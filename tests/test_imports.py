@@ -26,7 +26,7 @@ ALLOWED = {
         "untrusted": "errors",
         "file_heads": "errors untrusted",
         "metrics": "errors metrics",
-        "ranking": "errors metrics records text ranking",
+        "ranking": "errors metrics records tasks text ranking",
         "ranking/ranking": """
             errors metrics records ranking drawing.files drawing.rank_chart drawing.words
         """,
