@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -133,7 +132,7 @@ class _Choosing:
                     raise
                 models = [_unread(one, "not reached") for one in self.planned.values()]
                 raise Interrupted(RankReport.on(self.start.sample, _unranked(models))) from None
-            return replace(self._choice(None, ()), interrupted=True)
+            return self._choice(None, (), interrupted=True)
         finally:
             gc.unfreeze()  # trainings freeze what exists when they begin
 
@@ -284,8 +283,11 @@ class _Choosing:
         return all_kinds()[model.kind or ""].load(self._files(name), self.start.sample.task, model.options)
 
     def _proof(self, winner: Arm) -> tuple[Tested, ...]:
-        """Test the winner, the runner-up and all whose training is complete; complete ones become records."""
-        race, trainer, found = self.race, self.trainer, list[Tested]()
+        """Test the winner, the runner-up and all whose training is complete; complete ones become records.
+
+        Nothing is returned if the winner cannot be tested.
+        """
+        race, trainer, found, failed = self.race, self.trainer, list[Tested](), dict[str, str]()
         assert race is not None and trainer is not None
         seen = {arm.name: arm for arm in sorted(race.legs, key=lambda arm: race.legs[arm].level)}
         means = dict(zip(race.forecast.names, race.outcomes.mean(1).tolist(), strict=True))
@@ -294,12 +296,14 @@ class _Choosing:
         for name in dict.fromkeys([winner.name, *others[:1], *whole]):
             arm = winner if name == winner.name else seen[name]
             self.start.heard.stage(f"testing {name}")
-            with suppress(CheckpointError):
+            try:
                 found.append(Tested(name, trainer.measured(arm), race.legs[arm].ended))
+            except CheckpointError as error:
+                failed[name] = f"cannot be tested: {error}"
         words, names = f"{len(self.start.test):,} test rows", tuple(one.name for one in found)
-        self._tell(Round("proof", words, names, first=winner.name, spent=str(self.spent)))
+        self._tell(Round("proof", words, names, failed, winner.name, spent=str(self.spent)))
         self._record(found)
-        return tuple(found)
+        return () if winner.name in failed else tuple(found)
 
     def _record(self, tested: Sequence[Tested]) -> None:
         """Store the accuracies, for the forecasts of later choices."""
@@ -309,13 +313,14 @@ class _Choosing:
         for record in tested_records(report, tested, start.recipe, start.how, start.test):
             save_truth(self.folder, record)
 
-    def _choice(self, winner: Arm | None, tested: tuple[Tested, ...]) -> Choice:
+    def _choice(self, winner: Arm | None, tested: tuple[Tested, ...], *, interrupted: bool = False) -> Choice:
         start, race = self.start, self.race
         ranking = RankReport.on(start.sample, _unranked(self.gone.values()))
         name, sure = None, None
         if self.pool is not None:
             drawn = race.drawn if race else {}
-            name = winner.name if winner else next((one.first for one in reversed(self.history) if one.first), None)
+            so_far = (one.first for one in reversed(self.history) if one.first) if interrupted else iter(())
+            name = winner.name if winner else next(so_far, None)
             ranking = _first(self.pool.forecast(drawn), name, self.gone)
             if winner is None:
                 sure = next((one.chance for one in reversed(self.history) if one.chance is not None), None)
@@ -332,7 +337,7 @@ class _Choosing:
             ranking, start.recipe, start.test, start.how, tuple(self.history), name, rate, sure, tested, self.spent,
             self._all_seconds(), candidates=len(self.looking.parts), notes=notes, curves=curves,
             trained=(self.trainer, winner) if winner and self.trainer else None, typed=start.typed,
-            asked=start.options, named=start.named,
+            asked=start.options, named=start.named, interrupted=interrupted,
         )  # fmt: skip
 
     def _all_seconds(self) -> float | None:

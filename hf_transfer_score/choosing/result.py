@@ -192,7 +192,7 @@ class Choice(Shown):
             return "No candidate could be chosen."
         rate = "" if self.rate is None else f" at learning rate {self.rate:g}"
         parts = [f"{'So far: use' if self.interrupted else 'Use'} {self.winner}{rate}."]
-        parts += [self._proof] if self._proof else []
+        parts += [self._proof] if self._proof else [] if self.interrupted else ["It could not be tested."]
         if len(self.tested) > 1:
             second = self.tested[1]
             how = "" if second.whole else f" after {second.result.epochs} of {self.recipe.epochs} epochs"

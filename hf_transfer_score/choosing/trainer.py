@@ -29,7 +29,11 @@ from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
     from hf_transfer_score.finetune.built import Builder, BuiltNetwork, KeptTraining
+    from hf_transfer_score.finetune.loop import Score
 
+
+SAVED_EVERY = 300.0
+"""Seconds after which the state of a training is kept, at the end of an epoch."""
 
 COUNTED = 3
 """States of a complete training that count (`python -m benchmarks.choosing`)."""
@@ -118,21 +122,35 @@ class Trainer:
         self.finalists, self.train, self.test, self.recipe, self.seed = finalists, train, test, recipe, seed
         self.journal = journal
         self.pace: dict[str, float] = {}
+        self._epochs: dict[Arm, int] = {}
         self._builders: dict[str, Builder] = {}
 
     def run(self, arm: Arm, passes: int) -> Leg:
         """Train up to this number of epochs in total, or read the result of an earlier run."""
-        gave = self._once(f"{self._key(arm)}, epoch {passes}", lambda: self._attempt(arm, passes))
+        gave = self._once(f"{self._key(arm)}, epoch {passes}", lambda: self._leg(arm, passes))
         if gave["passes"]:
             self.pace[arm.name] = gave["seconds"] / gave["passes"]
         right = np.mean([_unpacked(one, gave["rows"]) for one in gave["rights"]], axis=0)
-        return Leg(tuple(gave["accuracies"]), right, gave["ended"], gave["seconds"])
+        epochs = len(gave["accuracies"])  # a run that was interrupted may have trained some of them
+        more, self._epochs[arm] = epochs - self._epochs.get(arm, 0), epochs
+        seconds = more * self.price(arm, Budget(1, "seconds"))
+        return Leg(tuple(gave["accuracies"]), right, gave["ended"], seconds)
 
     def _once(self, step: str, run: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        gave = self.journal.once(step, run)
-        if "failed" in gave:
-            raise CheckpointError(gave["failed"][0], gave["failed"][1])
-        return gave
+        """Return the result of a step; whatever a library raises for one model is that model's failure."""
+
+        def attempt() -> Mapping[str, Any]:
+            gc.freeze()  # existing objects stay: collecting the cycles of this step afterwards need not visit them
+            try:
+                return run()
+            except (LabelsError, MemoryError, CheckpointError):
+                raise
+            except Exception as error:
+                raise as_checkpoint_error(error) from error
+            finally:
+                release_memory()
+
+        return self.journal.once(step, attempt)
 
     def price(self, arm: Arm, budget: Budget) -> float:
         """Return the cost of one epoch, in the unit of a budget."""
@@ -143,26 +161,29 @@ class Trainer:
 
     def measured(self, arm: Arm) -> FineTuningResult:
         """Return how well the state that counts does on the test rows, which have no part in any choice."""
-        kept = self._kept(arm)
-        done = 0 if kept is None else len(kept.scores)
+        done = len(self._kept(arm).scores)
         gave = self._once(f"{self._key(arm)}, tested after pass {done}", lambda: self._tested(arm))
         return FineTuningResult(**{**gave, "notes": tuple(gave["notes"])})
 
     def best_state(self, arm: Arm) -> tuple[BuiltNetwork, KeptTraining]:
         """Return the classifier in the state that counts, and what was kept of its training."""
-        built, kept = self._built(arm)
-        assert kept is not None
+        kept = self._kept(arm)
+        built = self._builder(arm.name).built(kept.anchors)
         built.trained.restore(kept.part("best"))
         return built, kept
 
-    def _key(self, arm: Arm) -> str:
-        return f"{arm.name} at {self.finalists[arm.name].commit}, learning rate {arm.rate!r}"
-
-    def _kept(self, arm: Arm) -> KeptTraining | None:
-        """Return the state of an arm's training so far."""
+    def _kept(self, arm: Arm) -> KeptTraining:
+        """Return what was kept of a training."""
         from hf_transfer_score.finetune.built import kept_training
 
-        return kept_training(self.journal.state(self._key(arm)))
+        kept = kept_training(self.journal.state(self._key(arm)))
+        if kept is None:
+            where = self.journal.folder
+            raise CheckpointError("error", f"the state of its training is gone: delete {where}, and run again")
+        return kept
+
+    def _key(self, arm: Arm) -> str:
+        return f"{arm.name} at {self.finalists[arm.name].commit}, learning rate {arm.rate!r}"
 
     def _builder(self, name: str) -> Builder:
         """Return what builds classifiers of a candidate; only one candidate's examples stay encoded."""
@@ -173,42 +194,29 @@ class Trainer:
             self._builders = {name: Builder.of(load, self.train, self.test, self.recipe, self.seed)}
         return self._builders[name]
 
-    def _built(self, arm: Arm) -> tuple[BuiltNetwork, KeptTraining | None]:
-        """Return a freshly loaded classifier, and the state of its training so far."""
-        kept = self._kept(arm)
-        return self._builder(arm.name).built(None if kept is None else kept.anchors), kept
-
-    def _attempt(self, arm: Arm, passes: int) -> dict[str, Any]:
-        """Return the result of training; whatever a library raises for one model is that model's failure."""
-        gc.freeze()  # existing objects stay: collecting the cycles of this training afterwards need not visit them
-        try:
-            return self._leg(arm, passes)
-        except (LabelsError, MemoryError):
-            raise
-        except Exception as error:
-            failure = error if isinstance(error, CheckpointError) else as_checkpoint_error(error)
-            if failure.kind in ("no_space", "out_of_memory", "download"):  # may work another time
-                raise failure from error
-            return {"failed": [failure.kind, str(failure)]}
-        finally:
-            release_memory()
-
     def _leg(self, arm: Arm, passes: int) -> dict[str, Any]:
         """Return the result after this number of epochs; epochs that an earlier run completed are not run again."""
-        from hf_transfer_score.finetune.built import keep_training, resume
+        from hf_transfer_score.finetune.built import keep_training, kept_training, resume
 
-        begin, kept = time.perf_counter(), self._kept(arm)
+        begin = saved = time.perf_counter()
+        path = self.journal.state(self._key(arm))
+        kept = kept_training(path)
         before = 0 if kept is None else len(kept.scores)
         if kept is None or (before < passes and not kept.about["ended"]):
-            built, kept = self._built(arm)
+            built = self._builder(arm.name).built(None if kept is None else kept.anchors)
             training = self._builder(arm.name).training(built, arm.rate)
             if kept is not None:
                 resume(training, kept)
-            training.advance(passes)
-            keep_training(self.journal.state(self._key(arm)), training, built)
+
+            def keep(epoch: int, _: Score) -> None:
+                nonlocal saved
+                if epoch == passes or training.ended or time.perf_counter() - saved >= SAVED_EVERY:
+                    keep_training(path, training, built)
+                    saved = time.perf_counter()
+
+            training.advance(passes, keep)
             training.finish()
             kept = self._kept(arm)
-            assert kept is not None
         accuracies = [one.accuracy for one in kept.scores[:passes]]
         ended, rows = bool(kept.about["ended"]) and len(kept.scores) <= passes, len(kept.rights[0])
         return {
@@ -290,7 +298,6 @@ class Prober(Trainer):
         from hf_transfer_score.finetune.classifier import Trained
 
         kept, builder = self._kept(arm), self._builder(arm.name)
-        assert kept is not None
         classifier = builder.bare()
         behind = builder.feature_parameters(classifier)
         classifier.add_head_at(kept.tensors["centre"], kept.tensors["scale"], builder.rows.classes)

@@ -17,6 +17,7 @@ from hf_transfer_score import (
     choose,
 )
 from hf_transfer_score.backbones.base import all_kinds
+from hf_transfer_score.choosing import trainer
 from hf_transfer_score.choosing.trainer import Trainer
 from hf_transfer_score.cli import main
 from hf_transfer_score.finetune.fine_tune import fine_tune, truth_metric
@@ -143,6 +144,55 @@ def test_ended_at_any_stage_it_gives_the_best_so_far_and_goes_on_from_there(whol
 def test_ended_in_the_race_it_is_as_sure_as_its_last_round_said(chosen, tmp_path):
     found = chosen(tmp_path, Ending(10), within=0.0)
     assert found.interrupted and found.history[-1].words == "2 epochs" and found.sure == found.history[-1].chance
+
+
+def test_an_epoch_is_trained_once_though_it_is_ended_between_two_comparisons(whole, chosen, tmp_path, monkeypatch):
+    _, choice = whole
+    trained, one_pass = [], Training._pass
+    monkeypatch.setattr(trainer, "SAVED_EVERY", 0.0)
+
+    def end(self):
+        if len(trained) in (2, 5):  # the second is in the middle of a leg
+            trained.append("ended")
+            raise KeyboardInterrupt
+        one_pass(self)
+        trained.append((self.rate, self.epochs))
+
+    monkeypatch.setattr(Training, "_pass", end)
+    assert [chosen(tmp_path).interrupted for _ in range(2)] == [True, True]
+    found = chosen(tmp_path)
+    assert told(found) == told(choice) and found.spent.passes == choice.spent.passes == len(trained) - 2
+    assert found.spent.seconds > 0
+
+
+def test_a_winner_that_cannot_be_tested_does_not_get_the_accuracy_of_another(whole, chosen, tmp_path):
+    _, choice = whole
+    tested = Trainer._tested
+
+    def fail(self, arm):
+        if arm.name == choice.winner:
+            raise RuntimeError("the weights are gone")
+        return tested(self, arm)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_tested", fail)
+        found = chosen(tmp_path)
+    assert (found.winner, found.tested, found.accuracy) == (choice.winner, (), None)
+    assert "It could not be tested." in found.answer
+    assert found.history[-1].gone == {choice.winner: "cannot be tested: RuntimeError: the weights are gone"}
+    assert {one.model.id for one in truths(tmp_path)} == {one.name for one in choice.tested[1:] if one.whole}
+    for path in (tmp_path / "choices").rglob("states/*"):
+        path.unlink()
+    assert "the state of its training is gone: delete " in chosen(tmp_path).history[-1].gone[choice.winner]
+
+
+def test_finalists_that_cannot_be_trained_are_not_chosen_and_tried_again(whole, chosen, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "advance", lambda *_, **__: 1 / 0)
+        found = chosen(tmp_path)
+    assert found.winner is None and found.answer == "No candidate could be chosen." and not found.interrupted
+    assert "cannot be fine-tuned: ZeroDivisionError" in json.dumps([dict(one.gone) for one in found.history])
+    assert told(chosen(tmp_path)) == told(whole[1])
 
 
 def test_a_larger_budget_goes_on_where_a_smaller_one_ended(whole, chosen, tmp_path):
