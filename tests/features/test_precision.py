@@ -203,7 +203,7 @@ def test_openvino_is_asked_for_where_it_can_be(monkeypatch):
 
 @needs_openvino
 @pytest.mark.parametrize("kind", ["text", "image"])
-def test_openvino_gives_the_same_features_and_its_model_is_kept(texts, tmp_path, monkeypatch, request, kind):
+def test_openvino_gives_the_same_features_and_its_model_is_kept(texts, tmp_path, monkeypatch, request, caplog, kind):
     request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
     monkeypatch.setattr(precision, "half_precision", lambda device: None)
     sample, load, folder = texts, hub_text.KIND.load, write_text(tmp_path / "text")
@@ -225,6 +225,7 @@ def test_openvino_gives_the_same_features_and_its_model_is_kept(texts, tmp_path,
             written = kept.find().stat().st_mtime_ns
     assert kept.find().stat().st_mtime_ns == written and kept.cache.entries()[0].size > 1000
     assert "openvino_telemetry" not in sys.modules, "nobody is told of it"
+    assert not [one.message for one in caplog.records if one.name.startswith("transformers")], "nobody reads of losses"
 
 
 @needs_openvino
