@@ -20,6 +20,7 @@ from hf_transfer_score.cli.tables import (
     pairs,
 )
 from hf_transfer_score.drawing.files import check_plot_path, save_plot
+from hf_transfer_score.drawing.words import shorten
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.board import board as ranked_board
@@ -92,8 +93,9 @@ def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
     table = groups_text([row["name"] for row in rows[:most]], groups, page, failed={})
     if len(rows) > most:
         notes = [*notes, Note("note", f"{len(rows) - most:,} more models: --rows N shows more, --csv all of them.")]
-    why = [(shown(row["name"]), shown("; ".join(row["why"][:SHOWN_REASONS]))) for row in rows[:most][:SHOWN_WHY]]
-    below = [forecast_legend(ranking), "", "Why:", pairs(why, indent=2), *notes_table(notes)]
+    room = page.width // 2  # for names, so that their reasons can be read
+    why = [(shorten(shown(row["name"]), room), shown("; ".join(row["why"][:SHOWN_REASONS]))) for row in rows[:most]]
+    below = [forecast_legend(ranking), "", "Why:", pairs(why[:SHOWN_WHY], indent=2), *notes_table(notes)]
     answer = render([words(shown(ranking.answer)), ""], page)
     return answer + table + render(below, page) + step_text(next_step(ranking), page)
 

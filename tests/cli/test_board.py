@@ -84,6 +84,16 @@ def test_people_read_the_answer_first(run, results, monkeypatch):
     assert "37 more models: --rows N shows more, --csv all of them." in said
 
 
+def test_the_reasons_stay_beside_names_of_any_length(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    names = (f"{'o' * 60}/{'m' * 90}", "a/b")
+    write_table(tmp_path / "t.csv", [{"model": m, "dataset": "d", "method": "full", "accuracy": 0.5} for m in names])
+    run("results", "import", "t.csv", "--to", "./r", *TASK)
+    lines = run("board", "d", "--results", "./r")[1].splitlines()
+    assert all(line.endswith("measured here: 50.0%") for line in lines[lines.index("Why:") + 1 :][:2])
+
+
 def test_csv_and_chart(run, results, tmp_path):
     _, text, errors = run("board", TARGET, "--results", results, "--csv", "--plot", "chart.svg")
     rows = list(csv.DictReader(io.StringIO(text)))
