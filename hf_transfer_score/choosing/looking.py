@@ -36,7 +36,7 @@ CHEAPEST = "parameter_count"
 
 def known_elsewhere(places: Sequence[str | Path], sample: LabelledSample, dataset: str) -> History:
     """Return stored results of the same task on other datasets."""
-    found = History.together(load_tables(places)).about(sample.task.name).elsewhere(dataset)
+    found = History.together(load_tables(places)[0]).about(sample.task.name).elsewhere(dataset)
     seen = {name for one in (*found.accuracies, *found.scores) for name in one.values}
     return replace(found, models={name: one for name, one in found.models.items() if name in seen})
 

@@ -95,7 +95,7 @@ class Library:
             changed = found is not self._loaded
             self._loaded = found
             now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
-            numbers = len(found.table), len(found.problems)
+            numbers = len(found.table), found.left_out
             status = LibraryStatus(self.name, found.version, *numbers, loading=False, time=now)
             catalogue = Catalogue(found.table, previous=self.catalogue, difference=found.difference)
             self._state = (catalogue, status)

@@ -55,7 +55,9 @@ def board(
         >>> list(board("owner/pets", results=results).ranks)
         ['owner/far', 'owner/near']
     """
-    return board_of(load_tables(results), dataset, task=task, method=method)
+    tables, notes = load_tables(results)
+    found = board_of(tables, dataset, task=task, method=method)
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def board_of(
@@ -96,7 +98,8 @@ def informed(
     Raises:
         OptionError: the results are of several tasks, and none is named.
     """
-    history = History.together(load_tables(results))
+    tables, left_out = load_tables(results)
+    history = History.together(tables)
     if results:
         history = history.about(task or _only_task((), history, ranking.dataset or "these models"))
     own = {one.model: Relations.of(one, one.parameters) for one in ranking.models.values()}
@@ -105,7 +108,7 @@ def informed(
     measured = history.measured(ranking.dataset, forecaster.method)
     found = ranking.with_forecast(forecaster, ranking.by_name(measured))
     notes = _notes(forecaster, len(found.models), ranking.dataset) if results else ()
-    return replace(found, notes=(*found.notes, *notes))
+    return replace(found, notes=(*found.notes, *notes, *left_out))
 
 
 def _records_on(table: RecordTable, dataset: str) -> list[Record]:

@@ -1,5 +1,6 @@
 """All records of a place as one table; files that have not changed since the last time are not read again."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from hf_transfer_score.records.checks import rules
 from hf_transfer_score.records.place import FolderPlace, Place, PlaceView, is_record_path, places_of
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.table import RecordTable, Stored
+from hf_transfer_score.text import counted
 from hf_transfer_score.untrusted import readable
 
 SNAPSHOT = "data/records.parquet"
@@ -51,7 +53,8 @@ class TableChange:
 class LoadedRecords:
     """The records of a place in a version (None if it does not exist), and files that hold none, which are left out.
 
-    `read` is how many files had to be read; `difference` is that from the previous table, None if unknown.
+    `read` is how many files had to be read; `difference` is that from the previous table, None if unknown; `left_out`
+    counts the files that hold none, also those known from a cache.
     """
 
     table: RecordTable
@@ -59,6 +62,7 @@ class LoadedRecords:
     problems: tuple[Problem, ...] = ()
     read: int = 0
     difference: TableChange | None = None
+    left_out: int = 0
 
 
 @runtime_checkable
@@ -101,14 +105,24 @@ def cache_file(place: Place) -> Path:
     return home() / "results" / f"{name[-120:]}.parquet"
 
 
-def load_tables(results: str | Path | Sequence[str | Path]) -> list[RecordTable]:
-    """Return the records of each of some places; one that several places have is that of the first."""
-    tables, seen = [load(place, cache=cache_file(place)).table for place in places_of(results)], set[str]()
+def load_tables(results: str | Path | Sequence[str | Path]) -> tuple[list[RecordTable], list[str]]:
+    """Return the records of each of some places, and what to know about them.
+
+    A record that several places have is that of the first.
+    """
+    found = [(place.name, load(place, cache=cache_file(place))) for place in places_of(results)]
+    notes = [
+        f"{counted(one.left_out, 'file')} in {name} without a valid record left out; "
+        f"`hf-transfer-score results validate {shlex.quote(name)}` says why."
+        for name, one in found
+        if one.left_out
+    ]
+    tables, seen = [one.table for _, one in found], set[str]()
     for number, table in enumerate(tables if len(tables) > 1 else []):
         paths = [path for path, _ in table.stamps()]
         tables[number] = table.only([row for row, path in enumerate(paths) if path not in seen])
         seen.update(paths)
-    return tables
+    return tables, notes
 
 
 def load(
@@ -130,7 +144,8 @@ def load(
         return LoadedRecords(view.table(), view.version)
     known = previous.table if previous is not None else _cached(cache)
     if known is not None and known.at == view.version and previous is None:
-        return LoadedRecords(known, view.version)
+        files = 0 if place.shared else sum(is_record_path(path) for path, _ in view.entries())
+        return LoadedRecords(known, view.version, left_out=max(files - len(known), 0))
     if place.shared:
         known = _nearest(known, view)
     changed, gone = _difference(known, view)
@@ -147,7 +162,8 @@ def load(
     later = 0 if table.extra is None else table.extra.num_rows
     if cache is not None and (table.file is None or later + len(gone) > CHUNK):
         table = _cache(table, cache)
-    return LoadedRecords(table, view.version, (*bad.values(), *problems), len(wanted), difference)
+    problems = [*bad.values(), *problems]
+    return LoadedRecords(table, view.version, tuple(problems), len(wanted), difference, len(problems))
 
 
 def _difference(known: RecordTable | None, view: PlaceView) -> tuple[dict[str, str], list[int]]:

@@ -125,6 +125,15 @@ def test_a_dataset_of_which_nothing_is_known_is_ranked_by_the_others(run, result
     assert found["notes"][0] == "Nothing is stored about owner/new: the order comes from other datasets alone."
 
 
+def test_files_without_a_valid_record_are_said_each_time(run, results, tmp_path):
+    first, second, *_ = sorted((tmp_path / "results" / "records").rglob("*.json"))
+    first.write_text("{")
+    second.write_text(second.read_text().replace('"schema_version": 3', '"schema_version": 9'))
+    said = "2 files in results without a valid record left out; `hf-transfer-score results validate results` says why."
+    for _ in range(2):
+        assert json.loads(run("board", TARGET, "--results", results, "--json")[1])["notes"][-1] == said
+
+
 def test_several_places_count_together(run, results, tmp_path):
     write_table(tmp_path / "more.csv", [{"model": "new/one", "dataset": TARGET, "metric": "logme", "value": 9.0}])
     run("results", "import", "more.csv", "--to", "./more", *TASK)
