@@ -35,6 +35,9 @@ from hf_transfer_score.text import attributes_of
 
 SHARED = ("seed", "device")  # fields with the same meaning in several dataclasses: one keyword sets them all
 
+MEANT = {"subset": "config", **dict.fromkeys(("text_column", "image_column", "input_column"), "input_columns")}
+"""Options under the names that they have elsewhere."""
+
 COVERED = {
     ("BackboneOptions", "trust_remote_code"): "the keyword names the trusted models",
     ("BackboneOptions", "allow_pickle"): "the keyword names the trusted models",
@@ -138,7 +141,8 @@ class Keywords:
             if name not in self.own:
                 known = [*self.own, "progress", *self.options]
                 longer = [one for one in known if name in one.split("_")]  # label: label_column
-                if near := longer or difflib.get_close_matches(name, known, 1):
+                meant = [one for one in (MEANT.get(name),) if one in known]
+                if near := meant or longer or difflib.get_close_matches(name, known, 1):
                     raise OptionError(f"There is no option `{name}`: did you mean {near[0]}?")
                 raise OptionError(f"There is no option `{name}`. {self.name} takes {', '.join(known)}.")
         for argument, kind in self._groups.items():

@@ -69,8 +69,9 @@ def test_settings_of_the_recipe_are_changes_of_the_default():
 def test_an_unknown_option_is_refused_with_the_nearest(name, function):
     with pytest.raises(OptionError, match=r"There is no option `max_sample`: did you mean max_samples\?"):
         function("example", "example/vit-few-steps", max_sample=3)
-    with pytest.raises(OptionError, match=r"There is no option `label`: did you mean label_column\?"):
-        function("example", "example/vit-few-steps", label="mood")
+    for other, meant in (("label", "label_column"), ("text_column", "input_columns"), ("subset", "config")):
+        with pytest.raises(OptionError, match=rf"There is no option `{other}`: did you mean {meant}\?"):
+            function("example", "example/vit-few-steps", **{other: "mood"})
     with pytest.raises(OptionError, match=rf"There is no option `xyz`\. {name} takes .*dataset, .*max_samples, "):
         function("example", "example/vit-few-steps", xyz=3)
     with pytest.raises(OptionError, match="options takes RankOptions, and got dict: its fields are keywords of"):

@@ -141,19 +141,21 @@ def _is_model(thing: Any) -> bool:
 
 def parse_candidates(models: Iterable[Any]) -> list[Candidate]:
     """Return candidates in order, without duplicates; `example` means all checkpoints shipped with the package."""
-    found: dict[Candidate, None] = {}
+    found: dict[Any, Candidate] = {}
     for model in models:
         if isinstance(model, Candidate):
-            found[model] = None
+            meant = [model]
         elif isinstance(model, (str, Path)):
             text = str(model)
             shipped = example_checkpoints(text.strip())  # with names that are the same on every machine
             meant = [Candidate(f"{EXAMPLE}/{folder.name}", folder=folder) for folder in shipped]
-            found |= dict.fromkeys(meant or [parse_candidate(text)])
+            meant = meant or [parse_candidate(text)]
         else:
             held = in_memory_model(model)
-            found[Candidate(held.name, held=held)] = None
-    return list(found)
+            meant = [Candidate(held.name, held=held)]
+        for one in meant:
+            found.setdefault(one.folder or one, one)
+    return list(found.values())
 
 
 def display_names(candidates: Sequence[Candidate]) -> list[str]:

@@ -100,6 +100,8 @@ def rank(
     metrics = scoring.configured()
     until = _enough_rows(adaptive, first, scoring, engines)
     check_plot_path(plot)
+    if across != "parameters" and plot is None:
+        raise OptionError("--across is for --plot, which draws the chart.")
     check_folder(save)
     names, stored = candidates.names(), results or ()
     shared: dict[str, Any] = {

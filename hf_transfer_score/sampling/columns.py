@@ -1,5 +1,6 @@
 """Finds the columns of inputs and labels, and the task, by the types and names of the columns."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -41,6 +42,13 @@ PAIRS = (
 
 NO_CONTENT = _names("id idx index guid uid uuid file filename file_name path url link md5 sha256 hash")
 """Columns that are never chosen as inputs or labels, like those that end in _id or start with _."""
+
+
+LIKE_A_VALUE = re.compile(
+    r"[-+.\d]+(?:e[-+]?\d+)?|.*\.(?:jpe?g|png|webp|gif|bmp|tiff?|wav|flac|mp3|ogg)", re.IGNORECASE
+)
+WORDS_OF_A_VALUE = 6  # a column with so many words in its name may be a text
+HEADLESS = "may be a row: if the file has no header, put names of its columns into a first line, such as text,label"
 
 
 def is_content(name: str) -> bool:
@@ -142,13 +150,24 @@ class _Search:
         self.notes.append(f"label: column {label!r}{about}{also}")
         if task.truth == "targets" and self.asked is None:
             self.notes.append(f"task: {task.name}, since column {label!r} holds floating-point numbers")
+        if self._headless():
+            self.notes.append(f"the first line, which is read as names, {HEADLESS}")
         one, pairs = ("column", "") if len(inputs) == 1 else ("columns", " pairs")
         self.notes.append(f"input: {one} {' and '.join(map(repr, inputs))} ({task.modality}{pairs})")
         return Columns(task, inputs, label, names, tuple(self.notes))
 
     def _refuse(self, what: str, advice: str = "") -> NoReturn:
         there = ", ".join(f"{name} ({self._type(name)})" for name in self.kinds)
-        raise DatasetError(f"The dataset {self.dataset} {what}. {advice}{' ' if advice else ''}Its columns: {there}.")
+        headless = f" The first line {HEADLESS}." if self._headless() else ""
+        raise DatasetError(
+            f"The dataset {self.dataset} {what}. {advice}{' ' if advice else ''}Its columns: {there}.{headless}"
+        )
+
+    def _headless(self) -> bool:
+        """Return whether the first line of a table of text seems to be a row, and no names of columns."""
+        of_text = self.dataset.lower().endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz"))
+        long = any(len(name.split()) >= WORDS_OF_A_VALUE for name in self.kinds)
+        return of_text and (long or any(map(LIKE_A_VALUE.fullmatch, self.kinds)))
 
     def _refuse_multi_label(self, column: str) -> NoReturn:
         self._refuse(
@@ -161,6 +180,8 @@ class _Search:
         if kind in ("strings", "integers", "bools", "floats"):
             return f"lists of {kind}"
         known = {"class": "class labels", "classes": "lists of class labels", "empty": "nothing"}
+        if type(self.features[name]).__name__ == "Json":
+            return "values of several types"
         return known.get(kind, str(getattr(self.features[name], "dtype", "nested")) if kind == "other" else kind)
 
     def _of(self, *kinds: str) -> list[str]:
@@ -191,6 +212,8 @@ class _Search:
             advice = "Name one with `label_column` if there is."
             if set(self.kinds.values()) <= {"image", "audio"}:
                 advice = "A folder needs at least two subfolders, named after the classes, with the files of each."
+            if set(self.kinds.values()) == {"other"}:
+                advice = "Each row needs an input and a label: JSON has to hold one object per row."
             self._refuse("has no column that could hold labels", advice)
         return self._pick(candidates, LABELS)
 

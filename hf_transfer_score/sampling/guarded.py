@@ -5,6 +5,7 @@ Those for .csv and .json hold whole lines in memory, and Arrow's JSON parser rec
 made to open and parse files through this module; other builders of the process are not affected.
 """
 
+import glob
 import io
 import logging
 import re
@@ -284,6 +285,30 @@ def commit_of(dataset: str, revision: str | None = None) -> str | None:
     if is_forbidden():
         return None
     return str(HfApi(**LIBRARY).dataset_info(dataset, revision=revision).sha)
+
+
+@contextmanager
+def listed_once(folder: Path | None = None) -> Iterator[None]:
+    """Cache listings of local folders: `datasets` looks for files by 66 patterns; no part of `folder` is one."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    listed, globbed, known = LocalFileSystem.ls, LocalFileSystem.glob, dict[tuple[str, bool], list[Any]]()
+    start = "" if folder is None else folder.resolve().as_posix()
+
+    def ls(system: LocalFileSystem, path: str, detail: bool = False, **options: Any) -> list[Any]:
+        if (path, detail) not in known:
+            known[path, detail] = listed(system, path, detail, **options)
+        return list(known[path, detail])
+
+    def find(system: LocalFileSystem, path: str, *arguments: Any, **options: Any) -> Any:
+        literal = start if path.startswith(f"{start}/") else ""
+        return globbed(system, glob.escape(literal) + path.removeprefix(literal), *arguments, **options)
+
+    LocalFileSystem.ls, LocalFileSystem.glob = ls, find
+    try:
+        yield
+    finally:
+        LocalFileSystem.ls, LocalFileSystem.glob = listed, globbed
 
 
 def explain(error: BaseException, dataset: str, revision: str | None = None) -> str:

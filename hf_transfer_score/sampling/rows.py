@@ -139,7 +139,9 @@ class ClassCodes:
 
     def _label(self, value: Any) -> Any:
         """Return the class of a value, None for a missing label."""
-        if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return None
+        if isinstance(value, str) and not value.strip():
             return None
         if self.names is not None:
             index = self._index.get(value) if isinstance(value, str) else int(value)

@@ -2,7 +2,6 @@
 
 import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -13,7 +12,7 @@ import fsspec
 
 from hf_transfer_score.errors import DatasetError, OptionError, did_you_mean
 from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset, near_name
-from hf_transfer_score.sampling.guarded import commit_of, explained, guard
+from hf_transfer_score.sampling.guarded import commit_of, explained, guard, listed_once
 from hf_transfer_score.sampling.memory import ends_as_image, holds_images, known_form, no_image
 from hf_transfer_score.sampling.reach import (
     Reach,
@@ -260,25 +259,6 @@ def features_of(stream: Any) -> Mapping[str, Any]:
     return features
 
 
-@contextmanager
-def listed_once() -> Iterator[None]:
-    """Cache listings of local folders: `datasets` looks for files in them by 66 patterns."""
-    from fsspec.implementations.local import LocalFileSystem
-
-    listed, known = LocalFileSystem.ls, dict[tuple[str, bool], list[Any]]()
-
-    def ls(system: LocalFileSystem, path: str, detail: bool = False, **options: Any) -> list[Any]:
-        if (path, detail) not in known:
-            known[path, detail] = listed(system, path, detail, **options)
-        return list(known[path, detail])
-
-    LocalFileSystem.ls = ls
-    try:
-        yield
-    finally:
-        LocalFileSystem.ls = listed
-
-
 def _open_builder(
     name: str,
     options: SampleOptions,
@@ -293,7 +273,7 @@ def _open_builder(
     on_hub = reach.repository is not None
     with explained(name, options.revision):
         try:
-            with listed_once():
+            with listed_once(None if on_hub else Path(path)):
                 builder = datasets.load_dataset_builder(
                     path, options.config, revision=revision, **(builder_options or {})
                 )
@@ -304,6 +284,8 @@ def _open_builder(
             known = said[said.find("[") + 1 : said.find("]")].replace("'", "")
             wrong = "has several configurations" if missing else f"has no configuration {said.split(chr(39))[1]!r}"
             raise DatasetError(f"The dataset {name} {wrong}; choose one with `config`: {known}.") from error
+        if not on_hub and not builder.builder_configs:
+            _refuse_of_hub(options, name, "config")
         check_builder(builder, reach, name, offline=on_hub and revision is None)
         if hasattr(builder.config, "decode_num_threads"):
             builder.config.decode_num_threads = 0  # otherwise images are fetched and decoded ahead, drawn or not

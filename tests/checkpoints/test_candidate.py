@@ -44,8 +44,11 @@ def test_what_is_here_is_meant_and_what_looks_like_a_path(tmp_path, monkeypatch)
     assert parse_candidate("/no/such").folder is not None, "the run says that it is missing; the others go on"
 
 
-def test_each_candidate_is_asked_for_once_in_order():
+def test_each_candidate_is_asked_for_once_in_order(tmp_path, monkeypatch):
     assert [one.name for one in parse_candidates(["b", "a", "hf-hub:b", "c"])] == ["b", "a", "c"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    assert [one.name for one in parse_candidates(["./deep", "deep", "deep/", tmp_path / "deep"])] == ["./deep"]
 
 
 def test_folders_are_shown_by_their_last_part_unless_two_share_it(tmp_path):

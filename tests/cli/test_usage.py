@@ -57,6 +57,7 @@ class TestUsage:
             ("rank data --max-sampels 3", "Unknown option: --max-sampels. Did you mean --max-samples?"),
             ("rank d --headline face ncti", "argument: ncti. Separate names by commas: --headline face,ncti."),
             ("rank d --input a b", "argument: b. Give each value by itself: --input a --input b."),
+            ("rank d --across throughput", "--across is for --plot, which draws the chart."),
             ("metrics face ncti", "Unexpected argument: ncti.\nSee hf-transfer-score metrics --help."),
         ],
     )

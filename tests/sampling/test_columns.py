@@ -142,6 +142,12 @@ REFUSED = {
         {"task": "text-regression", "label_column": "label"},
         "column 'label' of type class labels, which cannot be the labels of text-regression",
     ),
+    "several types": (
+        {"text": TEXT, "label": datasets.Json()},
+        {},
+        r"of a type that cannot be used \(values of several types\)",
+    ),
+    "rows in a row": ({"data": List({"text": TEXT, "label": WHOLE})}, {}, "JSON has to hold one object per row"),
     "no masks": (IMDB, {"task": "image-segmentation"}, "no column for the labels of image-segmentation"),
 }
 
@@ -152,6 +158,16 @@ def test_ambiguous_columns_are_refused_with_the_candidates(name):
     with pytest.raises(DatasetError, match=message) as caught:
         find_columns(Features(features), SampleOptions(**options), name)
     assert str(caught.value).startswith(f"The dataset {name} ") and "Its columns: " in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["0", "a film of which I expected more", "cats/1.jpg", "-1.5"])
+def test_a_table_without_header_is_told_from_its_names(name):
+    features = Features({name: TEXT, "dull": TEXT})
+    with pytest.raises(DatasetError, match=r"The first line may be a row: .* such as text,label\."):
+        find_columns(features, SampleOptions(), "mine/films.csv")
+    named = SampleOptions(input_columns=(name,), label_column="dull")
+    assert "the first line, which is read as names, may be a row" in find_columns(features, named, "a.tsv").notes[-2]
+    assert len(find_columns(features, named, "owner/films").notes) == 2
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ LABEL_KINDS = {
     "bools": ([True, False, False, True], ("False", "True"), [1, 0, 0, 1]),
     "whole": ([7, 3, 7, 11], ("3", "7", "11"), [1, 0, 1, 2]),
     "signs": ([-1, 1, 1, -1], ("-1", "1"), [0, 1, 1, 0]),
+    "blank": (["b", " \t", "a", "\u00a0"], ("a", "b"), [1, None, 0, None]),
     "some missing": (["b", None, "a", ""], ("a", "b"), [1, None, 0, None]),
 }
 
@@ -27,7 +28,7 @@ def test_labels_of_all_kinds(kind):
         row: label for row, label in enumerate(expected) if label is not None
     }
     left_out = [note for note in sample.notes if note == "2 of 4 rows without a label or input were left out"]
-    assert len(left_out) == (kind == "some missing")
+    assert len(left_out) == (kind in ("blank", "some missing"))
 
 
 def test_classes_that_differ_only_in_blanks_are_pointed_out():

@@ -18,9 +18,9 @@ from PIL import Image
 from hf_transfer_score.errors import DatasetError, OptionError
 from hf_transfer_score.metrics.checks import check_labels
 from hf_transfer_score.sampling.draw import proportional_quotas
+from hf_transfer_score.sampling.guarded import listed_once
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import SampleOptions, describe
-from hf_transfer_score.sampling.sources import listed_once
 from tests.sampling.made import picture, pictures, row_numbers, shards, sound, texts
 
 ROWS = 60
@@ -331,11 +331,21 @@ def test_a_folder_is_listed_once_for_all_patterns(tmp_path, monkeypatch):
 
 
 def test_listing_is_restored_after_an_error():
-    listed = LocalFileSystem.ls
+    listed = LocalFileSystem.ls, LocalFileSystem.glob
     with pytest.raises(ZeroDivisionError), listed_once():
-        assert LocalFileSystem.ls is not listed
+        assert LocalFileSystem.ls is not listed[0]
         raise ZeroDivisionError
-    assert LocalFileSystem.ls is listed
+    assert listed == (LocalFileSystem.ls, LocalFileSystem.glob)
+
+
+def test_the_name_of_a_folder_is_no_pattern(tmp_path):
+    for place in ("data [v2]", "a*b", ".hidden/x?", "__mine__"):
+        rows = shards(tmp_path / place, texts(["a", "b"] * 3), 2)
+        assert len(load_sample(rows)) == 6
+        with pytest.raises(DatasetError, match="has no configuration 'fr'"):
+            load_sample(rows, SampleOptions(config="fr"))
+    with pytest.raises(OptionError, match="is not on the Hub, so `config` cannot be used"):
+        load_sample(next(rows.rglob("*.parquet")), SampleOptions(config="fr"))
 
 
 def test_the_sound_library_is_required_before_any_work(monkeypatch):
