@@ -6,13 +6,10 @@ import os
 import re
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
 import evaluate
-import httpx
 import numpy as np
 import pytest
 from huggingface_hub import metadata_load
@@ -25,9 +22,10 @@ from hf_transfer_score.evaluate_modules.space import example_file
 from hf_transfer_score.leaderboard.space import GRADIO, PYTHON, space_place
 from hf_transfer_score.uploads.limits import FILE_BYTES
 from tests.cards.test_card import HEADINGS
-from tests.conftest import clean_environment, free_port
+from tests.conftest import clean_environment
 from tests.evaluate_modules.samples import MODULES, NAMES, SPACES, expected, sample
 from tests.leaderboard.made import check_pins
+from tests.uploads.made import file_data, running_space
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the Hub client's own making
 
@@ -149,33 +147,6 @@ def test_the_folder_is_all_of_the_package_that_its_module_needs(pushed, tmp_path
     assert result == expected("face", features, labels)
 
 
-@contextmanager
-def started(folder, home):
-    """Run a Space's app in a process of its own until it answers, and end it afterwards."""
-    port = free_port()
-    environment = clean_environment(home) | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}
-    app = subprocess.Popen([sys.executable, "app.py"], cwd=folder, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait_for(client, app)
-            yield client
-    finally:
-        app.terminate()
-        app.wait(timeout=30)
-
-
-def wait_for(client, app):
-    deadline = time.monotonic() + 60
-    while app.poll() is None and time.monotonic() < deadline:
-        try:
-            client.get("/")
-        except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError(f"the app did not answer; exit status {app.poll()}")
-
-
 def upload(client, path):
     with Path(path).open("rb") as file:
         return client.post("/gradio_api/upload", files={"files": (Path(path).name, file)})
@@ -183,9 +154,9 @@ def upload(client, path):
 
 def test_the_app_scores_an_uploaded_file(pushed, tmp_path):
     """As a browser does: open the page, upload, ask for the score, read the events."""
-    with started(pushed("face"), tmp_path / "home") as client:
+    with running_space([sys.executable, "app.py"], tmp_path / "home", pushed("face")) as (client, _):
         assert "FaCe, variance collapse and class fairness" in client.get("/").text
-        file = {"path": upload(client, example_file()).json()[0], "meta": {"_type": "gradio.FileData"}}
+        file = file_data(upload(client, example_file()).json()[0])
         call = client.post("/gradio_api/call/score", json={"data": [file]}).json()
         events = client.get(f"/gradio_api/call/score/{call['event_id']}").text
         assert "event: complete" in events

@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
+
+from tests.runs.warm import until
 
 ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -63,7 +64,7 @@ def test_the_same_for_each_signal_and_each_command(tmp_path, command, number):
         try:
             said = program.stderr.readline()
             assert said == "waiting\n", said + program.stderr.read()
-            family = offspring(program.pid, 2)
+            family = until(lambda: len(found := psutil.Process(program.pid).children(recursive=True)) >= 2 and found)
             program.send_signal(number)
             out, err = program.communicate(timeout=20)
         finally:
@@ -71,16 +72,6 @@ def test_the_same_for_each_signal_and_each_command(tmp_path, command, number):
     assert (program.returncode, out) == (ENDINGS[number], "")
     assert err == "interrupted: run the same command again to continue\n"
     assert psutil.wait_procs(family, timeout=10)[1] == [] or not any(map(alive, family))
-
-
-def offspring(pid, count):
-    """Return the descendants of a process, once there are `count` of them."""
-    for _ in range(200):
-        found = psutil.Process(pid).children(recursive=True)
-        if len(found) >= count:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"only {found}")
 
 
 def alive(process):

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -14,12 +13,11 @@ import httpx
 import pytest
 
 from hf_transfer_score.uploads import limits
-from tests.conftest import clean_environment, free_port
 from tests.hostile.limited import MEGABYTE, resident_bytes
 from tests.leaderboard.browser.records import pool
 from tests.leaderboard.made import write_records
 from tests.runs.warm import until
-from tests.uploads.made import file_data, forged_parquet, save_bfloat16, save_npz
+from tests.uploads.made import file_data, forged_parquet, running_space, save_bfloat16, save_npz
 
 APP = "import sys; from hf_transfer_score.leaderboard.starting import run_space; run_space(results=sys.argv[1])"
 SECONDS, MOST = 60, 2048 * MEGABYTE
@@ -49,25 +47,11 @@ class Space:
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory):
-    folder, records, port = tmp_path_factory.mktemp("space"), tmp_path_factory.mktemp("records"), free_port()
+    folder, records = tmp_path_factory.mktemp("space"), tmp_path_factory.mktemp("records")
     write_records(records, pool()[:6])
-    environment = clean_environment(folder / "home") | {"GRADIO_SERVER_PORT": str(port)}
-    environment |= {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_TEMP_DIR": str(folder / "kept")}
-    app = subprocess.Popen([sys.executable, "-c", APP, records], env=environment)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as client:
-            until(lambda: app.poll() is not None or answers(client))
-            yield Space(client, app.pid, folder / "kept")
-    finally:
-        app.terminate()
-        app.wait(timeout=30)
-
-
-def answers(client):
-    try:
-        return client.get("/").status_code == 200
-    except httpx.TransportError:
-        return False
+    command, kept = [sys.executable, "-c", APP, records], folder / "kept"
+    with running_space(command, folder / "home", GRADIO_TEMP_DIR=str(kept)) as (client, pid):
+        yield Space(client, pid, kept)
 
 
 class Watched:

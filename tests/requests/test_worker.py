@@ -16,6 +16,7 @@ from hf_transfer_score.requests.job import JobOutcome
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
 from hf_transfer_score.requests.worker import Lease, Worker, WorkerOptions
+from tests.runs.warm import until
 
 ONE = Request("a/one", "d/pets")
 AT_ONCE = WorkerOptions(once=True, pauses=(0.0,))
@@ -41,13 +42,6 @@ def queue():
     made = RequestQueue(Shaky())
     made.submit(ONE)
     return made
-
-
-def until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 def taken_by(queue, other):

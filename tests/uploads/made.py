@@ -1,11 +1,14 @@
-"""Uploads for tests: valid ones, and bombs."""
+"""Uploads for tests, valid ones and bombs, and a Space that takes them."""
 
 import inspect
 import io
 import struct
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
@@ -13,7 +16,9 @@ from pyarrow import parquet
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.uploads.scoring import scored_files
+from tests.conftest import clean_environment, free_port
 from tests.hostile.forged_parquet import varint
+from tests.runs.warm import until
 
 LABELS = np.repeat([0, 1, 2], 30)
 
@@ -83,3 +88,28 @@ def _padded(number: int, length: int) -> bytes:
     return (
         bytes([*[one | 128 for one in short], *[128] * (length - len(short) - 1), 0]) if len(short) < length else short
     )
+
+
+@contextmanager
+def running_space(
+    command: Sequence[str | Path], home: Path, folder: Path | None = None, **more: str
+) -> Iterator[tuple[httpx.Client, int]]:
+    """Run the app of a Space in a process of its own; yield a client of it and its process once it answers."""
+    port = free_port()
+    environment = clean_environment(home) | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), **more}
+    app = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+
+    def answers() -> bool:
+        assert app.poll() is None, f"it ended with status {app.returncode}"
+        try:
+            return client.get("/").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            until(answers)
+            yield client, app.pid
+    finally:
+        app.terminate()
+        app.wait(timeout=30)
