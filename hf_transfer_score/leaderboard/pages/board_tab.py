@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,6 @@ from hf_transfer_score.leaderboard.pages.page import (
     drawn,
     offered,
     script,
-    temporary_folder,
 )
 from hf_transfer_score.leaderboard.pages.plots_tab import board_size_figure
 from hf_transfer_score.leaderboard.pages.texts import hub_url, plain
@@ -38,9 +39,15 @@ MOST_ROWS = 500
 KEPT_SECONDS = 600.0
 
 
+@cache
+def _downloads() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that is removed when the program ends."""
+    return tempfile.TemporaryDirectory(prefix="board-downloads-")
+
+
 def download_file(name: str, text: str) -> Path:
     """Return a file to download; files older than ten minutes are removed on the next call."""
-    root = temporary_folder("board-downloads-")
+    root = Path(_downloads().name)
     for folder in root.iterdir():
         if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -63,16 +60,6 @@ def screen_of(text: str | None) -> Screen:
 def script(name: str) -> str:
     """Return a function of the page in JavaScript, from a file in `templates/`."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
-
-
-@cache
-def _kept_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix=prefix)
-
-
-def temporary_folder(prefix: str) -> Path:
-    """Return a folder that is removed when the program ends, the same one for the same prefix."""
-    return Path(_kept_folder(prefix).name)
 
 
 def add_chart(name: str) -> list[Any]:
