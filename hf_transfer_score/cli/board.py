@@ -1,7 +1,7 @@
 """`board`: the ranking of a dataset from stored results."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
@@ -16,6 +16,7 @@ from hf_transfer_score.cli.tables import (
     forecast_group,
     forecast_legend,
     groups_text,
+    metric_group,
     notes_table,
     pairs,
 )
@@ -27,6 +28,9 @@ from hf_transfer_score.ranking.board import board as ranked_board
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.ranking.showing import FORECAST_COLUMNS, forecast_cells, forecast_rows
 from hf_transfer_score.text import csv_text, short_count, shown
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 SHOWN_MODELS, SHOWN_REASONS, SHOWN_WHY = 30, 2, 10
 
@@ -89,13 +93,16 @@ def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
         level, size = row["expected_accuracy"], row["parameters"]
         accuracy = MISSING if level is None else f"{level['value']:.1%}"
         facts[row["name"]] = (accuracy, MISSING if size is None else short_count(size))
-    groups = [forecast_group(ranking), Group("", ("accuracy", "params"), facts)]
+    by_metrics = [] if ranking.forecasts else [metric_group(ranking, metric) for metric in ranking.pools]
+    groups = [*(by_metrics or [forecast_group(ranking)]), Group("", ("accuracy", "params"), facts)]
     table = groups_text([row["name"] for row in rows[:most]], groups, page, failed={})
     if len(rows) > most:
         notes = [*notes, Note("note", f"{len(rows) - most:,} more models: --rows N shows more, --csv all of them.")]
     room = page.width // 2  # for names, so that their reasons can be read
     why = [(shorten(shown(row["name"]), room), shown("; ".join(row["why"][:SHOWN_REASONS]))) for row in rows[:most]]
-    below = [forecast_legend(ranking), "", "Why:", pairs(why[:SHOWN_WHY], indent=2), *notes_table(notes)]
+    legend: list[RenderableType] = [forecast_legend(ranking), ""] if len(ranking.ranks) > 1 else []
+    below: list[RenderableType] = [*legend, "Why:", pairs(why[:SHOWN_WHY], indent=2), *notes_table(notes)]
+    below = below if ranking.forecasts else notes_table(notes)[1:]
     answer = render([words(shown(ranking.answer)), ""], page)
     return answer + table + render(below, page) + step_text(next_step(ranking), page)
 

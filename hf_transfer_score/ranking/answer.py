@@ -149,7 +149,7 @@ def _alone(ranking: Ranking) -> str:
         ends = f"{probe.low:.0%} to {probe.high:.0%}"
         sentences.append(f"A linear classifier on its features reaches an accuracy of {probe.value:.0%} ({ends}).")
     if not failed:
-        sentences.append("Name two or more models to have them ranked.")
+        sentences.append("A ranking takes two or more models.")
     return " ".join(sentences)
 
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from hf_transfer_score.errors import InputError, OptionError, did_you_mean
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import History, Relations
+from hf_transfer_score.ranking.history import ANOTHER, History, Relations
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.ranking import Ranking
+from hf_transfer_score.records.checks import is_regression
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.store import load_tables
 from hf_transfer_score.records.table import RecordTable
@@ -77,6 +78,10 @@ def board_of(
     method = None if method is None else _known_method(method, history)
     forecaster = Forecaster(history.elsewhere(dataset), method=method, here=history.here(dataset))
     ranking = replace(_ranking(mine, history), dataset=dataset, stored=tuple(mine))
+    if is_regression(task):
+        known = [] if mine else [f"Nothing is stored about {dataset}.{_near_name(dataset, history)}"]
+        order = [f"The order is that of {joined(ranking.headline)}: {task} has no accuracies to forecast."]
+        return replace(ranking, notes=(*ranking.notes, *known, *(order if ranking.ranks else ())))
     found = ranking.with_forecast(forecaster, ranking.by_name(history.measured(dataset, forecaster.method)))
     return replace(found, notes=(*found.notes, *_notes(forecaster, len(mine), dataset)))
 
@@ -185,7 +190,12 @@ def _notes(forecaster: Forecaster, records: int, dataset: str) -> list[str]:
         found.append(
             f"Accuracies by {forecaster.method} fine-tuning on {count} count: {joined(datasets, SHOWN_DATASETS)}."
         )
-    else:
+    if any(one.protocol == f"{forecaster.method} ({ANOTHER})" for one in forecaster.here):
+        found.append(
+            f"Accuracies by {forecaster.method} fine-tuning on {dataset} are of several sources or samples: those of "
+            "the one with the most models count as measured, the others as hints."
+        )
+    if not datasets:
         others = sorted({one.protocol for one in forecaster.history.accuracies})
         instead = f"those by {joined(others)} count" if others else "only what is known of this one and of sizes counts"
         found.append(f"No accuracies by {forecaster.method} fine-tuning on other datasets are stored: {instead}.")

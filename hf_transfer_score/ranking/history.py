@@ -28,6 +28,9 @@ Floats = NDArray[np.float64]
 USUAL = "full"
 """The method that a forecast is about, if there are records of it."""
 
+ANOTHER = "another sample"
+"""How the method is called by which accuracies on a smaller sample of the same dataset were measured."""
+
 REPEATED = "seed"
 """The parameter in which repetitions of a measurement differ."""
 
@@ -164,7 +167,7 @@ class History:
         """Return the accuracies on one dataset; of each method, those of smaller samples count as another method's."""
         found, largest = [], set[str]()
         for one in sorted(self.on(dataset).accuracies, key=lambda one: -len(one.values)):
-            found.append(replace(one, protocol=f"{one.protocol} (another sample)") if one.protocol in largest else one)
+            found.append(replace(one, protocol=f"{one.protocol} ({ANOTHER})") if one.protocol in largest else one)
             largest.add(one.protocol)
         return tuple(found)
 

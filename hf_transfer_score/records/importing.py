@@ -131,6 +131,10 @@ def import_table(
             if not any(row.get(name, "").strip() for name in pair):
                 continue  # a row of the other kind
             try:
+                if pair == ACCURACIES and known.truth == "targets":
+                    raise RecordError(
+                        f"accuracy: {known.name} has no classes, so no accuracies; give metric and value."
+                    )
                 metric, terms = _measurement(row, pair, source, found)
                 model, dataset = (_filled(row, name) for name in ("model", "dataset"))
                 one = about.get(model, TableFacts())

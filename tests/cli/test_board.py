@@ -212,6 +212,8 @@ def test_accuracies_of_another_source_on_the_dataset_count_as_a_hint(run, result
     found = {one["name"]: one for one in json.loads(run("board", "d/d", "--results", "./both", "--json")[1])["models"]}
     assert found["a/c"]["why"] == ["measured here: 90.0%"] and found["b/top"]["rank"] < found["b/low"]["rank"]
     assert found["b/top"]["why"][0].startswith("accuracy by full (another sample) on this dataset counts")
+    notes = json.loads(run("board", "d/d", "--results", "./both", "--json")[1])["notes"]
+    assert notes[0].startswith("Accuracies by full fine-tuning on d/d are of several sources or samples")
 
 
 def test_accuracies_by_one_other_method_are_what_the_board_is_about(run, tmp_path, monkeypatch):
@@ -224,6 +226,20 @@ def test_accuracies_by_one_other_method_are_what_the_board_is_about(run, tmp_pat
     assert found["answer"].startswith("Fine-tune a/b: 90.0%, as measured here.")
     assert [one["name"] for one in found["models"]] == ["a/b", "a/a", "a/c"]
     assert "No accuracies by lora fine-tuning on other datasets are stored" in found["notes"][-1]
+
+
+def test_a_board_of_targets_is_in_the_order_of_its_metric(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pairs = (("a/a", 0.8), ("a/b", 0.9))
+    rows = [{"model": m, "dataset": "d", "metric": "logme_regression", "value": value} for m, value in pairs]
+    write_table(tmp_path / "runs.csv", rows)
+    run("results", "import", "runs.csv", "--to", "./r", "--task", "image-regression", "--source", "them")
+    status, text, _ = run("board", "d", "--results", "./r")
+    assert (status, text.splitlines()[0].split(":")[0]) == (0, "Fine-tune a/b")
+    assert "The order is that of logme_regression: image-regression has no accuracies to forecast." in text
+    assert "points" not in text and "Why:" not in text
+    status, text, _ = run("board", "e", "--results", "./r")
+    assert status == 1 and "Nothing is stored about e." in text
 
 
 def test_a_misspelt_dataset_is_answered_with_the_nearest(run, results):

@@ -203,6 +203,15 @@ def test_wrong_facts_cost_no_accuracy(table):
         assert [(one.path, wrong in one.reason) for one in found.problems] == [("facts.csv:2", True)]
 
 
+def test_targets_have_no_accuracies(table):
+    text = "model,dataset,method,accuracy,metric,value\na/a,d/d,full,0.5,logme_regression,1\n"
+    found = table(text, task="image-regression")
+    assert [one.metric.name for one in found.records] == ["logme_regression"]
+    assert [one.reason for one in found.problems] == [
+        "accuracy: image-regression has no classes, so no accuracies; give metric and value."
+    ]
+
+
 def test_repetitions_in_several_tables_count_on(table):
     head = "model,dataset,method,accuracy\n"
     found = table(f"{head}a/a,d/d,full,0.5\n")
