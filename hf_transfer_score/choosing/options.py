@@ -15,7 +15,7 @@ RacedMethod = Literal["full", "layer", "scl", "lora", "probe"]
 RACED: tuple[str, ...] = get_args(RacedMethod)
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])(?:ec(?:onds?)?|in(?:utes?)?|ours?|ays?)?")
+TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?)")
 TUNINGS = re.compile(r"(\d+(?:\.\d+)?)\s*fine-?\s?tunings?")
 
 FIRST_ROWS, GROWTH = 256, 4
@@ -47,7 +47,7 @@ class Budget:
         bare = str(text).strip().lower()
         time, tunings = TIME.fullmatch(bare), TUNINGS.fullmatch(bare)
         if time and float(time[1]) > 0:
-            return cls(float(time[1]) * SECONDS[time[2]], "seconds")
+            return cls(float(time[1]) * SECONDS[time[2][0]], "seconds")
         if tunings and float(tunings[1]) > 0:
             return cls(float(tunings[1]), "fine-tunings")
         raise OptionError(f'budget={text!r}: expected a time such as 20m or 2h, or a number such as "3 fine-tunings".')

@@ -202,7 +202,7 @@ class Choice(Shown):
                     "It is better on the test rows: there were too few validation rows to separate the two. Draw more "
                     "rows with `max_samples`, or use the runner-up, whose test accuracy is then optimistic."
                 )
-        if self.candidates == 1:
+        if self.candidates == 1 and (self.options.looks > 1 or len(self.ranking.models) == 1):
             usable = "" if len(self.ranking.models) == 1 else " that could be used"
             parts.append(f"It was the only candidate{usable}, so there was nothing to choose from.")
         elif self.sure is not None:

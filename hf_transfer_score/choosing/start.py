@@ -177,8 +177,9 @@ def estimate(start: Start) -> Estimate:
     tuning = None if row is None else row * start.rows_a_tuning
     look = None if row is None else row * start.ends[0] * len(inside)
     most = budget.amount if budget.unit == "seconds" else None if tuning is None else budget.amount * tuning
-    if most is not None and look is not None and tuning is not None:  # the winner is trained to the end in any case
-        most = max(most, look + tuning / len(recipe.learning_rates))
+    if row is not None and most is not None and look is not None and tuning is not None:
+        whole = len(inside) * (row * start.ends[-1] + tuning)  # the winner is trained to the end in any case
+        most = min(max(most, look + tuning / len(recipe.learning_rates)), whole)
     return Estimate(
         candidates=len(inside),
         failed=len(start.plan.models) - len(inside),

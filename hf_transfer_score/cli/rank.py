@@ -165,9 +165,9 @@ def _enough_rows(
 
 
 def check_folder(save: Path | None) -> None:
-    """Refuse a file where a folder for records is expected."""
+    """Refuse a file where a folder is expected."""
     if save is not None and save.exists() and not save.is_dir():
-        raise OptionError(f"{save} is a file; name a folder for the records.")
+        raise OptionError(f"{save} is a file; name a folder.")
 
 
 @dataclass(frozen=True)

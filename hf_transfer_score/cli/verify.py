@@ -228,7 +228,8 @@ def _notes(report: VerifyReport) -> Iterator[Note]:
         yield Note("note", warning)
     for name, one in report.models.items():
         if one.reason is not None:
-            yield Note("failed" if one.status == "failed" else one.status, f"{name}: {one.kind or ''}: {one.reason}")
+            why = f"{one.kind}: {one.reason}" if one.kind else one.reason
+            yield Note(one.status, f"{name}: {why}")
     noted = ((text, name) for name, one in report.models.items() for of in one.measured.values() for text in of.notes)
     for text, names in grouped(dict.fromkeys(noted)).items():
         if text not in report.notes:  # else it is about the rows, the same for all

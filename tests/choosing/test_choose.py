@@ -103,6 +103,8 @@ def test_a_single_candidate_is_told_plainly(whole):
     assert alone.answer.endswith("It was the only candidate that could be used, so there was nothing to choose from.")
     assert "candidates" not in alone.cost and "probability" not in alone.answer
     assert "candidates" not in replace(choice, candidates=0).cost
+    first = replace(alone, options=replace(choice.options, looks=1))
+    assert "only candidate" not in first.answer and "With probability" in first.answer
 
 
 def test_the_same_call_again_trains_nothing_and_says_the_same(whole, chosen, monkeypatch):
@@ -274,7 +276,10 @@ def test_the_command_says_what_it_would_do_and_then_what_it_did(folder, monkeypa
     assert out.startswith("Candidates: 2, at most 0 B to download.\n")
     assert "Budget: 1 fine-tuning, at most about " in out
     assert main(["choose", *models, *FLAGS, "--dry-run", "--json"]) == 0
-    check_printed("choose-plan", json.loads(capsys.readouterr().out))
+    plan = json.loads(capsys.readouterr().out)
+    check_printed("choose-plan", plan)
+    assert main(["choose", *models[:4], "--budget", "2 days", *FLAGS, "--dry-run", "--json"]) == 0
+    assert plan["tuning_seconds"] < json.loads(capsys.readouterr().out)["budget_seconds"] < 3600
     assert main(["choose", *models, *FLAGS, "--save-model", "chosen", "--plot", "race.svg"]) == 0
     out, err = capsys.readouterr()
     assert " at learning rate 0.00" in out and "It took " in out and "of the work" in out

@@ -66,7 +66,7 @@ def test_parts_of_a_sample_lie_in_each_other_and_hold_each_class_in_its_share(tm
     assert codes[evenly(codes)][:10].sum() == 2
 
 
-@pytest.mark.parametrize("text", ["soon", "0m", "-2h", "3", "3 tunings", "0 fine-tunings"])
+@pytest.mark.parametrize("text", ["soon", "0m", "-2h", "3", "3 tunings", "0 fine-tunings", "5 dec"])
 def test_a_budget_that_means_nothing_is_refused(text):
     with pytest.raises(OptionError, match="expected a time such as 20m"):
         ChooseOptions(budget=text)
@@ -74,6 +74,9 @@ def test_a_budget_that_means_nothing_is_refused(text):
 
 def test_budgets_are_times_or_fine_tunings():
     assert Budget.of("90s") == Budget.of("1.5m") == Budget.of("1.5 min") == Budget(90, "seconds")
+    assert [Budget.of(text).amount for text in ("20 mins", "2 hrs", "1 hour", "30 secs", "2 days")] == [
+        *(1200, 7200, 3600, 30, 172_800)
+    ]
     assert Budget.of("1 fine-tuning") == Budget(1, "fine-tunings") and str(Budget.of("90m")) == "1.5 h"
 
 
