@@ -182,7 +182,7 @@ class Exchange(BaseHTTPRequestHandler):
         """Return a repository whose files the user may read."""
         found = self.repository(kind, name)
         if found.gated and not self.may_read(found):
-            restricted = f"Access to {kind_word(found.kind)} {found.name} is restricted"
+            restricted = f"Access to {found.kind.removesuffix('s')} {found.name} is restricted"
             if self.user is None:
                 how = "You must have access to it and be authenticated to access it. Please log in."
                 raise Refusal(401, "GatedRepo", f"{restricted}. {how}")
@@ -286,7 +286,3 @@ def parse_range(header: str, size: int) -> tuple[int, int]:
     if match is None or int(match[1]) >= size:
         raise Refusal(416, None, f"Range {header!r} cannot be satisfied.", {"Content-Range": f"bytes */{size}"})
     return int(match[1]), min(size, int(match[2]) + 1 if match[2] else size)
-
-
-def kind_word(kind: str) -> str:
-    return kind.removesuffix("s")

@@ -317,10 +317,6 @@ def records_on(name: str, models: int) -> list[Record]:
     return found
 
 
-def take_away(place: FolderPlace, records: list[Record]) -> None:
-    place.update(lambda view: {str(record_path(one)): None for one in records}, title="records")
-
-
 FIRST, SECOND, THIRD = (records_on(f"owner/{name}", 5) for name in ("cats", "dogs", "oxen"))
 TRUTH = score("owner/m1", metric("accuracy", kind="truth", method="full"), {"accuracy": 0.5}, dataset=SECOND[0].dataset)
 
@@ -346,7 +342,7 @@ def test_boards_are_those_of_a_fresh_look(tmp_path, gone, new, touched):
     before = load(place)
     earlier = Catalogue(before.table)
     kept = {one.key: earlier.board(one.key) for one in earlier.boards()}
-    take_away(place, gone)
+    place.update(lambda view: {str(record_path(one)): None for one in gone}, title="records")
     write_records(tmp_path, new)
     after = load(place, previous=before)
     later, fresh = Catalogue(after.table, previous=earlier, difference=after.difference), Catalogue(load(place).table)

@@ -44,19 +44,14 @@ def queue():
     return made
 
 
-def taken_by(queue, other):
-    """Give a claimed request to another worker."""
-    there = replace(queue.get(ONE), claimed_by=other)
-    queue.place.update(lambda _: {str(request_path(ONE)): there.to_json().encode()}, title="taken")
-
-
 def test_a_claim_is_renewed_until_it_is_lost(queue):
     said, seen = [], set()
     claimed = queue.claim("w", 0.3)
     with Lease(queue, claimed, "w", 0.3, said.append) as lease:
         until(lambda: seen.add(queue.get(ONE).claimed_until) or len(seen) > 3)
         assert not lease.lost and said == []
-        taken_by(queue, "other")
+        taken = replace(queue.get(ONE), claimed_by="other").to_json().encode()
+        queue.place.update(lambda _: {str(request_path(ONE)): taken}, title="taken")
         until(lambda: lease.lost)
     assert len(said) == 1 and "w no longer holds the request for a/one on d/pets" in said[0]
 

@@ -60,14 +60,9 @@ def save_bfloat16(path: Path) -> Path:
     return path
 
 
-def forged_parquet(columns: int = 60, rows: int = 4_000_000, claimed: int = 1000) -> bytes:
-    """Return a small file whose footer claims a thousand rows; reading one takes gigabytes, a page of each column.
-
-    Args:
-        columns: of features.
-        rows: in the single page of each column: 32 MB in double precision.
-        claimed: rows according to the footer.
-    """
+def forged_parquet() -> bytes:
+    """Return a small file whose footer claims a thousand rows; reading one takes gigabytes, a page of each column."""
+    columns, rows, claimed = 60, 4_000_000, 1000  # a page of 32 MB for each column
     zeros, target = pa.array(np.zeros(rows)), io.BytesIO()
     table = pa.table({f"f{place}": zeros for place in range(columns)})
     whole = {"use_dictionary": False, "compression": "zstd", "write_statistics": False, "write_batch_size": rows}
