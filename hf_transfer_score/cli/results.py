@@ -1,6 +1,7 @@
 """`results import`, `publish`, `pull`, `merge` and `validate`: results stored in folders and on the Hub."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +10,9 @@ from cyclopts import Parameter
 from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import Json
 from hf_transfer_score.cli.output import Output, write
-from hf_transfer_score.errors import OptionError, StoreError
+from hf_transfer_score.errors import OptionError, StoreError, did_you_mean
 from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.records.exchange import Gathering, Merged, merge, pull, validate
 from hf_transfer_score.records.importing import Imported, import_table, summary
 from hf_transfer_score.records.place import FOLDER, FolderPlace, HubPlace, Place, local_folder, open_place
@@ -57,6 +59,8 @@ def results_import(
         dry_run: show what would be written, and write nothing.
     """
     renamed = _renamed(columns or ())
+    if twice := [str(one) for one in files if files.count(one) > 1]:
+        raise OptionError(f"{twice[0]} is named twice: its rows would count as repetitions.")
     found = Imported()
     for file in files:
         import_table(file, task=task, source=source, facts=facts, columns=renamed, into=found)
@@ -88,13 +92,27 @@ def _import_notes(found: Imported, facts: Path | None) -> Iterator[str]:
     if found.ignored:
         yield f"Columns not used: {', '.join(sorted(found.ignored))}."
     if found.unknown:
-        yield f"Metrics not known here, of which higher is taken as better: {', '.join(sorted(found.unknown))}."
+        names = _with_hints(found.unknown, all_metrics())
+        yield f"Metrics not known here, of which higher is taken as better: {names}."
     if found.unknown_methods:
-        names = ", ".join(sorted(found.unknown_methods))
+        names = _with_hints(found.unknown_methods, METHODS)
         yield f"Methods not known here, which count as methods of their own: {names}. Known: {', '.join(METHODS)}."
+    for kind in ("dataset", "model"):
+        spelt: dict[str, set[str]] = defaultdict(set)
+        for one in found.records:
+            name = getattr(one, kind).id
+            spelt[name.casefold()].add(name)
+        if several := [joined(sorted(names)) for names in spelt.values() if len(names) > 1]:
+            yield f"Names of {kind}s that differ in case alone, and count as several: {'; '.join(several)}."
     without = {one.model.id for one in found.records if not one.model.parameters and one.facts == RecordedFacts()}
     if facts is not None and without:
         yield f"{facts} tells nothing about {joined(sorted(without), SHOWN_MODELS)}: names have to be the same there."
+
+
+def _with_hints(names: Iterable[str], known: Iterable[str]) -> str:
+    """Return names that are not known, each with the known one that it may mean."""
+    near = {name: did_you_mean(name.lower(), known).strip() for name in sorted(names)}
+    return ", ".join(f"{name} ({hint})" if hint else name for name, hint in near.items())
 
 
 def _renamed(columns: Sequence[str]) -> dict[str, str]:

@@ -148,8 +148,9 @@ def _known_method(method: str, history: History) -> str:
 def _near_name(dataset: str, history: History) -> str:
     """Return the hint that a dataset may be meant that is stored, or ""."""
     known = {one.dataset for one in (*history.accuracies, *history.scores)}
-    last = Path(dataset).name  # what records call a folder
-    return f" Did you mean {last!r}?" if last in known else did_you_mean(dataset, sorted(known), NEAR_NAME)
+    last = Path(dataset).name.casefold()  # what records call a folder
+    same = next((name for name in sorted(known) if name.casefold() in (dataset.casefold(), last)), None)
+    return f" Did you mean {same!r}?" if same else did_you_mean(dataset, sorted(known), NEAR_NAME)
 
 
 def _ranking(mine: Sequence[Record], history: History) -> Ranking:

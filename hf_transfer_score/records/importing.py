@@ -118,7 +118,8 @@ def import_table(
     about = {} if facts is None else read_facts(Path(facts), found)
     rows = _rows(file, columns or {}, found, NEEDED)
     names = next(rows)[1]
-    run = RecordedRun(VERSION, datetime.fromtimestamp(file.stat().st_mtime, timezone.utc).isoformat(timespec="seconds"))
+    written = min(datetime.fromtimestamp(file.stat().st_mtime, timezone.utc), datetime.now(timezone.utc))
+    run = RecordedRun(VERSION, written.isoformat(timespec="seconds"))
     pairs = [pair for pair in (SCORES, ACCURACIES) if names.keys() >= set(pair)]
     if not names.keys() >= {"model", "dataset"} or not pairs:
         raise InputError(

@@ -193,6 +193,13 @@ def test_what_an_import_did_not_know_is_said(run, tmp_path, monkeypatch):
     found = json.loads(run("results", "import", "runs.csv", "--to", "./r", *TASK, "--json")[1])
     assert found["notes"] == [said]
     check_printed("results", found)
+    (tmp_path / "odd.csv").write_text("model,dataset,metric,value\na/a,D,reg hscore,1\nA/a,d,reg hscore,2\n")
+    assert json.loads(run("results", "import", "odd.csv", "--to", "./r", *TASK, "--json")[1])["notes"] == [
+        "Metrics not known here, of which higher is taken as better: reg hscore (Did you mean 'reg_hscore'?).",
+        "Names of datasets that differ in case alone, and count as several: D and d.",
+        "Names of models that differ in case alone, and count as several: A/a and a/a.",
+    ]
+    assert "odd.csv is named twice" in run("results", "import", "odd.csv", "odd.csv", "--to", "./r", *TASK)[2]
     (tmp_path / "runs.csv").write_text("model,data,method,accuracy\n")
     for more, wrong in (
         ((), "if they have other names, give these with --column, as in model=checkpoint"),
@@ -244,4 +251,6 @@ def test_a_board_of_targets_is_in_the_order_of_its_metric(run, tmp_path, monkeyp
 
 def test_a_misspelt_dataset_is_answered_with_the_nearest(run, results):
     found = json.loads(run("board", TARGET + "s", "--results", results, "--json")[1])
+    assert found["notes"][0].endswith(f"Did you mean '{TARGET}'?")
+    found = json.loads(run("board", TARGET.upper(), "--results", results, "--json")[1])
     assert found["notes"][0].endswith(f"Did you mean '{TARGET}'?")

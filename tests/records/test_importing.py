@@ -1,5 +1,6 @@
 """Tables of others become records; what cannot be used is told by its line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,14 @@ def test_targets_have_no_accuracies(table):
     assert [one.reason for one in found.problems] == [
         "accuracy: image-regression has no classes, so no accuracies; give metric and value."
     ]
+
+
+def test_a_table_from_a_clock_that_is_ahead_is_from_now(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("model,dataset,method,accuracy\na/a,d/d,full,0.5\n")
+    os.utime(path, (2**32, 2**32))
+    found = import_table(path, task=TASK, source="them")
+    assert (len(found.records), found.problems) == (1, [])
 
 
 def test_repetitions_in_several_tables_count_on(table):
