@@ -211,6 +211,12 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def check_folder(folder: Path | None) -> None:
+    """Refuse a file where a folder is written."""
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise OptionError(f"{folder} is a file; name a folder.")
+
+
 @contextmanager
 def alone(path: Path, waiting: Notify = lambda _: None) -> Iterator[None]:
     """Hold a file lock during a block, after waiting for any other process that holds it.

@@ -103,6 +103,16 @@ def test_a_value_of_another_type_is_named(named, message):
     assert made(max_samples=np.int64(9), level=np.float32(0.75), min_throughput=2).sample.max_samples == 9
 
 
+def test_a_file_is_no_folder_for_records(tmp_path):
+    (tmp_path / "rows.csv").write_text("text,label\na,b\n")
+    for function in (hf_transfer_score.verify, hf_transfer_score.choose):
+        with pytest.raises(OptionError, match=r"rows\.csv is a file; name a folder"):
+            function("example", save=tmp_path / "rows.csv")
+    ranking = hf_transfer_score.rank_features({"a": np.eye(8)}, np.repeat([0, 1], 4), metrics=["knn"])
+    with pytest.raises(OptionError, match=r"rows\.csv is a file; name a folder"):
+        ranking.save(tmp_path / "rows.csv")
+
+
 def test_wrong_calls_of_a_training_are_told_before_anything_runs():
     for named, message in (
         ({"seeds": 1.5}, r"seeds=1\.5: expected a whole number, or several in a list"),

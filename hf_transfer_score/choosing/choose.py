@@ -24,7 +24,7 @@ from hf_transfer_score.choosing.trainer import Finalist, Prober, Trainer
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.finetune.fine_tune import save_truth
 from hf_transfer_score.finetune.rows import other_proportions
-from hf_transfer_score.home import alone
+from hf_transfer_score.home import alone, check_folder
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.looks import Looks
@@ -88,6 +88,7 @@ def choose(
         Interrupted: it was interrupted before anything could be compared.
     """
     places_of(results)
+    check_folder(None if save is None else Path(save))
     start = prepare(dataset, models, options=options, how=how, search=search, heard=heard, folder=folder)
     with alone(start.journal.folder / "lock", start.heard.stage):
         places = listed_places(results)

@@ -21,10 +21,10 @@ from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_on
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Output, Page, Rendered, render, say, words, write
 from hf_transfer_score.cli.progress import following
-from hf_transfer_score.cli.rank import check_folder
 from hf_transfer_score.cli.tables import Note, forecast_group, forecast_legend, groups_text, notes_table, table_of
 from hf_transfer_score.cli.tuning import TUNING, RaceFlags
 from hf_transfer_score.drawing.files import check_plot_path
+from hf_transfer_score.home import check_folder
 from hf_transfer_score.hub.downloads import at_work
 from hf_transfer_score.runs.report import Interrupted
 from hf_transfer_score.sampling.sample import describe

@@ -26,7 +26,7 @@ from hf_transfer_score.drawing.words import Across
 from hf_transfer_score.engines.base import HERE
 from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes
-from hf_transfer_score.home import EXAMPLE, EXAMPLE_CAUTION, example_checkpoints, example_dataset
+from hf_transfer_score.home import EXAMPLE, EXAMPLE_CAUTION, check_folder, example_checkpoints, example_dataset
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan
@@ -162,12 +162,6 @@ def _enough_rows(
     if scoring != flags.ScoringFlags() or engines.engine != HERE:
         raise OptionError("--adaptive uses the forecast of the default metrics, in this process: leave out the others.")
     return AdaptiveOptions(first)
-
-
-def check_folder(save: Path | None) -> None:
-    """Refuse a file where a folder is expected."""
-    if save is not None and save.exists() and not save.is_dir():
-        raise OptionError(f"{save} is a file; name a folder.")
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_on
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Output, Page, Status, render, say, status, words
 from hf_transfer_score.cli.progress import watching
-from hf_transfer_score.cli.rank import check_folder
 from hf_transfer_score.cli.ranking_text import report_text
 from hf_transfer_score.cli.tables import MISSING, Group, Note, grouped, groups_text, notes_table, table_of
 from hf_transfer_score.cli.tuning import TUNING, MeasuringFlags
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
+from hf_transfer_score.home import check_folder
 from hf_transfer_score.hub.downloads import at_work
 from hf_transfer_score.ranking.agreement import Agreement
 from hf_transfer_score.runs.expected import ExpectedTime

@@ -110,7 +110,7 @@ def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
     """Return a warning if the accuracy on training rows, of classes (N,), is hardly better than guessing."""
     chance = float(np.bincount(codes).max()) / len(codes)
     luck = 2 * float(np.sqrt(chance * (1 - chance) / len(codes)))
-    if accuracy > chance + max(luck, LEAST_GAIN * (1 - chance)):
+    if accuracy == 1 or accuracy > chance + max(luck, LEAST_GAIN * (1 - chance)):
         return ()
     warning = (
         f"it hardly learned its own training rows: {accuracy:.0%} of them are right, and always naming the largest "

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hf_transfer_score.home import write_text
+from hf_transfer_score.home import check_folder, write_text
 from hf_transfer_score.metrics.registry import ClassOverlap, MetricResult, all_metrics
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import Ranking
@@ -70,6 +70,7 @@ def records_on(ranking: Ranking, dataset: RecordedDataset, label_names: Sequence
 
 def save_records(records: Sequence[Record], ranking: Mapping[str, Any], folder: Path) -> int:
     """Write records, and the ranking itself as plain values, and return the number of records."""
+    check_folder(folder)
     texts = {folder / record_path(record): record.to_json() for record in records}
     for path, text in texts.items():
         write_text(path, text)

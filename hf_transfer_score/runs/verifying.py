@@ -28,7 +28,7 @@ from hf_transfer_score.finetune.fine_tune import (
 )
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import codes_of, other_proportions, split_rows, training_and_test
-from hf_transfer_score.home import home
+from hf_transfer_score.home import check_folder, home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.records.record import Record, RecordedMetric
@@ -123,6 +123,7 @@ def verify(
     """
     options, how, folder = options or RankOptions(), how or VerifyOptions(), Path(folder or home())
     save = None if save is None else Path(save)
+    check_folder(save)
     if Processes.current().count > 1:
         raise OptionError("verify fine-tunes in one process: run it without a launcher.")
     check_trainable(options)

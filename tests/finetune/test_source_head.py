@@ -93,6 +93,7 @@ def test_a_network_that_learns_nothing_is_a_warning_in_the_record_too(tmp_path):
     assert nothing_learned(0.45, np.repeat([0, 1, 2], 10)), "within the luck of thirty rows"
     assert nothing_learned(0.92, np.repeat([0, 1], [90, 10])), "the largest class alone makes as much"
     assert not nothing_learned(0.97, np.repeat([0, 1], [90, 10]))
+    assert not nothing_learned(1.0, np.array([0, 0, 1, 1])), "no more can be learned of a few rows"
 
 
 @pytest.fixture(scope="module")
