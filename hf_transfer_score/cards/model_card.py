@@ -60,6 +60,7 @@ def model_section(evidence: Evidence) -> str:
         model=evidence.model,
         source=evidence.source if evidence.source and HUB_ID.fullmatch(evidence.source) else None,
         published=bool(scores) and all(one.source for one in scores),
+        alone=not scores and any(sample.truths for sample in evidence.samples),
         lines=[Markup(line) for line in _result_lines(evidence, groups)],  # noqa: S704  # all their parts are escaped
         datasets=groups,
         citations=bibtex(metric for metric in known if metric is not None),
@@ -77,7 +78,7 @@ def _result_lines(evidence: Evidence, groups: Sequence[Sequence[Mapping[str, Any
     if len(groups) > RESULT_LINES:
         yield f"{len(groups) - RESULT_LINES + 1} more datasets follow below."
     truths = [one for sample in evidence.samples for one in sample.truths]
-    if len(groups) == 1:
+    if len(groups) == 1 and not (truths and _result(groups[0][0]) == _accuracy(truths[0])):
         yield _accuracy(truths[0]) if truths else "Its accuracy after fine-tuning has not been measured here."
     if len(groups) < RESULT_LINES:
         yield "A forecast or a score is not an accuracy, and the place changes with the pool."

@@ -101,6 +101,12 @@ def test_a_measured_accuracy_stands_with_its_seeds(tmp_path):
     assert "one seed (0): `method=full`, all weights fine-tuned; measured with another sample of this dataset." in text
 
 
+def test_a_model_that_was_measured_alone_is_not_said_to_be_scored(tmp_path):
+    text = model_section(known(tmp_path, [truth(0.8, 0)]))
+    assert "No score of its features is among them." in text and "forward pass" not in text
+    assert text.count("Measured accuracy (`method=full`): **0.8**") <= 1
+
+
 def test_a_truth_of_another_commit_is_left_out():
     other = replace(truth(0.8), model=model(commit="c" * 40))
     found = gather("owner/model", [*scores(), other])

@@ -95,6 +95,11 @@ def test_titles_name_the_sample_only_where_there_are_several():
         "owner/pets (plain, train) · 4 classes, 60 examples · ffffffff",
         "owner/pets (plain, train) · 4 classes, 90 examples · 01234567",
     ]
+    texts = replace(other, task="text-classification")
+    assert [one.title for one in catalogue(score("o/a", "knn", 0.5, dataset=d) for d in (DATASET, texts)).boards()] == [
+        "owner/pets (plain, train) · 4 classes, 60 examples · image-classification · ffffffff",
+        "owner/pets (plain, train) · 4 classes, 90 examples · text-classification · 01234567",
+    ]
     alike = catalogue(score("o/a", "knn", 0.5, dataset=d) for d in (DATASET, twin)).boards()
     assert len({one.title for one in alike}) == 2
     assert all(one.title.endswith(f" · ffffffff · {one.key.slug}") for one in alike)

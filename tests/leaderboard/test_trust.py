@@ -83,7 +83,8 @@ def test_rows_of_one_model_count_once():
 
 
 @pytest.mark.parametrize(
-    ("measured", "said"), [(0, "No accuracy"), (1, "one model of this board only"), (7, "for 7 models of")]
+    ("measured", "said"),
+    [(0, "No model of this board has both"), (1, "one model of this board only"), (7, "for 7 models of")],
 )
 def test_few_truths_are_said(measured, said):
     records = [score(f"o/m{i}", "knn", i / 20) for i in range(10)] + [
@@ -92,6 +93,7 @@ def test_few_truths_are_said(measured, said):
     made = board(records + [accuracy(f"o/elsewhere{i}", 0.5) for i in range(9)])
     assert said in few_truths(made)
     assert not any(one.agreement.enough for one in trust(made))
+    assert "No accuracy after fine-tuning is known" in few_truths(board(records[:10]))
 
 
 def test_what_is_constant_or_not_known_comes_last_without_a_figure():

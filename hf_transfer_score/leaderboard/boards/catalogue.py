@@ -245,14 +245,16 @@ def _truths(grouped: Groups, ids: Codes, counts: int) -> Codes:
 
 
 def _titles(keys: list[BoardKey], sizes: list[tuple[int, int | None]]) -> list[str]:
-    """Return a unique title for each board; it has the fingerprint only where a dataset has several samples."""
+    """Return a unique title for each board, with the task or the fingerprint only where a dataset has several."""
     several = Counter((key.dataset, key.config, key.split) for key in keys)
+    tasks = Counter(dataset for dataset, _ in {(key.dataset, key.task) for key in keys})
     titles = []
     for key, (examples, classes) in zip(keys, sizes, strict=True):
         inside = ", ".join(part for part in (key.config, key.split) if part)
         kind = f"{classes} classes" if classes is not None else "regression" * is_regression(key.task)
         size = ", ".join(filter(None, [kind, f"{examples} examples" * bool(examples)]))
         parts = [f"{key.dataset} ({inside})" if inside else key.dataset, *([size] if size else [])]
+        parts += [key.task] if tasks[key.dataset] > 1 else []
         if several[key.dataset, key.config, key.split] > 1:
             parts.append(key.fingerprint[:FINGERPRINT_LETTERS])
         titles.append(" · ".join(parts))

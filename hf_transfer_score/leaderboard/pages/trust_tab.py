@@ -78,6 +78,11 @@ def few_truths(board: Board) -> str | None:
     measured = len({row.model for row in _measured(board)})
     if measured >= ENOUGH_MODELS:
         return None
+    if not measured and any(row.accuracy is not None for row in board.rows):
+        return (
+            "No model of this board has both a score and a measured accuracy, so there is no metric to judge here. "
+            f"That takes at least {ENOUGH_MODELS} models with both."
+        )
     if not measured:
         return (
             "No accuracy after fine-tuning is known for the models of this board, so there is no telling which metric "
