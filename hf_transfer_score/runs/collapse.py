@@ -1,5 +1,6 @@
 """Collapse of the classes on held-out rows during fine-tuning, in the logs of transformers' Trainer."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 from torch.utils.data import Subset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.errors import CheckpointError, FeaturesError, OptionError
 from hf_transfer_score.metrics.scores import score_features
 
 Array = NDArray[np.float32]
+
+LOG = logging.getLogger(__name__)
 
 PREFIX = "collapse_"
 LABELS = ("labels", "label")
@@ -41,6 +44,8 @@ class CollapseCallback(TrainerCallback):  # type: ignore[misc]  # transformers h
     ) -> None:
         if every < 1 or most_rows < 2:
             raise OptionError(f"every={every}, most_rows={most_rows}: expected at least one step and two rows.")
+        if len(held_out) < 2:
+            raise OptionError(f"There are {len(held_out)} held-out rows: expected at least two.")
         self.trainer, self.every = trainer, every
         chosen = np.sort(np.random.default_rng(seed).permutation(len(held_out))[:most_rows]).tolist()
         self.rows = held_out.select(chosen) if hasattr(held_out, "select") else Subset(held_out, chosen)
@@ -66,7 +71,12 @@ class CollapseCallback(TrainerCallback):  # type: ignore[misc]  # transformers h
     def _log(self, state: TrainerState) -> None:
         if self._logged != state.global_step:
             self._logged = state.global_step
-            self.trainer.log(self.measured())
+            try:
+                found = self.measured()
+            except FeaturesError as error:  # of a training that diverges, which may still recover
+                LOG.warning("The collapse at step %d cannot be measured: %s", state.global_step, error)
+            else:
+                self.trainer.log(found)
 
     def measured(self) -> dict[str, float]:
         """Return the collapse of the model as it is now."""

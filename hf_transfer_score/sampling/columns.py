@@ -57,6 +57,11 @@ def is_content(name: str) -> bool:
     return name not in NO_CONTENT and not name.endswith("_id") and not name.startswith("_")
 
 
+def is_csv(dataset: str) -> bool:
+    """Return whether a dataset is a table of text, by the name of its file."""
+    return dataset.lower().endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz"))
+
+
 CLASS_KINDS = ("class", "integer", "bool", "string", "empty")
 NUMBER_KINDS = ("float", "integer")
 TAG_KINDS = ("classes", "integers", "strings", "bools")
@@ -165,9 +170,8 @@ class _Search:
 
     def _headless(self) -> bool:
         """Return whether the first line of a table of text seems to be a row, and no names of columns."""
-        of_text = self.dataset.lower().endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz"))
         long = any(len(name.split()) >= WORDS_OF_A_VALUE for name in self.kinds)
-        return of_text and (long or any(map(LIKE_A_VALUE.fullmatch, self.kinds)))
+        return is_csv(self.dataset) and (long or any(map(LIKE_A_VALUE.fullmatch, self.kinds)))
 
     def _refuse_multi_label(self, column: str) -> NoReturn:
         self._refuse(

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.sampling.columns import is_csv
 from hf_transfer_score.sampling.reach import read_media
 from hf_transfer_score.sampling.rows import DrawnTruth, ExampleRows, even_quotas
 from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, SampleSource, fingerprint
@@ -38,6 +39,7 @@ LEAST_PER_CLASS = 2
 LEAST_GARBAGE = 64 * 1024 * 1024  # the file of kept rows is not rewritten for fewer bytes of dropped rows
 PRUNE_EVERY = 64  # number of chunks after which every class drops its surplus rows
 WRITTEN_TOGETHER = 32  # examples per batch in the file of a sample
+EMPTY_IN_CSV = "in CSV files, words such as NA, None and null mean an empty cell"
 FETCHED_TOGETHER = 16  # files that are read in parallel if rows hold paths: each may be a request over the network
 
 
@@ -278,11 +280,12 @@ def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
     )
     if len(names) < 2:
         only = f"the only one is {names[0]!r}" if names else "there is none"
-        left_out = f" Ignored values: {list(drawing.options.ignore_values)} (`ignore_values`)."
-        raise DatasetError(
-            f"At least 2 classes are needed, and in column {where} {only}."
-            f"{left_out if rows.columns.task.unit == 'pixel' else ''}"
-        )
+        left_out = ""
+        if rows.columns.task.unit == "pixel":
+            left_out = f" Ignored values: {list(drawing.options.ignore_values)} (`ignore_values`)."
+        elif is_csv(source.dataset) and drawing.seen > drawing.labelled:
+            left_out = f" Some rows have no label: {EMPTY_IN_CSV}."
+        raise DatasetError(f"At least 2 classes are needed, and in column {where} {only}.{left_out}")
     if len(names) == len(values) > MOST_ALONE:
         raise DatasetError(
             f"Each of the {len(values)} rows has its own label in column {where}, so it tells no classes: "
@@ -324,7 +327,9 @@ def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:
     rows, unit, notes = drawing.rows, drawing.rows.columns.task.unit, []
     values = [truth.value for _, truth in drawing.drawn]
     if drawing.seen > drawing.labelled:
-        notes.append(f"{drawing.seen - drawing.labelled} of {drawing.seen} rows without a label or input were left out")
+        empty = f" ({EMPTY_IN_CSV})" if is_csv(drawing.source.dataset) else ""
+        without = f"rows without a label or input{empty} were left out"
+        notes.append(f"{drawing.seen - drawing.labelled} of {drawing.seen} {without}")
     if not drawing.complete:
         files = f"{drawing.shards_read} of {drawing.shards} files"
         part = f"{drawing.seen} rows" if drawing.stopped else files

@@ -1,5 +1,7 @@
 """Collapse on held-out rows comes into the trainer's logs, and changes nothing of the training."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -116,3 +118,17 @@ def test_rows_without_labels_are_refused(runs, tokenizer):
         CollapseCallback(watched, rows(20, 2, tokenizer).remove_columns("label")).measured()
     with pytest.raises(OptionError, match="every=0"):
         CollapseCallback(watched, rows(20, 2, tokenizer), every=0)
+
+
+def test_a_training_that_diverges_goes_on(tmp_path, tokenizer, caplog):
+    trainer, logger = trainer_of(tmp_path, tokenizer), logging.getLogger("hf_transfer_score")
+    trainer.model.bert.embeddings.word_embeddings.weight.data.fill_(float("nan"))
+    trainer.add_callback(CollapseCallback(trainer, rows(20, 1, tokenizer)))
+    trainer.args.max_steps = 1
+    logger.addHandler(caplog.handler)
+    trainer.train()
+    logger.removeHandler(caplog.handler)
+    assert trainer.state.global_step == 1 and not looks(trainer)
+    assert "The collapse at step 0 cannot be measured: Features hold" in caplog.text
+    with pytest.raises(OptionError, match="There are 1 held-out rows: expected at least two"):
+        CollapseCallback(trainer, rows(1, 1, tokenizer))

@@ -52,6 +52,16 @@ def test_whole_numbers_with_gaps_are_classes_unless_the_user_says_otherwise(tmp_
     assert any("all targets are whole numbers" in note and "text-classification" in note for note in asked.notes)
 
 
+def test_words_that_mean_an_empty_cell_in_csv_files_are_told(tmp_path):
+    (tmp_path / "rows.csv").write_text("text,label\nrow 0,for\nrow 1,None\nrow 2,against\nrow 3,for\n")
+    told = "in CSV files, words such as NA, None and null mean an empty cell"
+    notes = load_sample(tmp_path / "rows.csv").notes
+    assert f"1 of 4 rows without a label or input ({told}) were left out" in notes
+    (tmp_path / "rows.csv").write_text("text,label\nrow 0,for\nrow 1,None\n")
+    with pytest.raises(DatasetError, match=f"the only one is 'for'. Some rows have no label: {told}"):
+        load_sample(tmp_path / "rows.csv")
+
+
 def test_targets_without_anything_to_predict_are_refused():
     with pytest.raises(DatasetError, match="All targets in column 'label' of the dataset in memory are 1.5"):
         load_sample(texts([1.5] * 5))
