@@ -87,6 +87,14 @@ def test_a_board_counts_the_models_that_it_shows():
         assert summary.models == len(found.board(summary.key).rows) == (5 if len(these) < len(records) else 2)
 
 
+def test_metrics_rank_no_board_of_accuracies_alone():
+    bare = [accuracy("o/a", 0.8), accuracy("o/b", 0.7)]
+    assert [row.rank for row in board(bare).rows] == [1, 2]
+    by_metrics = board(bare, by_metrics=True)
+    assert [row.rank for row in by_metrics.rows] == [None, None]
+    assert by_metrics.notes[0].startswith("No model of this board has a score")
+
+
 def test_titles_name_the_sample_only_where_there_are_several():
     other = replace(DATASET, fingerprint="0123456789abcdef", examples=90)
     twin = replace(DATASET, fingerprint="f" * 8 + "0" * 24)

@@ -55,6 +55,8 @@ class Built:
         confidence, known = sureness(self.cells, list(self.rows), self.order)
         found, ranked = self.board, len(self.order.ranks)
         scored, notes = sum(bool(row.scores) for row in found.rows), []
+        if found.rows and not scored:
+            notes.append("No model of this board has a score, so metrics cannot rank it; rank it by the forecast.")
         if self.order.metrics and ranked < scored:
             lacking = " and ".join(self.order.metrics)
             notes.append(f"{scored - ranked} of {scored} models have no rank: they lack {lacking}.")

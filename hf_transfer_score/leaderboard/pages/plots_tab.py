@@ -129,7 +129,7 @@ def board_accuracy_figure(
         score = row.mean_rank if column is None else row.scores.get(column)
         spread = (min(row.accuracies), max(row.accuracies)) if len(row.accuracies) > 1 else None
         points.append(ModelPoint(row.label, score, row.accuracy, upwards=spread))
-    name = "mean rank" if len(board.headline) > 1 else f"rank by {' '.join(board.headline)}"
+    name = "mean rank" if len(board.headline) > 1 else f"rank by {' '.join(board.headline) or 'metrics'}"
     return accuracy_figure(
         points,
         agreement,
