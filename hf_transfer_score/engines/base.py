@@ -8,13 +8,14 @@ the engine's options, each with a default.
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from hf_transfer_score.errors import CheckpointError, FailureKind, OptionError, TransferScoreError, did_you_mean
+from hf_transfer_score.text import joined
 
 ENTRY_POINT_GROUP = "hf_transfer_score.engines"
 
@@ -133,11 +134,19 @@ def opened(engine: str | Engine) -> Iterator[Engine]:
 
 def engine_kind(name: str) -> type[Any]:
     """Return the dataclass of an engine by its name."""
-    found = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    if name not in found:
-        known = ", ".join(sorted(found))
-        raise OptionError(f"engine={name!r}: expected one of {known}.{did_you_mean(name, found)}")
-    kind: type[Any] = found[name].load()
+    found = {point.value: point for point in entry_points(group=ENTRY_POINT_GROUP, name=name)}
+    if not found:
+        known = all_engines()
+        raise OptionError(f"engine={name!r}: expected one of {', '.join(known)}.{did_you_mean(name, known)}")
+    if len(found) > 1:
+        raise OptionError(f"engine={name!r} is in several installed packages: {joined(sorted(found))}. Uninstall one.")
+    ((value, point),) = found.items()
+    try:
+        kind = point.load()
+    except (ImportError, AttributeError) as error:
+        raise OptionError(f"engine={name!r} cannot be loaded from {value}: {error}.") from error
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        raise OptionError(f"engine={name!r}: expected a dataclass at {value}, whose fields are its options.")
     return kind
 
 

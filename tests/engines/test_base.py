@@ -51,13 +51,41 @@ def test_without_its_extra_an_engine_says_what_to_install(engine, package, monke
         open_engine(engine)
 
 
-def test_an_engine_of_another_package_is_found_by_its_entry_point(tmp_path, monkeypatch):
-    (tmp_path / "backwards.py").write_text(THEIRS)
-    about = tmp_path / "backwards-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: backwards\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[hf_transfer_score.engines]\nbackwards = backwards:Backwards\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install the package `backwards` with entry points of engines."""
+
+    def make(points):
+        (tmp_path / "backwards.py").write_text(THEIRS)
+        about = tmp_path / "backwards-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: backwards\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[hf_transfer_score.engines]\n{points}\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        ("mine = no_such:Engine", "engine='mine' cannot be loaded from no_such:Engine: No module named 'no_such'"),
+        (
+            "mine = backwards:Absent",
+            "engine='mine' cannot be loaded from backwards:Absent: .*has no attribute 'Absent'",
+        ),
+        ("mine = builtins:int", "engine='mine': expected a dataclass at builtins:int, whose fields are its options"),
+        ("here = backwards:Backwards", "engine='here' is in several installed packages: backwards:.* and hf_transfer"),
+    ],
+)
+def test_an_engine_of_another_package_that_is_broken_says_how(install, point, words):
+    install(point)
+    with pytest.raises(OptionError, match=words):
+        open_engine(point.split(" ")[0])
+
+
+def test_an_engine_of_another_package_is_found_by_its_entry_point(install, tmp_path):
+    install("backwards = backwards:Backwards")
     assert open_engine("backwards", {"said": "yes"}).said == "yes"
     table = tmp_path / "texts.csv"
     table.write_text("text,label\n" + "".join(f"words {row},{row % 2}\n" for row in range(8)))
