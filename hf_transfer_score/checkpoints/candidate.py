@@ -94,7 +94,8 @@ def read_candidates(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path} cannot be read as a list of models: {error}.") from None
+        why = error.strerror or error if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise OptionError(f"{path} cannot be read as a list of models: {why}.") from None
     names = [line.split("#", 1)[0].split(",", 1)[0].strip().strip('"') for line in lines]
     found = [name for name in names if name and name.lower() not in ("model", "models", "model_id")]
     if not found:

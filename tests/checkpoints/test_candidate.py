@@ -76,3 +76,10 @@ def test_a_file_without_models_is_refused(tmp_path, content):
 def test_an_empty_name_is_refused():
     with pytest.raises(OptionError, match="name is empty"):
         parse_candidate(" ")
+
+
+def test_a_list_of_models_that_cannot_be_read_says_why(tmp_path):
+    (tmp_path / "models.txt").write_bytes(b"\xff\xfeo")
+    for name, why in (("models.txt", "it is not text in UTF-8"), ("none.txt", "No such file or directory")):
+        with pytest.raises(OptionError, match=rf"{name} cannot be read as a list of models: {why}\.$"):
+            read_candidates(tmp_path / name)
