@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import socket
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import current_thread, main_thread
@@ -14,6 +15,9 @@ from hf_transfer_score.metrics.class_stats import cores
 
 AWAKE_SECONDS = 0.5
 """How often to notice that the run was interrupted."""
+
+CONNECT_SECONDS = 10.0
+"""How long a cluster may take to answer."""
 
 CORES = 4
 """Per candidate, without GPUs and without a number of workers."""
@@ -63,6 +67,7 @@ class Ray:
         if ray.is_initialized():
             return
         address = self.address or os.environ.get("RAY_ADDRESS")
+        check_reachable(address or "")
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address is None:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -73,9 +78,20 @@ class Ray:
             ray.init(address=address or "local", **quiet)
             if callable(ending) and current_thread() is main_thread():
                 signal.signal(signal.SIGTERM, ending)  # Ray's own handler would abort the run
-        except (ConnectionError, ValueError) as error:
-            raise OptionError(f"address={address!r}: no cluster of Ray can be reached there ({error}).") from None
+        except (ConnectionError, ValueError, RuntimeError) as error:  # such as another version of Ray
+            raise OptionError(f"address={address!r}: no cluster of Ray can be joined there ({error}).") from None
         self._began_cluster = True
+
+
+def check_reachable(address: str) -> None:
+    """Refuse a HOST:PORT where nobody answers; Ray would try for minutes, and end this process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise OptionError(f"address={address!r}: no cluster of Ray can be reached there ({error}).") from None
 
 
 class _Tasks:

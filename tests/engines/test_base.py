@@ -1,11 +1,13 @@
 """Engines by name, what they share, and one of another package."""
 
+import socket
 import sys
 
 import pytest
 
 from hf_transfer_score import rank
 from hf_transfer_score.engines.base import NotStartedError, Work, WorkerLostError, hand_out, open_engine
+from hf_transfer_score.engines.ray import check_reachable
 from hf_transfer_score.errors import CheckpointError, OptionError
 
 THEIRS = """
@@ -166,3 +168,15 @@ def test_work_that_is_refused_waits_for_other_work_to_end():
     assert limited.most == 2
     with pytest.raises(NotStartedError, match="too many jobs"):
         list(hand_out(works("a"), lambda _: None, Limited(0), most=4, retries=1))
+
+
+def test_a_cluster_that_does_not_answer_is_refused_at_once():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        for one in (address, f"ray://{address}", "127.0.0.1:99999"):
+            with pytest.raises(OptionError, match=f"address='{one}': no cluster of Ray can be reached there"):
+                check_reachable(one)
+        free.listen()
+        for one in (address, f"ray://{address}", "auto", "local", ""):
+            check_reachable(one)
