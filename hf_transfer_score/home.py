@@ -7,6 +7,7 @@ Locks are file locks of the operating system: however a process ends, kill -9 in
 On file systems without locks nobody waits: the same work may then be done twice, but each result is complete.
 """
 
+import difflib
 import errno
 import os
 import shutil
@@ -21,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreError, chain, did_you_mean
+from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreError, chain
 
 HOME_VARIABLE = "HF_TRANSFER_SCORE_HOME"
 LIMIT_VARIABLE = "HF_TRANSFER_SCORE_CACHE_SIZE"
@@ -302,12 +303,15 @@ def near_name(name: str) -> str:
     path, prefix = Path(name), "./" if name.startswith("./") else ""
     try:
         inside = path.expanduser().parent.iterdir()
-        known = [f"{prefix}{path.parent / one.name}" for one in islice(inside, MOST_BESIDE)]
+        known = {one.name: f"{prefix}{path.parent / one.name}" for one in islice(inside, MOST_BESIDE)}
     except (OSError, RuntimeError, ValueError):  # also a name that is too long, or an unknown home
-        known = []
-    shipped = [f"{EXAMPLE}/{one.name}" for one in example_checkpoints(EXAMPLE)] if path.parent.name == EXAMPLE else []
-    known += [*shipped, *([] if "/" in name else [EXAMPLE])]
-    return did_you_mean(name, [one for one in known if one != name])
+        known = {}
+    if path.parent.name == EXAMPLE:
+        known |= {one.name: f"{EXAMPLE}/{one.name}" for one in example_checkpoints(EXAMPLE)}
+    if "/" not in name:
+        known[EXAMPLE] = EXAMPLE
+    near = difflib.get_close_matches(path.name, sorted(known.keys() - {path.name}), 1)
+    return f" Did you mean {known[near[0]]!r}?" if near else ""
 
 
 def example_checkpoints(text: str) -> list[Path]:

@@ -1,11 +1,11 @@
-"""Locks between processes."""
+"""Locks between processes, and names that are near."""
 
 import signal
 import subprocess
 import sys
 import time
 
-from hf_transfer_score.home import alone
+from hf_transfer_score.home import alone, near_name
 
 HOLD = """
 import sys, time
@@ -55,3 +55,10 @@ def test_nobody_waits_without_locks(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with alone(tmp_path / "file" / "a.lock"):
         pass
+
+
+def test_a_name_is_near_another_by_itself_and_not_by_the_folder_that_both_are_in(tmp_path):
+    folder = tmp_path / "a folder with a long name"
+    (folder / "results").mkdir(parents=True)
+    assert near_name(f"{folder}/resluts") == f" Did you mean '{folder}/results'?"
+    assert near_name(f"{folder}/none") == near_name(f"{tmp_path}/nowhere/results") == ""

@@ -320,8 +320,10 @@ class _Choosing:
         name, sure = None, None
         if self.pool is not None:
             drawn = race.drawn if race else {}
-            so_far = (one.first for one in reversed(self.history) if one.first) if interrupted else iter(())
-            name = winner.name if winner else next(so_far, None)
+            if winner is not None:
+                name = winner.name
+            elif interrupted:
+                name = next((one.first for one in reversed(self.history) if one.first), None)
             ranking = _first(self.pool.forecast(drawn), name, self.gone)
             if winner is None:
                 sure = next((one.chance for one in reversed(self.history) if one.chance is not None), None)
