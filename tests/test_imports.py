@@ -39,7 +39,9 @@ ALLOWED = {
         "ranking/pools": "metrics.registry ranking",
         "ranking/agreement": "errors ranking.kernel ranking.agreement",
         "hub": "errors untrusted home integrity version hub",
-        "records": "errors hub memory untrusted file_heads home integrity metrics.registry tasks text version records",
+        "records": """
+            errors hub logs memory untrusted file_heads home integrity metrics.registry tasks text version records
+        """,
         "reproduction": "errors ranking.agreement records",
         "requests": "engines.base errors untrusted hub records version requests",
         "requests/job": """

@@ -168,6 +168,16 @@ def test_it_is_saved_and_published(result, tmp_path):
     assert "o/good" in made.card("o/good")
 
 
+def test_records_that_cannot_be_read_are_said(tmp_path, caplog):
+    place = tmp_path / "records" / "o" / "m"
+    place.mkdir(parents=True)
+    for number in range(2):
+        (place / f"{number}.json").write_text("{")
+    assert read_records(tmp_path) == []
+    (said,) = caplog.messages
+    assert said.startswith(f"2 files in {tmp_path} without a valid record left out; `hf-transfer-score results valid")
+
+
 def test_accuracies_are_records_and_columns(report):
     truth = [one for one in verified(report).records() if one.metric and one.metric.kind == "truth"]
     assert {(one.model.id, one.terms["accuracy"]) for one in truth} == {("o/good", 0.7), (HOSTILE, 0.8)}

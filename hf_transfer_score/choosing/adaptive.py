@@ -176,9 +176,10 @@ def rank_adaptively(
         sample = nested(drawn, folder / "choices" / f"{drawn.fingerprint}.arrow")
     plan = plan_rank(sample, models, options=options, search=search, folder=folder)
     relations = {model.name: relations_of(model) for model in plan.models}
-    history = known_elsewhere(listed_places(results), sample, dataset_id(sample))
+    history, left_out = known_elsewhere(listed_places(results), sample, dataset_id(sample))
     looking = Looking(sample, options, folder, heard or ChooseListener(), Spent(), 1.0)
-    run = _AdaptiveRun(sample, typed_names(models, plan), looking, Forecaster(history, relations), plan.notes)
+    notes = (*plan.notes, *left_out)
+    run = _AdaptiveRun(sample, typed_names(models, plan), looking, Forecaster(history, relations), notes)
     try:
         report = run.until_clear(until or AdaptiveOptions())
     except KeyboardInterrupt as error:

@@ -115,7 +115,7 @@ class _Choosing:
         self.planned = {model.name: model for model in start.plan.models}
         self.folder = self.save or start.folder / RESULTS
         own = (str(self.folder),) if (self.folder / RECORDS).is_dir() else ()
-        history = known_elsewhere((*own, *self.results), start.sample, dataset_id(start.sample))
+        history, self.left_out = known_elsewhere((*own, *self.results), start.sample, dataset_id(start.sample))
         relations = {model.name: relations_of(model) for model in start.plan.models}
         self.forecaster = Forecaster(history, relations, method=start.recipe.method if history.accuracies else None)
         options, rows = start.options, start.rows_a_tuning
@@ -335,7 +335,7 @@ class _Choosing:
             LearningCurve(arm.name, None if probed else arm.rate, leg.accuracies, leg.ended)
             for arm, leg in (race.legs.items() if race else ())
         )
-        notes = (*start.test.notes, *other_proportions(start.sample, start.test), *start.plan.notes)
+        notes = (*start.test.notes, *other_proportions(start.sample, start.test), *start.plan.notes, *self.left_out)
         return Choice(
             ranking, start.recipe, start.test, start.how, tuple(self.history), name, rate, sure, tested, self.spent,
             self._all_seconds(), candidates=len(self.looking.parts), notes=notes, curves=curves,

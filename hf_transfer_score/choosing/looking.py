@@ -34,11 +34,14 @@ CHEAPEST = "parameter_count"
 """The metric for a part of the rows whose ranking nobody reads."""
 
 
-def known_elsewhere(places: Sequence[str | Path], sample: LabelledSample, dataset: str) -> History:
-    """Return stored results of the same task on other datasets."""
-    found = History.together(load_tables(places)[0]).about(sample.task.name).elsewhere(dataset)
+def known_elsewhere(
+    places: Sequence[str | Path], sample: LabelledSample, dataset: str
+) -> tuple[History, tuple[str, ...]]:
+    """Return stored results of the same task on other datasets, and what to know about these places."""
+    tables, left_out = load_tables(places)
+    found = History.together(tables).about(sample.task.name).elsewhere(dataset)
     seen = {name for one in (*found.accuracies, *found.scores) for name in one.values}
-    return replace(found, models={name: one for name, one in found.models.items() if name in seen})
+    return replace(found, models={name: one for name, one in found.models.items() if name in seen}), tuple(left_out)
 
 
 def relations_of(model: PlannedModel) -> Relations:

@@ -8,9 +8,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hf_transfer_score.finetune.built import Builder, BuiltNetwork, KeptTraining
     from hf_transfer_score.finetune.loop import Score
 
+T = TypeVar("T")
 
 SAVED_EVERY = 300.0
 """Seconds after which the state of a training is kept, at the end of an epoch."""
@@ -49,18 +50,18 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def once(self, step: str, run: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """Return the result of a step as plain values; run the step if it is not known."""
+    def once(self, step: str, run: Callable[[], Mapping[str, Any]], read: Callable[[Mapping[str, Any]], T]) -> T:
+        """Return what is read from the result of a step; run the step if it is not known, or not in this form."""
         path = self.folder / "steps" / f"{_hash(step)}.json"
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
             if known["step"] == step:
-                return dict(known["gave"])
+                return read(known["gave"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        gave = dict(run())
+        gave = run()
         write_text(path, json.dumps({"step": step, "gave": gave}, allow_nan=False))
-        return gave
+        return read(gave)
 
     def state(self, arm: str) -> Path:
         """Return the file of a training in progress."""
@@ -127,16 +128,14 @@ class Trainer:
 
     def run(self, arm: Arm, passes: int) -> Leg:
         """Train up to this number of epochs in total, or read the result of an earlier run."""
-        gave = self._once(f"{self._key(arm)}, epoch {passes}", lambda: self._leg(arm, passes))
-        if gave["passes"]:
-            self.pace[arm.name] = gave["seconds"] / gave["passes"]
-        right = np.mean([_unpacked(one, gave["rows"]) for one in gave["rights"]], axis=0)
-        epochs = len(gave["accuracies"])  # a run that was interrupted may have trained some of them
+        leg, pace = self._once(f"{self._key(arm)}, epoch {passes}", lambda: self._leg(arm, passes), _read_leg)
+        if pace is not None:
+            self.pace[arm.name] = pace
+        epochs = len(leg.accuracies)  # a run that was interrupted may have trained some of them
         more, self._epochs[arm] = epochs - self._epochs.get(arm, 0), epochs
-        seconds = more * self.price(arm, Budget(1, "seconds"))
-        return Leg(tuple(gave["accuracies"]), right, gave["ended"], seconds)
+        return replace(leg, seconds=more * self.price(arm, Budget(1, "seconds")))
 
-    def _once(self, step: str, run: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    def _once(self, step: str, run: Callable[[], Mapping[str, Any]], read: Callable[[Mapping[str, Any]], T]) -> T:
         """Return the result of a step; whatever a library raises for one model is that model's failure."""
 
         def attempt() -> Mapping[str, Any]:
@@ -150,7 +149,7 @@ class Trainer:
             finally:
                 release_memory()
 
-        return self.journal.once(step, attempt)
+        return self.journal.once(step, attempt, read)
 
     def price(self, arm: Arm, budget: Budget) -> float:
         """Return the cost of one epoch, in the unit of a budget."""
@@ -162,8 +161,7 @@ class Trainer:
     def measured(self, arm: Arm) -> FineTuningResult:
         """Return how well the state that counts does on the test rows, which have no part in any choice."""
         done = len(self._kept(arm).scores)
-        gave = self._once(f"{self._key(arm)}, tested after pass {done}", lambda: self._tested(arm))
-        return FineTuningResult(**{**gave, "notes": tuple(gave["notes"])})
+        return self._once(f"{self._key(arm)}, tested after pass {done}", lambda: self._tested(arm), _read_tested)
 
     def best_state(self, arm: Arm) -> tuple[BuiltNetwork, KeptTraining]:
         """Return the classifier in the state that counts, and what was kept of its training."""
@@ -311,6 +309,17 @@ class Prober(Trainer):
         _, kept = self.best_state(arm)
         about = {"learning_rate": None, "penalty": kept.about["penalty"], "epochs": 0}
         return {**super()._tested(arm), **about}
+
+
+def _read_leg(gave: Mapping[str, Any]) -> tuple[Leg, float | None]:
+    """Return the state of an arm, and the seconds per epoch if some were trained."""
+    right = np.mean([_unpacked(one, gave["rows"]) for one in gave["rights"]], axis=0)
+    pace = gave["seconds"] / gave["passes"] if gave["passes"] else None
+    return Leg(tuple(gave["accuracies"]), right, gave["ended"]), pace
+
+
+def _read_tested(gave: Mapping[str, Any]) -> FineTuningResult:
+    return FineTuningResult(**{**gave, "notes": tuple(gave["notes"])})
 
 
 def _packed(rows: NDArray[np.bool_]) -> str:

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from hf_transfer_score import memory
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.home import home
+from hf_transfer_score.logs import logger
 from hf_transfer_score.records.checks import rules
 from hf_transfer_score.records.place import FolderPlace, Place, PlaceView, is_record_path, places_of
 from hf_transfer_score.records.record import Record
@@ -74,7 +75,7 @@ class Tabled(Protocol):
 
 
 def read_records(results: str | Path) -> list[Record]:
-    """Return the records of a store of results, without files that hold no valid record.
+    """Return the records of a store of results; files that hold no valid record are left out, with a warning.
 
     Args:
         results: a folder, or OWNER/NAME of a dataset repository on the Hub.
@@ -91,7 +92,17 @@ def read_records(results: str | Path) -> list[Record]:
         [('owner/far', 'knn'), ('owner/near', 'knn')]
     """
     (place,) = places_of(results)
-    return load(place).table.records()
+    found = load(place)
+    for note in _left_out(place, found):
+        logger().warning("%s", note)
+    return found.table.records()
+
+
+def _left_out(place: Place, found: LoadedRecords) -> list[str]:
+    """Return a note on the files of a place that hold no valid record, if there are any."""
+    said = f"{counted(found.left_out, 'file')} in {place.name} without a valid record left out; "
+    check = f"`hf-transfer-score results validate {shlex.quote(place.name)}` says why."
+    return [said + check] if found.left_out else []
 
 
 def cache_file(place: Place) -> Path:
@@ -110,13 +121,8 @@ def load_tables(results: str | Path | Sequence[str | Path]) -> tuple[list[Record
 
     A record that several places have is that of the first.
     """
-    found = [(place.name, load(place, cache=cache_file(place))) for place in places_of(results)]
-    notes = [
-        f"{counted(one.left_out, 'file')} in {name} without a valid record left out; "
-        f"`hf-transfer-score results validate {shlex.quote(name)}` says why."
-        for name, one in found
-        if one.left_out
-    ]
+    found = [(place, load(place, cache=cache_file(place))) for place in places_of(results)]
+    notes = [note for place, one in found for note in _left_out(place, one)]
     tables, seen = [one.table for _, one in found], set[str]()
     for number, table in enumerate(tables if len(tables) > 1 else []):
         paths = [path for path, _ in table.stamps()]

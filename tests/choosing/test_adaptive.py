@@ -100,6 +100,17 @@ def test_it_stops_where_the_first_are_clear_and_the_result_says_how_many_rows(pl
     assert [one["examples"] for one in made] == [128, 128]  # of all looks, and so is the time
 
 
+def test_files_of_results_without_a_record_are_said(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(place)
+    (tmp_path / "records" / "o" / "m").mkdir(parents=True)
+    (tmp_path / "records" / "o" / "m" / "0.json").write_text("{")
+    options, until = RankOptions(sample=SampleOptions(max_samples=64)), AdaptiveOptions(first_rows=32)
+    found = rank_adaptively(
+        "reviews.jsonl", ["./first"], options=options, until=until, folder=place / "home", results=tmp_path
+    )
+    assert found.notes[0].startswith(f"1 file in {tmp_path} without a valid record left out; ")
+
+
 def test_halves_are_ranked_by_the_scores_of_the_report(place, monkeypatch):
     monkeypatch.chdir(place)
     kept = []

@@ -1,6 +1,7 @@
 """Choices among real checkpoints: from a folder of texts to a fine-tuned one, ended and gone on with at any moment."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -111,6 +112,24 @@ def test_the_same_call_again_trains_nothing_and_says_the_same(whole, chosen, mon
     home, choice = whole
     monkeypatch.setattr(Training, "advance", lambda *_, **__: pytest.fail("a finished round is run again"))
     assert told(chosen(home)) == told(choice)
+
+
+@pytest.mark.parametrize("gave", [{"failed": ["error", "broke"]}, {}, None, {"notes": []}])
+def test_steps_of_another_form_are_done_again(whole, chosen, tmp_path, gave):
+    home, choice = whole
+    shutil.copytree(home, tmp_path / "home")
+    for path in (tmp_path / "home" / "choices").rglob("steps/*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "gave": gave}))
+    assert told(chosen(tmp_path / "home")) == told(choice)
+
+
+def test_files_without_a_record_in_its_own_results_are_said(whole, chosen, tmp_path):
+    home, choice = whole
+    shutil.copytree(home, tmp_path / "home")
+    next((tmp_path / "home").rglob("results/records/**/*.json")).write_text("{")
+    assert not any("valid record" in note for note in choice.notes)
+    said = f"1 file in {tmp_path / 'home' / 'results'} without a valid record left out; "
+    assert [note.startswith(said) for note in chosen(tmp_path / "home").notes].count(True) == 1
 
 
 class Ending(ChooseListener):
