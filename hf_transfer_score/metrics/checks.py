@@ -28,6 +28,8 @@ def row_chunks(rows: int, width: int) -> Iterator[slice]:
 def as_numpy(values: Any, what: str = "features") -> NDArray[Any]:
     """Return `values` as a NumPy array without changing a number; tensors are detached and moved to the CPU."""
     _refuse_sparse(values, what)
+    if np.ma.is_masked(values):
+        raise FeaturesError(f"The {what} have masked entries, which cannot be scored. Leave these rows out first.")
     if type(values).__module__.split(".")[0] == "torch":
         tensor = values.detach().cpu()
         values = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
@@ -73,6 +75,8 @@ def check_features(features: Any, *, allow_constant: bool = False) -> NDArray[An
     if 0 in array.shape:
         raise FeaturesError(f"Features are empty: got shape {array.shape}.")
     _check_finite(array)
+    if not allow_constant and len(array) == 1:
+        raise FeaturesError("There is one row of features; classes can only be compared with two rows or more.")
     if not allow_constant and all(bool((array[rows] == array[0]).all()) for rows in row_chunks(*array.shape)):
         raise FeaturesError(
             f"All {len(array)} rows of features are identical, so they say nothing about the labels. "
@@ -117,6 +121,8 @@ def check_labels(labels: Any, rows: int) -> tuple[NDArray[np.int64], NDArray[np.
     if len(array) != rows:
         raise LabelsError(f"Got {len(array)} labels for {rows} rows of features; they must match one to one.")
     if array.dtype.kind not in "iub":
+        if missing := int(np.sum(array != array)):
+            raise LabelsError(f"{missing} of {rows} labels are missing (NaN): leave out these rows and their features.")
         raise LabelsError(
             f"Labels must be integers, got dtype {array.dtype}. Encode names with "
             "`numpy.unique(names, return_inverse=True)[1]`; for regression pass `targets=` instead."

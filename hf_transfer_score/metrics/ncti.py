@@ -19,6 +19,8 @@ SHRINKAGE_COMPONENTS = 32
 SHRINKAGE_FLOOR = 1e-10
 DISCRIMINANT_CUT = 1e-8
 """Without shrinkage, directions below this fraction of the largest eigenvalue are ignored, as in the public code."""
+ROUNDING = 1e-13
+"""The share of the scatter that may be left within classes by rounding alone."""
 SATURATED = 0.99
 
 
@@ -78,6 +80,8 @@ def _discriminant(data: LabelledFeatures, space: Principal, shrinkage: float, wi
     total = space.rows.T @ space.rows / data.rows
     between = (space.means * (data.counts / data.rows)[:, None]).T @ space.means
     within = total - between
+    if np.trace(within) <= ROUNDING * np.trace(total):
+        raise NotApplicableError("ncti needs some variation within classes, and every row equals its class mean")
     shrink = shrinkage if shrinkage > SHRINKAGE_FLOOR else 0.0
     identity = np.eye(len(total))
     within_shrunk = (1 - shrink) * within + shrink * np.trace(within) / width * identity
@@ -100,8 +104,6 @@ def _discriminant(data: LabelledFeatures, space: Principal, shrinkage: float, wi
 def _whitening(covariance: Array) -> Array:
     """Return W (p, q) with WᵀΣW the identity on the directions in which the classes vary."""
     values, vectors = np.linalg.eigh(covariance)
-    if values[-1] <= 0:
-        raise NotApplicableError("ncti needs some variation within classes, and every row equals its class mean")
     keep = values > RELATIVE_CUT * values[-1]
     return np.asarray(vectors[:, keep] / np.sqrt(values[keep]))
 

@@ -79,6 +79,8 @@ DRAWS, FEWEST_DRAWS, MOST_NUMBERS, SEED = 2000, 400, 1_000_000, 0
 LEVEL = 0.8
 """The share of the outcomes that intervals cover."""
 
+TIE = 1e-9  # accuracies in a draw that are nearer than this have their places by chance
+
 
 @dataclass(frozen=True)
 class ModelForecast:
@@ -105,9 +107,9 @@ class ModelForecast:
     measured: bool = False
 
     def spread_like(self, probe: Interval) -> ModelForecast:
-        """Return the same with the interval of a probe, if the expected accuracy has none."""
+        """Return the same with the interval of a probe too, if that of the expected accuracy is narrower."""
         level = self.expected_accuracy
-        if level is None or level.high > level.low:
+        if level is None or level.high - level.low >= probe.high - probe.low:
             return self
         ends = min(level.low, probe.low), max(level.high, probe.high)
         return replace(self, expected_accuracy=Interval(level.value, *ends))
@@ -317,7 +319,8 @@ class Forecaster:
         known, alike, belief, pulls, rates, final, absolute = self._imagined(looks)
         measured = bool(looks.accuracies or looks.drawn)
         orders = np.empty(final.shape, np.intp)
-        np.put_along_axis(orders, (-final).argsort(0), np.arange(1, len(final) + 1)[:, None], 0)
+        apart = np.random.default_rng(SEED).uniform(0, TIE, final.shape)
+        np.put_along_axis(orders, (apart - final).argsort(0), np.arange(1, len(final) + 1)[:, None], 0)
         final = np.clip(final, 0, 1, out=final) if absolute else final
         best = final.max(0)
         first = final >= best

@@ -22,6 +22,7 @@ from hf_transfer_score.ranking.confidence import (
     results_of,
     stored_confidence,
 )
+from hf_transfer_score.ranking.forecast import LEVEL as FORECAST_LEVEL
 from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
 from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, Interval, accuracy_interval, spreads
@@ -200,9 +201,9 @@ class Ranking(Shown):
         if not names:
             return self
         found = dict(zip(names, forecaster.forecast(looks), strict=True))
-        measured = {*(accuracies or {}), *(drawn or {})}
-        for name in found.keys() & self.probes.keys() - measured:  # probes without errors leave the draws no spread
-            found[name] = found[name].spread_like(self.probes[name])
+        measured, probes = {*(accuracies or {}), *(drawn or {})}, self._probes(FORECAST_LEVEL)
+        for name in found.keys() & probes.keys() - measured:  # draws do not know how few rows were probed
+            found[name] = found[name].spread_like(probes[name])
         order = sorted(names, key=lambda name: -found[name].score)
         scores = [found[name].score for name in order]
         ranks = {name: scores.index(found[name].score) + 1 for name in order}
@@ -251,9 +252,12 @@ class Ranking(Shown):
     @property
     def probes(self) -> dict[str, Interval]:
         """The cross-validated accuracy of a probe on each model's features, with its 95% interval."""
+        return self._probes(0.95)
+
+    def _probes(self, level: float) -> dict[str, Interval]:
         results = {name: one.results[PROBE] for name, one in self.models.items() if PROBE in one.results}
         return {
-            name: accuracy_interval(one.terms[PROBE], one.parameters["rows"])
+            name: accuracy_interval(one.terms[PROBE], one.parameters["rows"], level)
             for name, one in results.items()
             if one.status == "ok" and "rows" in one.parameters
         }

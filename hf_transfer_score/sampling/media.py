@@ -24,6 +24,7 @@ FORMATS = (
 )
 """Formats that are decoded, by Pillow's names; PostScript is missing, since it is drawn by running other programs."""
 
+PNG_MODES = ("1", "I", "I;16", "I;16B", "L", "LA", "P", "RGB", "RGBA")  # others are converted
 UNREADABLE = (OSError, RuntimeError, SyntaxError, ValueError)  # what Pillow raises for a damaged image
 SAMPLES_AT_ONCE = 2**18  # of a sound that is decoded only to check it
 PATH = "path"  # marks a value stored as the path of its file, which is read only if its row is drawn
@@ -66,7 +67,8 @@ def as_media(value: Any) -> bytes | list[str] | None:
             if samples.ndim != 1:
                 samples = samples.mean(axis=0 if samples.shape[0] < samples.shape[-1] else -1)
             return encode_sound(Waveform(samples, int(value["sampling_rate"])))
-        return value.get("bytes") or ([PATH, str(value["path"])] if value.get("path") else None)
+        content, path = value.get("bytes"), value.get("path")
+        return [PATH, str(path)] if path and not content else content
     encoded = encode_input(value)
     if not isinstance(encoded, bytes):
         raise DatasetError(f"Expected an image or sound as bytes, as a path or decoded; got {type(value).__name__}.")
@@ -82,10 +84,20 @@ def encode_input(value: Any) -> Any:
     if isinstance(value, Waveform):
         return encode_sound(value)
     if hasattr(value, "save") and hasattr(value, "convert"):
-        buffer = io.BytesIO()
-        value.save(buffer, format="PNG")
-        return buffer.getvalue()
+        return _encoded_image(value)
     return value
+
+
+def _encoded_image(image: Any) -> bytes:
+    """Return an image of Pillow as a PNG; nothing if it is empty, or if its file turns out to be damaged."""
+    buffer = io.BytesIO()
+    try:
+        if image.mode not in PNG_MODES:
+            image = image.convert("RGBA" if image.mode in ("PA", "RGBa") else "RGB")
+        image.save(buffer, format="PNG")
+    except UNREADABLE:
+        return b""
+    return buffer.getvalue()
 
 
 def encode_sound(sound: Waveform) -> bytes:

@@ -37,6 +37,8 @@ BAD_FEATURES = {
     r"real numbers, got dtype complex128": FEATURES.astype(complex),
     r"real numbers, got dtype <U": FEATURES.astype(str),
     r"features are ragged": [[1.0, 2.0], [3.0]],
+    r"The features have masked entries.*Leave these rows out": np.ma.masked_greater(FEATURES, 1.0),
+    r"There is one row of features; classes can only be compared with two": FEATURES[:1],
 }
 
 
@@ -50,6 +52,9 @@ BAD_LABELS = {
     r"At least 2 classes are needed, got 1 \(every label is 4\)": np.full(60, 4),
     r"Labels must be integers, got dtype float64.*pass `targets=`": LABELS.astype(float),
     r"Labels must be integers, got dtype <U": LABELS.astype(str),
+    r"^2 of 60 labels are missing \(NaN\): leave out these rows and their features": np.where(
+        np.arange(60) < 2, np.nan, LABELS
+    ),
     r"Got 59 labels for 60 rows": LABELS[:-1],
     r"Labels must have shape \(N,\).*\(60, 3\)": np.eye(3, dtype=int)[LABELS],
     r"All labels are -1: this split has no labels, use the train or validation split": np.full(60, -1),
@@ -158,6 +163,21 @@ def test_what_linear_algebra_cannot_solve_is_skipped_with_the_reason():
 
     result = score_features(FEATURES, LABELS, metrics=[replace(get_metric("vci"), compute=impossible)])["vci"]
     assert result.reason == "vci cannot be computed on these features: Singular matrix"
+
+
+def test_rounding_is_no_variation_within_classes():
+    generator = np.random.default_rng(0)
+    means, labels = generator.normal(size=(20, 16)), np.repeat(np.arange(20), 5)
+    for features, classes in ((means[labels], labels), (generator.normal(size=(100, 16)), np.arange(100))):
+        result = score_features(features, classes, metrics="ncti")["ncti"]
+        assert result.reason == "ncti needs some variation within classes, and every row equals its class mean"
+    varied = means[labels] + 1e-4 * generator.normal(size=(100, 16))
+    assert score_features(varied, labels, metrics="ncti")["ncti"].status == "ok"
+
+
+def test_masked_labels_are_refused():
+    with pytest.raises(FeaturesError, match="The labels have masked entries"):
+        score_features(FEATURES, np.ma.masked_equal(LABELS, 2))
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])

@@ -297,6 +297,12 @@ def test_equal_probes_promise_no_equal_accuracies():
     assert second.points_below_best.high > first.points_below_best.high
 
 
+def test_names_do_not_decide_between_models_of_equal_accuracy():
+    first, second = Forecaster(History()).forecast(Looks(("a", "b"), {"knn": {0: 0.8, 1: 0.7}}, {}, {0: 0.9, 1: 0.9}))
+    other, one = Forecaster(History()).forecast(Looks(("a", "b"), {"knn": {0: 0.7, 1: 0.8}}, {}, {0: 0.9, 1: 0.9}))
+    assert first.places == second.places == one.places == other.places == (1, 2)
+
+
 def test_what_all_models_of_a_pool_have_in_common_is_no_reason():
     """All are small, one is less so: that sets it apart."""
     names = ("a", "b", "c", "d")

@@ -78,8 +78,18 @@ def test_probes_that_are_right_on_all_rows_are_not_called_a_measured_accuracy():
     labels, noise = np.repeat(np.arange(3), 20), np.random.default_rng(0).normal(size=(60, 8))
     far = noise + 50 * np.eye(3, 8)[labels]
     ranking = rank_features({"one": far, "two": far[:, ::-1] + noise}, labels)
-    assert "about 100% (94% to 100%)." in ranking.answer and "measured" not in ranking.answer
-    assert accuracy_interval(1.0, 60).low == ranking.forecasts["one"].expected_accuracy.low < 0.95
+    assert "about 100% (97% to 100%)." in ranking.answer and "measured" not in ranking.answer
+    assert accuracy_interval(1.0, 60, 0.8).low == ranking.forecasts["one"].expected_accuracy.low < 0.98
+
+
+def test_few_rows_promise_no_narrow_range():
+    labels, noise = np.repeat(np.arange(3), 20), np.random.default_rng(0).normal(size=(60, 8))
+    far = noise + 50 * np.eye(3, 8)[labels]
+    far[0] = far[-1]
+    ranking = rank_features({"one": far, "two": 2 * far}, labels)
+    assert ranking.probes["one"].value == pytest.approx(59 / 60)
+    level, least = ranking.forecasts["one"].expected_accuracy, accuracy_interval(59 / 60, 60, 0.8)
+    assert level.low <= least.low < 0.95 and level.high >= least.high
 
 
 def test_a_model_with_no_rival_is_not_called_indistinguishable():

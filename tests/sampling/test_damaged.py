@@ -22,7 +22,7 @@ def test_invalid_pictures(tmp_path):
     forms = {form: image_bytes(noise, form) for form in ("PNG", "JPEG", "WEBP", "GIF", "AVIF")}
     marked = forms["JPEG"][:700] + b"\xff\xc1" * 50 + forms["JPEG"][800:]  # markers that no JPEG has there
     halves = [whole[: len(whole) // 2] for whole in forms.values()]
-    bad = [b"broken", marked, *halves, *(damaged(forms[form]) for form in ("PNG", "GIF"))]
+    bad = [b"broken", b"", marked, *halves, *(damaged(forms[form]) for form in ("PNG", "GIF"))]
     good = [*map(picture, range(3)), forms["JPEG"] + b"\0\0", picture(3) + b"more", forms["PNG"][:-12], forms["WEBP"]]
     images = [{"bytes": content, "path": None} for content in [*good, *bad]]
     labels = [number % 2 for number in range(len(images) + 1)]

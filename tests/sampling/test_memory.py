@@ -1,5 +1,7 @@
 """Datasets in memory: lists, data frames and datasets of torch give the same samples as files."""
 
+import io
+
 import datasets
 import numpy as np
 import pandas
@@ -78,6 +80,23 @@ def test_images_of_every_form(form, tmp_path):
     assert np.bincount(sample.labels).tolist() == [4, 4, 4]
     if form not in ("arrays", "torch, numbers"):
         assert set(sample.label_names) == set(COLOURS)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "F", "HSV", "LAB", "PA", "YCbCr"])
+def test_images_of_modes_that_no_png_has(mode):
+    images = [(picture(row).convert("P") if mode == "PA" else picture(row)).convert(mode) for row in ROWS]
+    found = pixels_of(load_sample((images, NAMES)))
+    assert len(found) == 12
+    if mode not in ("F", "LAB"):  # which lose the colour, or some of it
+        assert np.abs(np.subtract(found, EXPECTED)).max() <= 9
+
+
+def test_images_that_turn_out_to_be_damaged_are_left_out():
+    whole, closed = image_bytes(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)), picture(1)
+    closed.close()
+    bad = [Image.open(io.BytesIO(whole[: len(whole) // 2])), closed, Image.new("RGB", (0, 0))]
+    sample = load_sample(([*map(picture, ROWS), *bad], [*NAMES, *COLOURS]))
+    assert pixels_of(sample) == EXPECTED and any("3 drawn examples were left out" in note for note in sample.notes)
 
 
 @pytest.mark.parametrize(
