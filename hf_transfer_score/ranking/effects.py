@@ -274,6 +274,7 @@ class Effects:
         design[:, self.columns :] = properties
         design -= share[:, None] * fit.weighted[models]
         alone = np.where(there, share, own) + noise
+        alone += self.variances[2] * self.foreign.all()  # a new dataset is measured in another way than all of these
         return Known(by_group.sum(0) + deviation, by_group, deviation, design @ self._covariance_root, alone)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.ranking.effects import Effects, Known, Observations, normal_scores
-from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations, beside_junk
+from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations, beside_junk, in_shares, usual_method
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.looks import (
     ELSEWHERE,
@@ -147,13 +147,11 @@ class Forecaster:
         here: Sequence[MeasuredColumn] = (),
         most_numbers: int = MOST_NUMBERS,
     ) -> None:
-        self.history, self.here = history, here
+        self.history, self.here = history.bounded(), here
         self.most_numbers = most_numbers
         own = extra or {}
         self.relations = {**own, **{name: own.get(name, UNKNOWN).beside(one) for name, one in history.models.items()}}
-        tuned = [one for one in here if one.protocol not in ("", "probe")]  # a probe trains no network
-        counts = Counter(one.protocol for one in history.accuracies or tuned for _ in one.values)
-        self.method = method or (USUAL if USUAL in counts or not counts else counts.most_common(1)[0][0])
+        self.method = method or usual_method(self.history.accuracies, here)
 
     @cached_property
     def columns(self) -> list[MeasuredColumn]:
@@ -203,11 +201,15 @@ class Forecaster:
         """What the models' own records and their relations are worth; None without records."""
         if not self.columns:
             return None
-        protocols = {self.method: 0}
+        counts = Counter((one.protocol, one.source) for one in self.history.accuracies)
+        sources = Counter(protocol for protocol, _ in counts)
+        protocols: dict[tuple[str, str | None], int] = {(self.method, None): 0}
         scores, places = [], []
         for number, column in enumerate(self.history.accuracies):
             accuracies, learnt = column.numbers, ~column.failed
-            protocol = protocols.setdefault(column.protocol, len(protocols))
+            way = column.protocol, column.source
+            alone = counts[way] == 1 or sources[column.protocol] == 1  # what it has of its own is noise, or of all
+            protocol = protocols.setdefault((column.protocol, None) if alone else way, len(protocols))
             models = np.array([self.numbers[name] for name in column.values], np.intp)[learnt]
             scores.append(normal_scores(accuracies[learnt]))
             places.append([models, np.full(len(models), number), np.full(len(models), protocol)])
@@ -234,8 +236,9 @@ class Forecaster:
 
     def failing(self, ids: Sequence[str]) -> Floats:
         """Return how often models fail to learn (P,), by a logistic regression on their size."""
-        names = [name for one in self.columns for name in one.values]
-        bad = np.concatenate([np.zeros(0, bool), *(one.failed for one in self.columns)])
+        columns = in_shares(self.columns)
+        names = [name for one in columns for name in one.values]
+        bad = np.concatenate([np.zeros(0, bool), *(one.failed for one in columns)])
         point, start = np.array([RARE, STEEP]), np.array([RARE, STEEP])
         design = np.column_stack([np.ones(len(names)), self.sizes(names)])
         trust = np.diag([RARE_TRUST, STEEP_TRUST])
@@ -256,7 +259,7 @@ class Forecaster:
     def curves(self) -> list[tuple[Floats, Floats]]:
         """Normal scores and accuracies relative to the median, of each dataset."""
         found = []
-        for column in self.columns:
+        for column in in_shares(self.columns):
             accuracies = np.sort(column.numbers[~column.failed])
             if len(accuracies) >= FEWEST and np.quantile(accuracies, LEARNT) > accuracies[0]:
                 places = normal_scores(np.arange(len(accuracies), dtype=np.float64))
@@ -266,7 +269,7 @@ class Forecaster:
     @cached_property
     def falls(self) -> Floats:
         """How far networks that failed to learn fell below the median."""
-        fallen = ((np.median(one.numbers) - one.numbers)[one.failed] for one in self.columns)
+        fallen = ((np.median(one.numbers) - one.numbers)[one.failed] for one in in_shares(self.columns))
         return np.concatenate([np.array(FALL), *fallen])
 
     def forecast(self, looks: Looks) -> list[ModelForecast]:

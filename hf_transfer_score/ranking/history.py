@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.ranking.effects import normal_scores
+from hf_transfer_score.ranking.effects import NOISE, PROTOCOL, normal_scores
 from hf_transfer_score.ranking.pools import rank_terms
 from hf_transfer_score.ranking.settings import Setting, rules
 from hf_transfer_score.records.checks import TRUTH
 from hf_transfer_score.records.coded import Coded, Codes, coded, grouped
+from hf_transfer_score.records.importing import SOURCE
 from hf_transfer_score.records.record import CANONICAL, Record, RecordedFacts
 from hf_transfer_score.records.table import RecordTable, Stored
 
@@ -30,6 +31,9 @@ USUAL = "full"
 
 ANOTHER = "another sample"
 """How the method is called by which accuracies on a smaller sample of the same dataset were measured."""
+
+MOST_COLUMNS = 100
+"""Columns of accuracies, and datasets with scores, that a forecast learns from at most."""
 
 REPEATED = "seed"
 """The parameter in which repetitions of a measurement differ."""
@@ -79,12 +83,14 @@ class MeasuredColumn:
         task: of the dataset.
         protocol: the method of fine-tuning, or the metric; numbers by different protocols are never compared.
         values: accuracy or score by the id of the model, higher is better.
+        source: who published the accuracies; "" for those that this package measured.
     """
 
     dataset: str
     task: str
     protocol: str
     values: Mapping[str, float]
+    source: str = ""
 
     @cached_property
     def numbers(self) -> Floats:
@@ -171,8 +177,72 @@ class History:
             largest.add(one.protocol)
         return tuple(found)
 
+    def bounded(self) -> History:
+        """Return the part that a forecast learns from: anyone may publish results of thousands of datasets."""
+        largest = sorted(self.scores, key=lambda one: (-len(one.values), one.dataset))
+        datasets = dict.fromkeys(one.dataset for one in (*self.accuracies, *largest))
+        if len(datasets) <= MOST_COLUMNS >= len(self.accuracies):
+            return self
+        accuracies = in_fair_order(self.accuracies)[:MOST_COLUMNS]
+        kept = set([*dict.fromkeys(one.dataset for one in (*accuracies, *largest))][:MOST_COLUMNS])
+        return History(tuple(accuracies), tuple(one for one in self.scores if one.dataset in kept), self.models)
+
     def _chosen(self, wanted: Callable[[MeasuredColumn], bool]) -> History:
         return History(tuple(filter(wanted, self.accuracies)), tuple(filter(wanted, self.scores)), self.models)
+
+
+def usual_method(elsewhere: Sequence[MeasuredColumn], here: Iterable[MeasuredColumn] = ()) -> str:
+    """Return the method that a forecast is about: full, if accuracies by it are known, else the most frequent one.
+
+    Args:
+        elsewhere: accuracies on other datasets.
+        here: those on the dataset itself, which count if there are no others.
+    """
+    tuned = [one for one in here if one.protocol not in ("", "probe")]  # a probe trains no network
+    counts = Counter(one.protocol for one in elsewhere or tuned for _ in one.values)
+    return USUAL if USUAL in counts or not counts else counts.most_common(1)[0][0]
+
+
+def in_fair_order(columns: Iterable[MeasuredColumn]) -> list[MeasuredColumn]:
+    """Return columns, those with the most models first; the n-th one of a source counts as one of an n-th of its size.
+
+    Example:
+        >>> sizes = {"a": 6, "b": 5, "c": 4}
+        >>> one = [MeasuredColumn(name, "", "full", dict.fromkeys(range(size))) for name, size in sizes.items()]
+        >>> [column.dataset for column in in_fair_order([*one, MeasuredColumn("d", "", "full", {1: 0, 2: 0}, "them")])]
+        ['a', 'b', 'd', 'c']
+    """
+    turns, shares = Counter[str](), {}
+    ordered = sorted(columns, key=lambda one: (-len(one.values), one.dataset, one.protocol, sorted(one.values.items())))
+    for place, one in enumerate(ordered):
+        turns[one.source] += 1
+        shares[place] = len(one.values) / turns[one.source]
+    return [ordered[place] for place in sorted(shares, key=lambda place: -shares[place])]
+
+
+SAME_SOURCE = PROTOCOL / (PROTOCOL + NOISE)
+"""How much columns of one source agree for reasons of their own, such as the same recipe, or the same hand."""
+
+
+def shares_of(columns: Sequence[MeasuredColumn]) -> Floats:
+    """Return how much each column counts (C,), 1 on average: a thousand of one source count like less than four.
+
+    Example:
+        >>> one, other = (MeasuredColumn("a", "", "full", {}, source) for source in ("us", "them"))
+        >>> shares_of([one, one]).tolist(), shares_of([one] * 98 + [other]).round(2)[[0, -1]].tolist()
+        ([1.0, 1.0], [0.78, 22.64])
+    """
+    counts = Counter(one.source for one in columns)
+    if len(counts) < 2:
+        return np.ones(len(columns))
+    found = np.array([1 / (1 + SAME_SOURCE * (counts[one.source] - 1)) for one in columns])
+    return np.asarray(found * len(found) / found.sum())
+
+
+def in_shares(columns: Sequence[MeasuredColumn]) -> list[MeasuredColumn]:
+    """Return as many columns, of each source as many as it counts for: some are left out, or there several times."""
+    places = np.searchsorted(shares_of(columns).cumsum(), np.arange(len(columns)) + 0.5)
+    return [columns[place] for place in places.tolist()]
 
 
 def failed(accuracies: Floats) -> NDArray[np.bool_]:
@@ -247,7 +317,8 @@ class _Columns:
         terms = json.loads(f"[{','.join([self.terms[row] for row in chosen])}]")  # all at once is ten times faster
         parameters = json.loads(self.at("metric_parameters", chosen[0]) or "{}")
         if metric == TRUTH.name:
-            return MeasuredColumn(dataset, task, str(parameters.get("method", "")), _means(names, terms))
+            method, source = (str(parameters.get(name, "")) for name in ("method", SOURCE))
+            return MeasuredColumn(dataset, task, method, _means(names, terms), source)
         setting = Setting(metric, self.versions[chosen[0]], CANONICAL.encode(parameters))
         signs = json.loads(self.at("metric_directions", chosen[0]) or "{}")
         return MeasuredColumn(dataset, task, metric, _scores(setting, dict(zip(names, terms, strict=True)), signs))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.ranking.effects import Known, normal_scores, not_negative
-from hf_transfer_score.ranking.history import MeasuredColumn, failed
+from hf_transfer_score.ranking.history import MeasuredColumn, failed, shares_of
 
 Floats = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -272,7 +272,7 @@ def worth_of(
         accuracies: measured on other datasets.
         scored: scores by metrics on other datasets.
     """
-    truths = {one.dataset: one for one in accuracies}
+    truths = list({(one.dataset, one.source): one for one in accuracies}.values())
     scores: dict[tuple[str, str], list[MeasuredColumn]] = {}
     for one in scored:
         scores.setdefault((one.dataset, one.protocol), []).append(one)
@@ -282,20 +282,20 @@ def worth_of(
     usual = KIN * np.outer(spreads, spreads) + (1 - KIN) * np.diag(spreads**2)
     products, squares, noise = np.zeros(len(metrics)), np.zeros(len(metrics)), TRUST * usual
     weights = np.full((len(metrics), len(metrics)), TRUST)
-    found: list[tuple[Floats, Floats, list[int]]] = []
-    for dataset, truth in truths.items():
-        there = [place for place, name in enumerate(metrics) if (dataset, name) in scores]
-        columns = [max(scores[dataset, metrics[place]], key=lambda one: len(one.values)) for place in there]
+    found: list[tuple[Floats, Floats, list[int], float]] = []
+    for truth, share in zip(truths, shares_of(truths).tolist(), strict=True):
+        there = [place for place, name in enumerate(metrics) if (truth.dataset, name) in scores]
+        columns = [max(scores[truth.dataset, metrics[place]], key=lambda one: len(one.values)) for place in there]
         x, y = _shared(truth, columns)
         if there and len(y):
-            products[there] += x @ y / len(y)
-            squares[there] += y @ y / len(y)
-            found.append((x, y, there))
+            products[there] += share * (x @ y) / len(y)
+            squares[there] += share * (y @ y) / len(y)
+            found.append((x, y, there, share))
     rho = (products + TRUST * before) / (squares + TRUST)
-    for x, y, there in found:
+    for x, y, there, share in found:
         rest = x - rho[there][:, None] * y
-        noise[np.ix_(there, there)] += rest @ rest.T / len(y)
-        weights[np.ix_(there, there)] += 1
+        noise[np.ix_(there, there)] += share * (rest @ rest.T) / len(y)
+        weights[np.ix_(there, there)] += share
     return rho, noise / weights
 
 

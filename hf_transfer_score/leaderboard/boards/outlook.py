@@ -17,7 +17,7 @@ from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations
+from hf_transfer_score.ranking.history import MOST_COLUMNS, History, MeasuredColumn, Relations
 from hf_transfer_score.ranking.intervals import LEVEL
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import PoolRanking
@@ -25,10 +25,12 @@ from hf_transfer_score.ranking.ranking import PROBE, Ranking
 from hf_transfer_score.ranking.settings import installed
 from hf_transfer_score.records.checks import TRUTH, is_regression
 from hf_transfer_score.records.coded import Codes, Mask
+from hf_transfer_score.records.coded import grouped as together
+from hf_transfer_score.records.importing import SOURCE
 from hf_transfer_score.records.table import RecordTable
 
-MOST_COLUMNS, MOST_ACCURACIES, MOST_SCORES, MOST_METRICS = 100, 6000, 4000, 100
-"""Limits of what one forecast learns from."""
+MOST_ACCURACIES, MOST_SCORES, MOST_METRICS = 6000, 4000, 100
+"""Limits of what one forecast learns from, beside `MOST_COLUMNS`."""
 
 SCORED_DATASETS = 25
 """Datasets whose scores show what a metric is worth; few, so that each has enough models."""
@@ -126,9 +128,9 @@ def learned_rows(rows: RecordRows, grouped: Groups, board: Board) -> Codes:
     there = rows.sound & rows.coded("dataset_task").where(lambda task: task == board.key.task)
     there &= ~rows.coded("dataset_id").where(lambda name: name == board.key.dataset)
     accuracies = np.flatnonzero(there & grouped.truth & named.where(lambda name: name == TRUTH.name))
-    accuracies = _first_accuracies(rows, accuracies, mine, grouped.newest)
+    accuracies, places = _first_accuracies(rows, accuracies, mine, grouped.newest)
     datasets, counts = rows.coded("dataset_id").codes, np.bincount(ids.codes[accuracies], minlength=len(ids.values) + 1)
-    several = np.argsort(-np.bincount(datasets[accuracies]), kind="stable")[:SCORED_DATASETS]
+    several = [*dict.fromkeys(datasets[accuracies[np.argsort(places, kind="stable")]].tolist())][:SCORED_DATASETS]
     used = set(known_metrics(board))
     scored = there & grouped.scored & named.where(used.__contains__) & (counts[ids.codes] > 0)
     scores = np.flatnonzero(scored & np.isin(datasets, several))
@@ -136,26 +138,48 @@ def learned_rows(rows: RecordRows, grouped: Groups, board: Board) -> Codes:
     return np.concatenate([accuracies, scores[order[:MOST_SCORES]]])
 
 
-def _first_accuracies(rows: RecordRows, accuracies: Codes, mine: Mask, newest: Codes) -> Codes:
-    """Return the accuracies that a forecast learns from, out of the samples with the most models of the board.
+def _first_accuracies(rows: RecordRows, accuracies: Codes, mine: Mask, newest: Codes) -> tuple[Codes, Codes]:
+    """Return the accuracies that a forecast learns from, and the places of their samples.
 
-    If there are too many, the models of the board come first, each with the samples that have the most of them, then
-    the models that were measured most often.
+    The first samples have the most models of the board; the n-th one of a source counts as if it had an n-th of them,
+    so that nobody fills all places. If there are too many accuracies, the models of the board come first, each with the
+    first samples, then the models that were measured most often.
     """
     ids = rows.coded("model_id").codes[accuracies]
-    prints = rows.coded("dataset_fingerprint").codes[accuracies]
-    pairs = rows.coded("dataset_id").codes[accuracies] * (prints.max(initial=0) + 1) + prints
-    sample = np.unique(pairs, return_inverse=True)[1].reshape(-1)
+    sources = _sources(rows)[accuracies]
+    about = [rows.coded(f"dataset_{name}").codes[accuracies] for name in ("id", "fingerprint")]
+    sample = together([*about, sources], len(accuracies))
     sizes = np.bincount(sample)
     shared = np.bincount(sample, weights=mine[accuracies], minlength=len(sizes))
+    source = np.zeros(len(sizes), np.int64)
+    source[sample] = sources
+    in_source = np.lexsort([-sizes, -shared, source])
+    starts = np.flatnonzero(np.diff(source[in_source], prepend=-2))
+    turns = np.empty(len(sizes), np.int64)
+    turns[in_source] = _numbered(starts, len(sizes)) + 1
     place = np.empty(len(sizes), np.int64)
-    place[np.lexsort([-sizes, -shared])] = np.arange(len(sizes))
+    place[np.lexsort([-sizes / turns, -shared / turns])] = np.arange(len(sizes))
     by_model = np.lexsort([-newest[accuracies], place[sample], ids])
-    starts = np.flatnonzero(np.diff(ids[by_model], prepend=-1))
     turn = np.empty(len(ids), np.int64)
-    turn[by_model] = np.arange(len(ids)) - np.repeat(starts, np.diff(np.append(starts, len(ids))))
+    turn[by_model] = _numbered(np.flatnonzero(np.diff(ids[by_model], prepend=-1)), len(ids))
     order = np.lexsort([-np.bincount(ids)[ids] if len(ids) else ids, turn, ~mine[accuracies]])
-    return accuracies[order[place[sample[order]] < MOST_COLUMNS][:MOST_ACCURACIES]]
+    kept = order[place[sample[order]] < MOST_COLUMNS][:MOST_ACCURACIES]
+    return accuracies[kept], place[sample[kept]]
+
+
+def _numbered(starts: Codes, count: int) -> Codes:
+    """Return the numbers of some rows within their groups, from 0, given where groups start."""
+    return np.arange(count) - np.repeat(starts, np.diff(np.append(starts, count)))
+
+
+def _sources(rows: RecordRows) -> Codes:
+    """Return who published each row, as a number."""
+    column, sources = rows.coded("metric_parameters"), dict[str, int]()
+    told = (parsed(text) for text in column.values)
+    found = [
+        sources.setdefault(str(one.get(SOURCE, "")) if isinstance(one, dict) else "", len(sources)) for one in told
+    ]
+    return np.array([*found, -1])[column.codes]
 
 
 def known_metrics(board: Board) -> list[str]:
@@ -168,7 +192,7 @@ def known_metrics(board: Board) -> list[str]:
 
 
 def bounded(history: History) -> History:
-    """Return a history limited to accuracies that are shares, in the columns with the most models."""
+    """Return a history limited to accuracies that are shares."""
 
     def possible(one: MeasuredColumn) -> MeasuredColumn:
         kept = {name: value for name, value in one.values.items() if 0 <= value <= 1}
@@ -178,7 +202,7 @@ def bounded(history: History) -> History:
         (one for one in map(possible, history.accuracies) if len(one.values) > 1),
         key=lambda one: (-len(one.values), one.dataset, one.protocol, sorted(one.values.items())),
     )
-    return replace(history, accuracies=tuple(kept[:MOST_COLUMNS]))
+    return replace(history, accuracies=tuple(kept))
 
 
 def _mark(rows: RecordRows, chosen: Codes) -> str:
