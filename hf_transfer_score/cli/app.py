@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter
 
 from hf_transfer_score.cli import ending, naming
 from hf_transfer_score.cli.output import output_console, say, standard_streams, write
-from hf_transfer_score.cli.shared import TRACEBACK, FlagsOfFile, FlagsToFile, SharedFlags
+from hf_transfer_score.cli.shared import TRACEBACK, FlagsOfFile, FlagsToFile, SharedFlags, check_whole_numbers
 from hf_transfer_score.text import LONGEST, shown
 from hf_transfer_score.version import VERSION
 
@@ -209,7 +209,7 @@ def _run(shared: SharedFlags) -> int:
     naming.arguments.set(lambda: flags_of(app, shared.words))
     kept = None if shared.save_config is None else FlagsToFile(shared.save_config)
     given = None if shared.config is None else FlagsOfFile(shared.config)
-    app.config = tuple(one for one in (given, kept) if one is not None)
+    app.config = tuple(one for one in (given, check_whole_numbers, kept) if one is not None)
     if kept is not None:
         app.parse_args(shared.words, exit_on_error=False, print_error=False)
         kept.write()
@@ -225,6 +225,9 @@ def _ended(arguments: list[str], *, as_program: bool) -> int:
         said = re.sub(r'"\[(.+?)\]" from', r"\1 from", str(error))  # how Cyclopts writes a flag of a file
         if isinstance(error, UnusedCliTokensError):
             said = _unexpected(error.unused_tokens or [], arguments)
+        elif isinstance(error, MissingArgumentError) and error.argument is not None:
+            name = error.argument.name
+            said = f"{name} needs a value." if name in arguments else f"{name} is missing."
         command = " ".join([PROGRAM, *(error.command_chain or ())])
         say(f"error: {shown(said, LONGEST)}\nSee {command} --help.")
         return ending.USAGE

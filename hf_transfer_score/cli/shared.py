@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from hf_transfer_score.untrusted import parse_yaml
 
 CONFIG, SAVE_CONFIG, HELP, HELP_ALL, TRACEBACK = "--config", "--save-config", "--help", "--help-all", "--traceback"
 
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*")
 YES = ("true", "yes", "y", "t", "1")
 
 
@@ -90,6 +92,15 @@ class FlagsOfFile:
         for command in reversed(commands):  # at the top level, Dict would take `metrics` for the command of that name
             nested = {command: nested}
         Dict(data=nested, source=str(self.path))(app, commands, arguments)
+
+
+def check_whole_numbers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse a value that has to be a whole number and is none: Cyclopts would round it."""
+    for one in arguments:
+        if one.parameter.converter is None and one.hint in (int, int | None):
+            for token in one.tokens:
+                if not WHOLE_NUMBER.fullmatch(token.value):
+                    raise OptionError(f"{one.name} {token.value!r}: expected a whole number.")
 
 
 class FlagsToFile:

@@ -85,7 +85,7 @@ def test_a_folder_that_is_not_there_is_said(run, tmp_path):
     ("arguments", "said"),
     [
         (["--port", "0"], 'Invalid value "0" for --port. Must be >= 1'),
-        (["--port", "x"], 'Invalid value for --port: unable to convert "x" into int'),
+        (["--port", "x"], "--port 'x': expected a whole number."),
         (["--poll", "0.1"], "expected seconds from 1 to 86400, got '0.1'"),
         (["--poll", "nan"], "expected seconds from 1 to 86400, got 'nan'"),
     ],

@@ -44,7 +44,10 @@ class TestUsage:
         ("arguments", "wording"),
         [
             ("rang", 'Unknown command "rang". Did you mean "rank"?'),
-            ("score", 'Command "score" parameter FILES requires an argument.\nSee hf-transfer-score score --help.'),
+            ("score", "error: FILES is missing.\nSee hf-transfer-score score --help."),
+            ("rank d --plot", "error: --plot needs a value.\nSee hf-transfer-score rank --help."),
+            ("rank d --seed 1.5", "error: --seed '1.5': expected a whole number.\n"),
+            ("rank d --max-samples many", "error: --max-samples 'many': expected a whole number.\n"),
             ("score a.npz --json --csv", "--json and --csv exclude each other"),
             ("score a.npz --metrics ,", "expected names separated by commas, such as face,ncti, or all"),
             ("score a.npz --metric face", "Unknown option: --metric. Did you mean --metrics?"),
