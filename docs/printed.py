@@ -271,6 +271,7 @@ class Stored(TypedDict):
     scores: NotRequired[int]
     accuracies: NotRequired[int]
     written: int
+    replaced: int
     unchanged: int
     older: int
     version: str | None

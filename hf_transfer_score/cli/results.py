@@ -50,7 +50,7 @@ def results_import(
     ```
 
     Args:
-        files: tables with a header line, separated by commas, semicolons or tabs.
+        files: tables with a header line, separated by commas, semicolons, tabs or bars.
         to: a folder, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
         task: the task of the datasets, such as image-classification.
         source: who published the tables.
@@ -91,6 +91,8 @@ def _import_notes(found: Imported, facts: Path | None) -> Iterator[str]:
     """Yield what to know about an import beside its rows that were left out."""
     if found.ignored:
         yield f"Columns not used: {', '.join(sorted(found.ignored))}."
+    if found.percents:
+        yield f"Accuracies read as percents, since most are beyond 1: {joined(sorted(found.percents))}."
     if found.unknown:
         names = _with_hints(found.unknown, all_metrics())
         yield f"Metrics not known here, of which higher is taken as better: {names}."
@@ -254,6 +256,8 @@ def _done_text(done: Merged, place: Place, verb: str) -> str:
     """Return what was done with records: the bad ones first, then the counts, then the address."""
     published = done.published
     counts = [f"{published.written} written", f"{done.unchanged} unchanged"]
+    if published.replaced:
+        counts[0] += f" ({published.replaced} of them instead of older ones)"
     if published.older:
         counts.append(f"{published.older} older than the existing ones")
     if done.problems:
@@ -273,6 +277,7 @@ def _facts(done: Merged, place: Place) -> dict[str, Any]:
     url = _address(place, named) if isinstance(place, HubPlace) else None
     return {
         "written": published.written,
+        "replaced": published.replaced,
         "unchanged": done.unchanged,
         "older": published.older,
         "version": None if named == url else named or None,

@@ -57,6 +57,24 @@ def has_token(token: str | bool | None = None) -> bool:
     return bool(token) if isinstance(token, str) or token is False else get_token() is not None
 
 
+def hub_id(text: str) -> str:
+    """Return the id in a text: the text itself, or the one in an address of the Hub.
+
+    Example:
+        >>> hub_id(" timm/resnet18 "), hub_id("https://huggingface.co/datasets/ethz/food101/tree/main")
+        ('timm/resnet18', 'ethz/food101')
+    """
+    found = text.strip()
+    if "://" not in found:
+        return found
+    for start in (endpoint_of(), "https://huggingface.co", "https://hf.co"):
+        if found.startswith(f"{start}/"):
+            parts = [part for part in found[len(start) :].split("?")[0].split("#")[0].split("/") if part]
+            parts = parts[1:] if parts[:1] in (["datasets"], ["models"]) else parts
+            return "/".join(parts[:2])
+    return found
+
+
 def hub_cache() -> Path:
     """Return the folder of downloaded files."""
     from huggingface_hub import constants

@@ -32,6 +32,7 @@ from hf_transfer_score.ranking.looks import (
     Looks,
     anchored,
     drawn_places,
+    ends_of_places,
     expected_places,
     interpolated,
     spread_as_measured,
@@ -147,8 +148,7 @@ class Forecaster:
         here: Sequence[MeasuredColumn] = (),
         most_numbers: int = MOST_NUMBERS,
     ) -> None:
-        self.history, self.here = history.bounded(), here
-        self.most_numbers = most_numbers
+        self.history, self.here, self.most_numbers = history.bounded(), here, most_numbers
         own = extra or {}
         self.relations = {**own, **{name: own.get(name, UNKNOWN).beside(one) for name, one in history.models.items()}}
         self.method = method or usual_method(self.history.accuracies, here)
@@ -285,9 +285,7 @@ class Forecaster:
         """
         order = sorted(range(len(looks.ids)), key=looks.ids.__getitem__)
         drawn = self._imagined(looks.chosen(order)).outcomes
-        found = np.empty_like(drawn)
-        found[order] = drawn
-        return found
+        return drawn[np.argsort(order)]
 
     def _with_here(self, looks: Looks) -> Looks:
         """Return a pool with what other methods than that of the forecast gave on its dataset."""
@@ -325,14 +323,13 @@ class Forecaster:
         apart = np.random.default_rng(SEED).uniform(0, TIE, final.shape)
         np.put_along_axis(orders, (apart - final).argsort(0), np.arange(1, len(final) + 1)[:, None], 0)
         final = np.clip(final, 0, 1, out=final) if absolute else final
-        best = final.max(0)
-        first = final >= best
-        behind = 100 * (best - final)
+        behind = 100 * (final.max(0) - final)
+        first = behind <= 0
         middle, near = np.median(behind, axis=1), (behind <= 1).mean(1)
         tails = np.quantile(behind, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
         levels = _intervals(final) if absolute else [None] * len(final)
         score = -(drawn_places(orders, looks) if measured else expected_places(belief, rates))
-        low, high = np.quantile(orders, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="inverted_cdf")
+        low, high = ends_of_places(orders, final if absolute else np.full_like(final, 0.5), LEVEL)
         for tied in looks.alike:
             low[tied], high[tied] = low[tied].min(), high[tied].max()
         shares = (first / first.sum(0)).mean(1)

@@ -280,7 +280,7 @@ class _Columns:
     RELATIONS = ("family", "architecture", "base_model", "pretrained_on")
 
     def __init__(self, data: pyarrow.Table) -> None:
-        names = {*self.SAME, "model_id", "metric_parameters", *self.RELATIONS} - {"way"}
+        names = {*self.SAME, "model_id", "metric_parameters", "run_time", *self.RELATIONS} - {"way"}
         self.coded = {name: coded(data.column(name)) for name in names}
         self.coded["way"] = self._ways()
         self.terms = data.column("terms").to_pylist()
@@ -303,12 +303,26 @@ class _Columns:
 
     def groups(self) -> list[list[int]]:
         """Return the rows that have terms, in order, for each column of the history."""
-        whole = np.flatnonzero([bool(text) and text != "{}" for text in self.terms])
+        whole = self._counting(np.flatnonzero([bool(text) and text != "{}" for text in self.terms]))
         columns = (np.asarray(self.versions), *(self.coded[name].codes for name in self.SAME))
         key = grouped((codes[whole] for codes in columns), len(whole))
         order = np.argsort(key, kind="stable")
         cuts = np.flatnonzero(np.diff(key[order])) + 1
         return [part.tolist() for part in np.split(whole[order], cuts)] if len(whole) else []
+
+    def _counting(self, rows: Codes) -> Codes:
+        """Return rows without those of imported numbers that were imported again later, with other facts."""
+        imported = self.coded["metric_parameters"].where(lambda text: f'"{SOURCE}"' in text)[rows]
+        told = ("dataset_id", "dataset_task", "dataset_fingerprint", "metric_name", "metric_parameters", "model_id")
+        same = np.where(imported, grouped((self.coded[name].codes[rows] for name in told), len(rows)), -1 - rows)
+        time = self.coded["run_time"]
+        newest: dict[int, tuple[str, str, int]] = {}
+        again = np.isin(same, np.flatnonzero(np.bincount(same[imported]) > 1))
+        for one, row in zip(same[again].tolist(), rows[again].tolist(), strict=True):
+            key = time.at(row) or "", self.terms[row], row
+            newest[one] = max(newest.get(one, key), key)
+        again[np.isin(rows, [row for *_, row in newest.values()])] = False
+        return np.asarray(rows[~again])
 
     def column(self, chosen: Sequence[int]) -> MeasuredColumn:
         """Return what some of these rows, which belong together, tell about their models."""

@@ -139,6 +139,24 @@ def drawn_places(orders: NDArray[np.intp], looks: Looks) -> Floats:
     return found
 
 
+def ends_of_places(orders: NDArray[np.intp], final: Floats, level: float) -> list[Floats]:
+    """Return the best and the worst place of each model (P,) in the central `level` of the draws.
+
+    Models that come out at 100%, or at 0%, are equal: each may have the place of any other of them.
+
+    Args:
+        orders: the places in each draw (P, draws).
+        final: the accuracies in each draw (P, draws).
+        level: a share.
+    """
+    top, bottom, size = final >= 1, final <= 0, len(final)
+    best = np.where(top, 1, np.where(bottom, size + 1 - bottom.sum(0), orders))
+    worst = np.where(bottom, size, np.where(top, top.sum(0), orders))
+    shares = (1 - level) / 2, (1 + level) / 2
+    ends = zip((best, worst), shares, strict=True)
+    return [np.quantile(one, share, axis=1, method="inverted_cdf") for one, share in ends]
+
+
 def expected_places(belief: Belief, rates: Floats) -> Floats:
     """Return the mean place of each model (P,) in the limit of infinitely many draws.
 

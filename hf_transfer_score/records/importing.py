@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from hf_transfer_score.errors import InputError, RecordError, did_you_mean
+from hf_transfer_score.hub.settings import hub_id
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.records.checks import TRUTH, plain_fields
 from hf_transfer_score.records.record import (
@@ -40,6 +41,7 @@ SEED = "seed"
 USUAL = ("model", "dataset", *SCORES, *ACCURACIES, SEED)
 NEEDED = "model and dataset, and metric and value or method and accuracy"
 DECIMAL_COMMA = re.compile(r"^\s*([+-]?\d+),(\d+\s*%?)\s*$")
+NO_TEXT = "is not text in UTF-8: save it as UTF-8 (in Excel as CSV UTF-8)."
 LIKE_DATA = re.compile(r"/|^[+-]?\.?\d")
 """In the name of a column: an id of the Hub, or a number."""
 LARGEST = 10**15
@@ -55,7 +57,8 @@ class Imported:
     """The content of tables: a record for each usable row, the others as problems with their lines, ignored columns.
 
     Of unknown metrics, which this package does not have, higher values are taken as better. Methods have one spelling,
-    in lower case; `unknown_methods` are those that this package does not have.
+    in lower case; `unknown_methods` are those that this package does not have. `percents` are the files most of whose
+    accuracies are beyond 1, and are read as percents.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -63,6 +66,7 @@ class Imported:
     ignored: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
     unknown_methods: set[str] = field(default_factory=set)
+    percents: set[str] = field(default_factory=set)
     _seen: set[tuple[str, ...]] = field(default_factory=set, repr=False)
 
 
@@ -89,8 +93,9 @@ def import_table(
     metric with several terms, such as NCTI, is stored as a score of that name.
 
     Args:
-        file: a table with a line of names, split at commas, semicolons or tabs, whichever this line has most of; unless
-            it is split at commas, numbers may have a decimal comma.
+        file: a table with a line of names, split at commas, semicolons, tabs or bars, whichever this line has most of;
+            unless it is split at commas, numbers may have a decimal comma. Most accuracies of a table being beyond 1,
+            all are read as percents.
         task: of the datasets.
         source: who published it.
         facts: a table of models with some of the columns of `FACTS`.
@@ -120,13 +125,12 @@ def import_table(
     names = next(rows)[1]
     written = min(datetime.fromtimestamp(file.stat().st_mtime, timezone.utc), datetime.now(timezone.utc))
     run = RecordedRun(VERSION, written.isoformat(timespec="seconds"))
-    pairs = [pair for pair in (SCORES, ACCURACIES) if names.keys() >= set(pair)]
-    if not names.keys() >= {"model", "dataset"} or not pairs:
-        raise InputError(
-            f"{file} has the columns {', '.join(map(shown, names))}. It needs {NEEDED}; if they have other names, give "
-            "these with `columns`, as in model=checkpoint."
-        )
+    pairs = _pairs(file, names)
     found.ignored |= names.keys() - {"", *USUAL}
+    if ACCURACIES in pairs and _mostly_percents(
+        row["accuracy"] for _, row in _rows(file, columns or {}, Imported(), NEEDED)
+    ):
+        found.percents.add(file.name)
     for line, row in rows:
         for pair in pairs:
             if not any(row.get(name, "").strip() for name in pair):
@@ -136,8 +140,8 @@ def import_table(
                     raise RecordError(
                         f"accuracy: {known.name} has no classes, so no accuracies; give metric and value."
                     )
-                metric, terms = _measurement(row, pair, source, found)
-                model, dataset = (_filled(row, name) for name in ("model", "dataset"))
+                metric, terms = _measurement(row, pair, source, found, percents=file.name in found.percents)
+                model, dataset = (_named(row, name) for name in ("model", "dataset"))
                 one = about.get(model, TableFacts())
                 mark = hashlib.blake2b(f"{source}\0{known.name}\0{dataset}".encode(), digest_size=16).hexdigest()
                 record = Record(
@@ -156,16 +160,14 @@ def import_table(
 
 
 def _measurement(
-    row: Mapping[str, str], pair: tuple[str, str], source: str, found: Imported
+    row: Mapping[str, str], pair: tuple[str, str], source: str, found: Imported, *, percents: bool
 ) -> tuple[RecordedMetric, dict[str, float]]:
     """Return the metric and the value of a row; RecordError if they are missing or wrong."""
     name, value, seen = _filled(row, pair[0]), _number(row, pair[1]), found._seen
-    key = (pair[0], row["model"].strip(), row["dataset"].strip())
+    key = (pair[0], hub_id(row["model"]), hub_id(row["dataset"]))
     if pair == ACCURACIES:
         name = " ".join(name.lower().split())
-        if not 0 <= value <= 1:
-            advice = "; divide percents by 100" if 1 < value <= 100 else ""
-            raise RecordError(f"accuracy: expected a share from 0 to 1, got {value:g}{advice}.")
+        value = _share(value, plain="%" not in row[pair[1]], percents=percents)
         given = row.get(SEED, "").strip()
         seed = _whole(given, SEED) if given else next(n for n in count() if (*key, f"{name} with seed {n}") not in seen)
         _check_new((*key, f"{name} with seed {seed}"), seen)
@@ -183,6 +185,56 @@ def _measurement(
     term, direction = (metric.terms[0].name, metric.terms[0].direction) if len(metric.terms) == 1 else (name, 1)
     kind: Literal["score", "baseline"] = "baseline" if metric.baseline else "score"
     return RecordedMetric(name, metric.version, kind, {SOURCE: source}, {term: direction}), {term: value}
+
+
+def _pairs(file: Path, names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the pairs of columns that a table has; InputError if it cannot be used."""
+    pairs = [pair for pair in (SCORES, ACCURACIES) if names.keys() >= set(pair)]
+    if names.keys() >= {"model", "dataset"} and pairs:
+        return pairs
+    raise InputError(
+        f"{file} has the columns {', '.join(map(shown, names))}. It needs {NEEDED}; if they have other names, give "
+        f"these with `columns`, as in model=checkpoint.{_advice(names)}"
+    )
+
+
+def _advice(names: Mapping[str, str]) -> str:
+    """Return what else to do about a table that lacks columns."""
+    if names.keys() >= {"model", "dataset", "accuracy"}:
+        return f" Add a column method that says how the models were trained: {', '.join(METHODS)}."
+    if "dataset" not in names:
+        return " A table with one column per dataset has to become one row per model and dataset (in pandas: `melt`)."
+    return ""
+
+
+def _mostly_percents(texts: Iterable[str]) -> bool:
+    """Return whether most of the accuracies without a sign are beyond 1, as no share is."""
+    beyond = 0
+    for text in texts:
+        with suppress(ValueError):
+            value = float(text)
+            beyond += (1 < value <= 100) - (0 < value <= 1)
+    return beyond > 0
+
+
+def _share(value: float, *, plain: bool, percents: bool) -> float:
+    """Return an accuracy from 0 to 1; RecordError if it is none, or may be a share or a percentage.
+
+    Args:
+        value: as in the table.
+        plain: whether it has no percent sign.
+        percents: whether the others of the table are percents.
+    """
+    if percents and plain:
+        if 0 < value <= 1:
+            raise RecordError(f"accuracy: {value:g} stands among percents; write {value:g}% or {100 * value:g}%.")
+        if not 0 <= value <= 100:
+            raise RecordError(f"accuracy: expected a percentage from 0 to 100, got {value:g}.")
+        return value / 100
+    if not 0 <= value <= 1:
+        advice = "; divide percents by 100" if 1 < value <= 100 else ""
+        raise RecordError(f"accuracy: expected a share from 0 to 1, got {value:g}{advice}.")
+    return value
 
 
 def _check_new(key: tuple[str, ...], seen: set[tuple[str, ...]]) -> None:
@@ -208,7 +260,7 @@ def read_facts(file: Path, found: Imported) -> dict[str, TableFacts]:
             values = {name: row.get(name, "").strip() or None for name in FACTS}
             parameters = values.pop("parameters")
             number = None if parameters is None else _whole(parameters, "parameters")
-            name, one = _filled(row, "model"), TableFacts(RecordedFacts(**values), number)  # type: ignore[arg-type]
+            name, one = _named(row, "model"), TableFacts(RecordedFacts(**values), number)  # type: ignore[arg-type]
             if about.setdefault(name, one) != one:
                 raise RecordError(f"Other facts about {shown(name)} than in an earlier row: one of the two is wrong.")
         except RecordError as error:
@@ -223,7 +275,10 @@ def _rows(file: Path, columns: Mapping[str, str], found: Imported, needed: str) 
             raise InputError(f"{file} has more than {TABLE_BYTES // 10**6} MB; divide it.")
         with file.open(encoding="utf-8-sig", newline="") as text:
             csv.field_size_limit(LINE_BYTES)
-            between = max(",;\t", key=next(filter(str.strip, text), "").count)
+            first = next(filter(str.strip, text), "")
+            if "\0" in first:
+                raise InputError(f"{file} {NO_TEXT}")
+            between = max(",;\t|", key=first.count)
             text.seek(0)
             reader = csv.reader(text, delimiter=between, strict=True)
             header = [name.strip() for name in next(filter(None, reader), [])]
@@ -256,7 +311,7 @@ def _why_unreadable(file: Path, error: Exception) -> str:
     if isinstance(error, IsADirectoryError):
         return f"{file} is a folder: name the tables in it."
     if isinstance(error, UnicodeDecodeError):
-        return f"{file} is not text in UTF-8: save it as UTF-8 (in Excel as CSV UTF-8)."
+        return f"{file} {NO_TEXT}"
     return f"{file} cannot be read as a table: {reason_of(error)}"
 
 
@@ -276,6 +331,14 @@ def _filled(row: Mapping[str, str], column: str) -> str:
     if not value:
         raise RecordError(f"The column {column} is empty.")
     return value
+
+
+def _named(row: Mapping[str, str], column: str) -> str:
+    """Return the id of a model or dataset, also of an address on the Hub."""
+    name = hub_id(_filled(row, column))
+    if not name.isprintable():
+        raise RecordError(f"{column}: {shown(name, 40)} has characters that cannot be seen; remove them.")
+    return name
 
 
 def _number(row: Mapping[str, str], column: str) -> float:

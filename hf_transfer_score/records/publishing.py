@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.records.checks import time_of
 from hf_transfer_score.records.place import HubPlace, Place, PlaceView, is_record_path
-from hf_transfer_score.records.record import Record, checked, record_path
+from hf_transfer_score.records.record import FACTS, Record, checked, record_path
 from hf_transfer_score.records.store import CHUNK, SNAPSHOT, cache_file, load, snapshot_of
 from hf_transfer_score.records.table import RecordTable, Stored
 from hf_transfer_score.text import markdown
@@ -123,20 +123,22 @@ BATCH, BATCH_HERE = 2000, 20_000
 ALWAYS, TURNS = 20_000, 500
 """Beside up to 20,000 records the table is always updated; beside more, not by everyone who adds a few."""
 
-Verdict = Literal["written", "unchanged", "older"]
+Verdict = Literal["written", "replaced", "unchanged", "older"]
 
 
 @dataclass(frozen=True)
 class Published:
     """What became of records: written if new, or later than those in the place; older ones are left out.
 
-    The last field is the state of the place, or where the change was proposed.
+    `replaced` are those of the written ones that were there with another outcome. The last field is the state of the
+    place, or where the change was proposed.
     """
 
     written: int = 0
     unchanged: int = 0
     older: int = 0
     version_or_url: str = ""
+    replaced: int = 0
 
 
 @dataclass
@@ -154,9 +156,10 @@ class Decision:
 def publish(place: Place, records: Iterable[Record], *, title: str | None = None, dry_run: bool = False) -> Published:
     """Write each record to its own file in a place, and on the Hub also to the table and the card beside them.
 
-    Of records with the same identity the latest counts, but a failed measurement of an accuracy never replaces a
-    successful one. If others write at the same time, or if a few records are added to very many, updating the table is
-    left to a later call. A pull request holds only records. A dry run returns what would be done.
+    Of records with the same identity the latest counts, with facts about its model that only an earlier one knows; but
+    a failed measurement of an accuracy never replaces a successful one. If others write at the same time, or if a few
+    records are added to very many, updating the table is left to a later call. A pull request holds only records. A dry
+    run returns what would be done.
     """
     total = Published()
     size = BATCH if place.shared else BATCH_HERE
@@ -174,10 +177,11 @@ def publish(place: Place, records: Iterable[Record], *, title: str | None = None
         else:
             version = place.update(change, title=title or _title(len(files)))
         total = Published(
-            total.written + decision.count("written"),
+            total.written + len(decision.files),
             total.unchanged + decision.count("unchanged"),
             total.older + decision.count("older"),
             version,
+            total.replaced + decision.count("replaced"),
         )
     if total.written > CHUNK and not place.shared:
         load(place, cache=cache_file(place))  # so that the next reader need not read them all
@@ -204,29 +208,36 @@ def decide(view: PlaceView, wanted: Mapping[str, Record], *, shared: bool) -> De
     """
     contents = {path: record.to_json().encode() for path, record in wanted.items()}
     files = view.files
-    there = [path for path in wanted if path in files and not (shared and files[path] == blob_id(contents[path]))]
-    old = view.read(there)
-    decision = Decision()
+    there = {path for path in wanted if path in files and not (shared and files[path] == blob_id(contents[path]))}
+    old, decision = view.read(there), Decision()
     for path, record in wanted.items():
-        if path in files and path not in there:
+        if path in files and (path not in there or old.get(path) == contents[path]):
             decision.verdicts[path] = "unchanged"
+            continue
+        known = _record_in(path, old.get(path))
+        counts = record if known is None else _with_facts_of(known, record)
+        if known is None or (counts != known and _weight(known) <= _weight(record)):
+            decision.files[path] = contents[path] if counts is record else counts.to_json().encode()
+            decision.verdicts[path] = "written" if known is None else "replaced"
         else:
-            decision.verdicts[path] = _verdict(old.get(path), contents[path], path, record)
-        if decision.verdicts[path] == "written":
-            decision.files[path] = contents[path]
+            decision.verdicts[path] = "unchanged" if counts == known else "older"
     return decision
 
 
-def _verdict(old: bytes | None, new: bytes, path: str, record: Record) -> Verdict:
-    if old is None or old == new:
-        return "written" if old is None else "unchanged"
+def _record_in(path: str, content: bytes | None) -> Record | None:
+    """Return the record in a file, None if it holds none."""
+    if content is None:
+        return None
     try:
-        there = checked(Stored.read(path, "", old).plain)
+        return checked(Stored.read(path, "", content).plain)
     except RecordError:
-        return "written"
-    if there == record:
-        return "unchanged"
-    return "older" if _weight(there) > _weight(record) else "written"
+        return None
+
+
+def _with_facts_of(old: Record, new: Record) -> Record:
+    """Return a record with what an earlier one of the same identity says about its model and it does not."""
+    known = {name: getattr(old.facts, name) for name in FACTS if getattr(new.facts, name) is None}
+    return replace(new, facts=replace(new.facts, **known))
 
 
 def _weight(record: Record) -> tuple[bool, datetime]:

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
 from contextlib import redirect_stdout
 
 import pytest
 
-from hf_transfer_score import board
+from hf_transfer_score import board, read_records
 from hf_transfer_score.cli import main
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.showing import forecast_rows
@@ -152,6 +153,31 @@ def test_a_record_in_two_places_counts_once_and_a_sample_in_two_places_is_one(ru
     assert [one.why[0] for one in both.forecasts.values()] == ["measured here: 80.0%", "measured here: 90.0%"]
 
 
+def test_an_import_again_replaces_what_it_brought_before_and_keeps_what_was_told_of_models(run, tmp_path):
+    told = write_table(tmp_path / "facts.csv", [{"model": "o/a", "family": "vit", "parameters": 9, "license": "mit"}])
+    bare = write_table(tmp_path / "bare.csv", [{"model": "o/a", "license": "apache-2.0"}])
+    table, place = tmp_path / "table.csv", str(tmp_path / "results")
+
+    def imported(value: float, second: int, *facts: object) -> dict:
+        rows = [("o/a", value), ("o/b", 0.5)]
+        write_table(table, [{"model": m, "dataset": "o/d", "method": "full", "accuracy": v} for m, v in rows])
+        os.utime(table, (second, second))
+        status, text, _ = run("results", "import", str(table), *TASK, "--to", place, *map(str, facts), "--json")
+        assert status == 0
+        return json.loads(text)
+
+    imported(0.75, 10**9, "--facts", told)
+    assert imported(0.25, 10**9 + 1)["replaced"] == 1, "with other facts, the identity is another"
+    again = imported(0.25, 10**9 + 2, "--facts", bare)
+    assert (again["written"], again["replaced"]) == (2, 2)
+    imported(0.25, 10**9 + 3)
+    models = json.loads(run("board", "o/d", "--results", place, "--json")[1])["models"]
+    assert {one["name"]: one["expected_accuracy"]["value"] for one in models} == {"o/a": 0.25, "o/b": 0.5}
+    assert next(one["parameters"] for one in models if one["name"] == "o/a") == 9
+    facts = [one.facts for one in read_records(place) if one.model.id == "o/a" and one.model.parameters is None]
+    assert [one.license for one in facts] == ["apache-2.0"]
+
+
 def test_wrong_usage_says_what_to_do(run, results, tmp_path):
     assert "There is no folder" in run("board", TARGET, "--results", "./nowhere")[2]
     write_table(tmp_path / "texts.csv", [{"model": "a/a", "dataset": "d/d", "metric": "logme", "value": 9.0}])
@@ -166,7 +192,7 @@ def test_wrong_usage_says_what_to_do(run, results, tmp_path):
     assert status == 1 and "no results of image-clasification here. Did you mean 'image-classification'?" in errors
     status, _, errors = run("results", "import", "texts.csv", "--to", results, *TASK, "--column", "model")
     assert status == 2 and "expected NAME=COLUMN, such as model=checkpoint" in errors
-    write_table(tmp_path / "bad.csv", [{"model": "a/a", "dataset": "d/d", "method": "full", "accuracy": 87}])
+    write_table(tmp_path / "bad.csv", [{"model": "a/a", "dataset": "d/d", "method": "full", "accuracy": 187}])
     status, text, errors = run("results", "import", "bad.csv", "--to", results, *TASK)
     assert status == 1 and "No row of bad.csv can be used" in errors and "bad: bad.csv:2: accuracy: expected" in text
     status, text, _ = run("results", "import", "bad.csv", "--to", results, *TASK, "--json")

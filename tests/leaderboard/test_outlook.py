@@ -104,6 +104,21 @@ def test_accuracies_of_a_probe_count_like_a_metric():
     )
 
 
+def test_a_method_that_somebody_names_is_not_what_the_forecast_is_about():
+    odd = accuracy(next(iter(COMMUNITY.truth)), 0.1, dataset=on(TARGET), method="odd")
+    found, without = board_on([*RECORDS, odd]), board_on(RECORDS)
+    order = list(COMMUNITY.truth)
+    assert labels(found)[:3] == labels(without)[:3] and found.method == "odd"
+    own = [accuracy(name, value, dataset=on(TARGET), method="lora") for name, value in COMMUNITY.truth.items()]
+    full = [accuracy(name, 1 - COMMUNITY.truth[name], dataset=on(TARGET)) for name in order[:3]]
+    found = board_on([*RECORDS, *own, *full])
+    assert found.method == "lora" and all(row.accuracy == COMMUNITY.truth[row.model] for row in found.rows)
+    told = {row.model for row in found.rows if any("measured here" in why for why in row.forecast.why)}
+    assert told == set(order[:3])
+    pool = [one for one in RECORDS if one.dataset.id == TARGET] + own + full
+    assert labels(found) == list(Ranking.of(pool, history=RECORDS).ranks)
+
+
 def test_regression_and_foreign_metrics_alone_stay_in_the_order_of_the_metric():
     regression = replace(DATASET, task="image-regression", classes=None)
     pairs = (("o/a", 1), ("o/b", 2))

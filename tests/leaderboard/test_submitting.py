@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from huggingface_hub import HfApi
 
+from hf_transfer_score.hub.settings import hub_id
 from hf_transfer_score.leaderboard.pages.submit_tab import (
     MOST_ROWS,
     REQUEST_HEADERS,
     Asked,
     RequestList,
     check_form,
-    hub_id,
     request_rows,
     submit,
 )

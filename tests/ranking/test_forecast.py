@@ -289,6 +289,15 @@ def test_what_is_measured_tells_how_far_apart_the_others_are():
     assert equal.high - equal.low > 0.01, "equal ones tell nothing"
 
 
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_models_that_all_end_at_one_accuracy_may_have_any_place(level):
+    looks = Looks(
+        ("a/a", "b/b"), {name: {0: 1.0, 1: 0.0} for name in ("logme", "knn", "ncti")}, {}, {0: level, 1: level}
+    )
+    for one in Forecaster(History()).forecast(looks):
+        assert (one.places, one.points_below_best.value) == ((1, 2), 0.0)
+
+
 def test_equal_probes_promise_no_equal_accuracies():
     """Two networks of one probe accuracy, of which one scores better elsewhere, may still end points apart."""
     looks = Looks(("a", "b"), {"logme": {0: 1.0, 1: 0.0}, "knn": {0: 0.8, 1: 0.7}}, {}, {0: 0.9, 1: 0.9})

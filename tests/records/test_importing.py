@@ -101,6 +101,9 @@ UNUSABLE = {
     b"name,data,how,share\n": "if they have other names, give these with `columns`, as in model=checkpoint",
     b"model,dataset\na/a,d/d\n": "It needs model and dataset, and metric and value or method and accuracy",
     b"model,dataset,method,accuracy\n\xff\xfe,d/d,full,1\n": "is not text in UTF-8",
+    "model,dataset,method,accuracy\na/a,d/d,full,1\n".encode("utf-16-le"): "is not text in UTF-8",
+    b"model,dataset,accuracy\na/a,d/d,1\n": "Add a column method that says how the models were trained: probe, full, ",
+    b"model,pets,cars\na/a,0.5,0.6\n": "A table with one column per dataset has to become one row per",
     b'model,dataset,method,accuracy\n"a/a,d/d,full,1\n': "cannot be read as a table",
 }
 
@@ -136,6 +139,41 @@ def test_the_same_table_gives_the_same_records(table):
     assert [identity(one) for one in first] == [identity(one) for one in again] != [identity(one) for one in theirs]
     assert first[0].dataset.fingerprint != theirs[0].dataset.fingerprint, "they may have used other test sets"
     assert Record.from_json(first[0].to_json()) == first[0]
+
+
+def test_links_are_ids_and_names_can_be_seen(table):
+    rows = "https://huggingface.co/a/a,https://huggingface.co/datasets/d/d\n https://hf.co/b/b/tree/main,d/d\na/\u200bb,d/d\n"
+    text = "model,dataset,method,accuracy\n" + rows.replace("d/d\n", "d/d,full,0.5\n")
+    facts = "model,family\nhttps://huggingface.co/a/a,vit\n"
+    found = table(text, facts=facts)
+    assert [(one.model.id, one.dataset.id, one.facts.family) for one in found.records] == [
+        ("a/a", "d/d", "vit"),
+        ("b/b", "d/d", None),
+    ]
+    assert [one.reason for one in found.problems] == [
+        "model: a/\\u200bb has characters that cannot be seen; remove them."
+    ]
+
+
+def test_a_table_of_percents_is_read_as_percents(table):
+    rows = "a/a,d/d,full,91.5\nb/b,d/d,full,0.9\nc/c,d/d,full,0\nd/d,d/d,full,0.9%\ne/e,d/d,full,101\nf/f,d/d,full,80\n"
+    found = table("model,dataset,method,accuracy\n" + rows)
+    assert {one.model.id: one.terms["accuracy"] for one in found.records} == {
+        "a/a": pytest.approx(0.915),
+        "c/c": 0.0,
+        "d/d": pytest.approx(0.009),
+        "f/f": 0.8,
+    }
+    assert [one.reason for one in found.problems] == [
+        "accuracy: 0.9 stands among percents; write 0.9% or 90%.",
+        "accuracy: expected a percentage from 0 to 100, got 101.",
+    ]
+    assert found.percents == {"table.csv"}
+
+
+def test_bars_separate_too(table):
+    found = table("| model | dataset | method | accuracy |\n| --- | --- | --- | --- |\n| a/a | d/d | full | 0.5 |\n")
+    assert [one.model.id for one in found.records] == ["a/a"] and len(found.problems) == 1
 
 
 def test_the_summary_counts(table):

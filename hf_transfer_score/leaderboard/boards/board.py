@@ -200,6 +200,7 @@ class Board:
         truth_exact: whether they were measured with this very sample, not with another one of the dataset.
         notes: what to know before reading it.
         method: the fine-tuning method behind the accuracies.
+        ways: all accuracies that were measured, also otherwise, by the name of the method and the id of the model.
         answer: what to do, in words.
         step: the command that measures what the answer leaves open, if anything.
         memo: results computed from it, kept as long as it is.
@@ -214,6 +215,7 @@ class Board:
     truth_exact: bool = True
     notes: tuple[str, ...] = ()
     method: str | None = None
+    ways: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     answer: str = ""
     step: str | None = None
     memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)

@@ -14,7 +14,7 @@ from hf_transfer_score.leaderboard.boards.board import Board, BoardFailure, Boar
 from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered, sureness
 from hf_transfer_score.leaderboard.boards.rows import MODEL, Groups, RecordRows, parsed
 from hf_transfer_score.ranking.confidence import RankConfidence
-from hf_transfer_score.ranking.history import REPEATED
+from hf_transfer_score.ranking.history import ANOTHER, REPEATED
 from hf_transfer_score.ranking.pools import HeadlineRanks
 from hf_transfer_score.ranking.settings import Setting, described, row_labels
 from hf_transfer_score.records.checks import TRUTH
@@ -85,6 +85,7 @@ class BoardTruth:
     """The accuracies of one way of measuring, by model id with the commit (None if unknown) of each measurement.
 
     The label says how they were measured, None where none were; `exact` that it was with the very sample of the board.
+    `ways` are the means of all ways of measuring.
     """
 
     label: str | None = None
@@ -92,6 +93,7 @@ class BoardTruth:
     exact: bool = True
     found: Mapping[str, Sequence[tuple[str | None, float]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    ways: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def of(self, model: str, commit: str | None) -> dict[str, Any]:
         """Return the accuracy fields for a row of a model; commits must agree where both are known."""
@@ -106,7 +108,7 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
     chosen = mine[grouped.scored[mine]]
     blocks, models = _models(rows, grouped, chosen)
     labels = row_labels(blocks)
-    cells = cells_of(rows, chosen, models, grouped.newest, len(labels))
+    cells, left = cells_of(rows, chosen, models, grouped.newest, len(labels))
     found = ordered(cells, labels)
     others = np.flatnonzero(grouped.truth & rows.sound & (grouped.family == (grouped.family[mine[0]])))
     truth = truth_of(rows, mine[grouped.truth[mine]], others, {block["id"] for block in blocks}, grouped.newest)
@@ -117,6 +119,8 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
     if truth.exact:  # models with an accuracy on this very sample and no score
         bare = sorted(name for name in truth.found if name not in scored)
         shown += [BoardRow(label=name, model=name, **truth.of(name, None)) for name in bare]
+    what = "columns of metrics that this package does not know, or of further settings, are left out"
+    notes = (*truth.notes, f"{left:,} {what}: those with the most models are shown.") if left else truth.notes
     made = Board(
         summary=summary,
         columns=found.columns,
@@ -125,8 +129,9 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
         headline=found.headline.metrics,
         truth=truth.label,
         method=truth.method,
+        ways=truth.ways,
         truth_exact=truth.exact,
-        notes=truth.notes,
+        notes=notes,
     )
     by_label = {label: tuple(one.tolist()) for label, one in zip(labels, own, strict=True)}
     return Built(made, by_label, cells, found.headline)
@@ -278,7 +283,14 @@ def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str
     if not exact:
         notes.append("The accuracies were measured with another sample of this dataset.")
     known = method if isinstance(method, str) else None
-    return BoardTruth(label, known, exact, upward[best], tuple(dict.fromkeys(notes)))
+    ways: dict[str, Mapping[str, float]] = {}
+    for one in sorted(upward, key=lambda one: (one != best, -len(upward[one]), described(one))):
+        name = str(one.options.get("method", ""))
+        means = {model: float(np.mean([value for _, value in told])) for model, told in upward[one].items()}
+        if one.name == TRUTH.name:
+            possible = {model: value for model, value in means.items() if 0 <= value <= 1}
+            ways.setdefault(f"{name} ({ANOTHER})" if name in ways else name, possible)
+    return BoardTruth(label, known, exact, upward[best], tuple(dict.fromkeys(notes)), ways)
 
 
 def _read(column: Coded, chosen: Sequence[int]) -> dict[int, Any]:

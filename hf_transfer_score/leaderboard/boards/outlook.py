@@ -17,7 +17,7 @@ from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import MOST_COLUMNS, History, MeasuredColumn, Relations
+from hf_transfer_score.ranking.history import MOST_COLUMNS, History, MeasuredColumn, Relations, usual_method
 from hf_transfer_score.ranking.intervals import LEVEL
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import PoolRanking
@@ -42,7 +42,7 @@ MOST_NUMBERS = 250_000
 """Simulated outcomes of a board, times its models, at most."""
 
 LEARNED = (
-    *("model_id", "model_parameters", "dataset_id", "dataset_task", "dataset_fingerprint", "terms"),
+    *("model_id", "model_parameters", "dataset_id", "dataset_task", "dataset_fingerprint", "terms", "run_time"),
     *("metric_name", "metric_version", "metric_parameters", "metric_directions"),
     *("family", "architecture", "base_model", "pretrained_on"),
 )
@@ -107,15 +107,22 @@ def _foretold(
     """Return the models of a board, ranked by a forecast that learns from some rows of the table."""
     history = bounded(_history(rows, chosen).elsewhere(published.key.dataset))
     sizes = {row.model: Relations.of(row, row.parameters) for row in published.rows}
-    accuracies = {row.label: row.accuracy for row in published.rows if measured_here and row.accuracy is not None}
-    accuracies = {name: value for name, value in accuracies.items() if 0 <= value <= 1}
-    values = {row.model: accuracies[row.label] for row in published.rows if row.label in accuracies}
-    here = MeasuredColumn(published.key.dataset, published.key.task, published.method or "", values)
-    method = None if published.method in (None, "probe") else published.method
-    forecaster = Forecaster(history, sizes, method=method, here=[here], most_numbers=MOST_NUMBERS)
-    measured = accuracies if published.method == forecaster.method else {}
+    ways = published.ways if measured_here else {}
+    here = [
+        MeasuredColumn(published.key.dataset, published.key.task, name, values)
+        for name, values in published.ways.items()
+    ]
+    method = usual_method(history.accuracies, here)
+    forecaster = Forecaster(
+        history, sizes, method=method, here=here if measured_here else (), most_numbers=MOST_NUMBERS
+    )
+    told = ways.get(method, {})
+    exact = {row.label: row.accuracy for row in published.rows if published.method == method and row.model in told}
+    measured = exact or {row.label: told[row.model] for row in published.rows if row.model in told}
+    measured = {name: value for name, value in measured.items() if value is not None and 0 <= value <= 1}
     pool = _pool(published, _probes(rows, published, own))
     scored, known = {name for one in pool.pools.values() for name in one.scores}, {*measured, *forecaster.numbers}
+    known |= {name for values in ways.values() for name in values}
     models = {name: one for name, one in pool.models.items() if name in scored or {name, one.model} & known}
     return replace(pool, models=models).with_forecast(forecaster, measured)
 

@@ -18,6 +18,9 @@ from hf_transfer_score.records.coded import Codes
 
 Array = NDArray[np.float64]
 
+MOST_COLUMNS, MOST_FOREIGN = 200, 20
+"""Columns of a board at most, and those of metrics that are not installed."""
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -40,11 +43,12 @@ class Cells:
         return np.flatnonzero(self.rows >= 0)
 
 
-def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count: int) -> list[Cells]:
-    """Return the columns of a board, in its order, from its rows that have terms (R,).
+def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count: int) -> tuple[list[Cells], int]:
+    """Return the columns of a board, in its order, from its rows that have terms (R,), and how many were left out.
 
     `model` holds the place on the board of each of these rows, and `newest` the rank by time of all rows: the newest
-    row of each cell counts.
+    row of each cell counts. Of metrics that are not installed, and of settings, those of the most models are kept:
+    anyone may invent thousands.
     """
     name, version, parameters = (rows.coded(f"metric_{one}") for one in ("name", "version", "parameters"))
     whole = [canonical(text) if isinstance(parsed(text), dict) else "{}" for text in parameters.values]
@@ -68,7 +72,13 @@ def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count
         decides = one.metric in HEADLINE_METRICS
         return one.kind == "baseline", not decides, one.metric, one.label != one.metric, one.label
 
-    return sorted(found.values(), key=by_weight)
+    def by_use(cells: Cells) -> tuple[bool, int, str]:
+        return cells.column.label != cells.column.metric, -len(cells.present), cells.column.label
+
+    foreign = {label: installed(one.column.metric) is None for label, one in found.items()}
+    kept = sorted((one for label, one in found.items() if not foreign[label]), key=by_use)[:MOST_COLUMNS]
+    kept += sorted((one for label, one in found.items() if foreign[label]), key=by_use)[:MOST_FOREIGN]
+    return sorted(kept, key=by_weight), len(found) - len(kept)
 
 
 def _cells(rows: RecordRows, setting: Setting, label: str, chosen: Codes, model: Codes, count: int) -> Cells:

@@ -33,8 +33,9 @@ from hf_transfer_score.leaderboard.pages.texts import hub_url, plain
 from hf_transfer_score.records.record import FACTS
 from hf_transfer_score.text import counted, csv_text
 
-MOST_ROWS = 500
-"""Rows sent to a browser at most; the others can be found by search and filters, and are in the CSV."""
+MOST_ROWS, MOST_CHOICES = 500, 1000
+"""Rows sent to a browser at most; the others can be found by search and filters, and are in the CSV. And boards in the
+menu at most; the others open by their address, from the pages of their models."""
 
 KEPT_SECONDS = 600.0
 
@@ -232,13 +233,14 @@ class BoardTab:
             for control, update in zip(self.controls, wanted, strict=True)
         ]
         missing = tables.missing_html(slug) if slug and asked is None and board is not None else ""
-        shown = gr.update(choices=_titles(catalogue), value=None if board is None else board.key.slug)
+        shown = gr.update(choices=_titles(catalogue, board), value=None if board is None else board.key.slug)
         return [shown, *chosen, gr.update(value=missing, visible=bool(missing))]
 
     def brought_up_to_date(self, slug: str | None, catalogue: Catalogue) -> Any:
         """Return an update for the choice of the board after the records changed; a board that is still there stays."""
-        known = _titles(catalogue)
-        if catalogue.find(slug or "") is not None:
+        there = catalogue.find(slug or "")
+        known = _titles(catalogue, there)
+        if there is not None:
             return gr.update(choices=known)
         return gr.update(choices=known, value=_first(catalogue))
 
@@ -338,9 +340,12 @@ def _first(catalogue: Catalogue) -> str | None:
     return None if best is None else best.key.slug
 
 
-def _titles(catalogue: Catalogue) -> list[tuple[str, str]]:
-    """Return the choices of boards: titles and slugs."""
-    return [(f"{plain(one.title, 160)} ({counted(one.models, 'model')})", one.key.slug) for one in catalogue.boards()]
+def _titles(catalogue: Catalogue, shown: Board | BoardSummary | None = None) -> list[tuple[str, str]]:
+    """Return the choices of boards, those with the most models and the shown one: titles and slugs."""
+    found = catalogue.boards()[:MOST_CHOICES]
+    if shown is not None and shown.key not in [one.key for one in found]:
+        found += filter(None, [catalogue.find(shown.key.slug)])
+    return [(f"{plain(one.title, 160)} ({counted(one.models, 'model')})", one.key.slug) for one in found]
 
 
 def _named(names: Iterable[str]) -> list[tuple[str, str]]:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hf_transfer_score.errors import InputError, TransferScoreError
+from hf_transfer_score.hub.settings import hub_id
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.model_page import board_key
 from hf_transfer_score.leaderboard.pages.page import MODEL, QUIET, SUBMIT, LeaderboardPage
-from hf_transfer_score.leaderboard.pages.texts import escape, hub, page, plain
+from hf_transfer_score.leaderboard.pages.texts import escape, page, plain
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, check_request
 
@@ -96,22 +97,6 @@ class Answer:
     text: str
     accepted: bool = False
     model: str | None = None
-
-
-def hub_id(text: str) -> str:
-    """Return the id in a text: the text itself, or the one in an address of the Hub.
-
-    Example:
-        >>> hub_id(" timm/resnet18 "), hub_id("https://huggingface.co/datasets/ethz/food101/tree/main")
-        ('timm/resnet18', 'ethz/food101')
-    """
-    found = text.strip()
-    for start in (hub(), "https://huggingface.co", "https://hf.co"):
-        if found.startswith(f"{start}/"):
-            parts = [part for part in found[len(start) :].split("?")[0].split("#")[0].split("/") if part]
-            parts = parts[1:] if parts[:1] in (["datasets"], ["models"]) else parts
-            return "/".join(parts[:2])
-    return found
 
 
 def check_form(asked: Asked) -> str:
