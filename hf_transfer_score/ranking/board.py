@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -169,15 +169,18 @@ def _ranking(mine: Sequence[Record], history: History) -> Ranking:
             told = f"{count} scored only on another sample, whose scores do not count: {joined(left, SHOWN_DATASETS)}."
             ranking = replace(ranking, notes=(told,))
     there = {one.model for one in ranking.models.values()}
-    newest = {record.model.id: record for record in mine if record.status == "ok"}
+    facts: dict[str, dict[str, Any]] = defaultdict(dict)
+    for record in sorted(mine, key=lambda one: one.run.time):
+        if record.status == "ok":
+            known = {name: value for name, value in vars(record.facts).items() if value is not None}
+            facts[record.model.id] |= known  # the newest that is known
     elsewhere = {name for one in (*history.accuracies, *history.scores) for name in one.values}
-    names = (newest or sorted(history.models)) if mine else sorted(elsewhere)
+    names = (facts or sorted(history.models)) if mine else sorted(elsewhere)
     others = {}
     for name in names:
         if name not in there:
             parameters = history.models.get(name, Relations()).parameters
-            facts = asdict(newest[name].facts) if name in newest else {}
-            others[name] = RankedModel(name, "ok", name, parameters=parameters, **facts)
+            others[name] = RankedModel(name, "ok", name, parameters=parameters, **facts.get(name, {}))
     return replace(ranking, models={**ranking.models, **others})
 
 

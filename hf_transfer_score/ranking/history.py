@@ -282,24 +282,27 @@ class _Columns:
     def __init__(self, data: pyarrow.Table) -> None:
         names = {*self.SAME, "model_id", "metric_parameters", "run_time", *self.RELATIONS} - {"way"}
         self.coded = {name: coded(data.column(name)) for name in names}
-        self.coded["way"] = self._ways()
+        self.coded["way"], self.sources = self._ways()
         self.terms = data.column("terms").to_pylist()
         self.versions = [1 if version is None else version for version in data.column("metric_version").to_pylist()]
-        self.sizes = data.column("model_parameters").to_pylist()
+        self.sizes = coded(data.column("model_parameters"))
 
     def at(self, name: str, row: int) -> str:
         """Return a value, "" for none."""
         return self.coded[name].at(row) or ""
 
-    def _ways(self) -> Coded:
-        """Return how each row was measured: its parameters except for those of repetitions."""
+    def _ways(self) -> tuple[Coded, Codes]:
+        """Return how each row was measured (its parameters except for those of repetitions), and by which source."""
         column = self.coded["metric_parameters"]
         ways: dict[str, int] = {}
+        sources: dict[str, int] = {"": 0}
         places = []
         for text in column.values:
             way = {name: value for name, value in json.loads(text).items() if name != REPEATED}
-            places.append(ways.setdefault(CANONICAL.encode(way), len(ways)))
-        return Coded(np.array([*places, -1])[column.codes], list(ways))
+            source = sources.setdefault(str(way.get(SOURCE, "")), len(sources))
+            places.append((ways.setdefault(CANONICAL.encode(way), len(ways)), source))
+        codes, who = np.array([*places, (-1, 0)], np.int64)[column.codes].T
+        return Coded(codes, list(ways)), who
 
     def groups(self) -> list[list[int]]:
         """Return the rows that have terms, in order, for each column of the history."""
@@ -338,16 +341,19 @@ class _Columns:
         return MeasuredColumn(dataset, task, metric, _scores(setting, dict(zip(names, terms, strict=True)), signs))
 
     def relations(self) -> dict[str, Relations]:
-        """Return what is known about each model: all that its records state, preferring later records."""
+        """Return what is known about each model: what most sources state, in a tie that of the last record."""
         names, models = self.coded["model_id"].values, self.coded["model_id"].codes
-        found: dict[str, list[Any]] = {name: [None] * (len(self.RELATIONS) + 1) for name in names}
-        for place, column in enumerate(self.coded[name] for name in self.RELATIONS):
-            there = column.codes >= 0
-            for model, code in dict(zip(models[there].tolist(), column.codes[there].tolist(), strict=True)).items():
-                found[names[model]][place] = column.values[code]
-        for model, size in zip(models.tolist(), self.sizes, strict=True):
-            if size is not None:
-                found[names[model]][-1] = size
+        columns = [*(self.coded[name] for name in self.RELATIONS), self.sizes]
+        found: dict[str, list[Any]] = {name: [None] * len(columns) for name in names}
+        many = int(self.sources.max(initial=0)) + 1
+        for place, column in enumerate(columns):
+            rows = np.flatnonzero(column.codes >= 0)
+            pairs = grouped((models[rows], column.codes[rows]), len(rows))
+            votes = np.bincount(np.unique(pairs * many + self.sources[rows]) // many)
+            last = np.zeros(len(votes), np.int64)
+            np.maximum.at(last, pairs, rows)
+            for row in last[np.lexsort([last, votes])].tolist():
+                found[names[models[row]]][place] = column.at(row)
         return {name: Relations(*one) for name, one in found.items()}
 
 

@@ -11,7 +11,7 @@ from hf_transfer_score.ranking.board import board_of
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.history import MOST_COLUMNS, History, MeasuredColumn, in_shares
 from hf_transfer_score.ranking.looks import Looks, worth_of
-from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.record import Record, RecordedFacts
 from tests.leaderboard.made import DATASET, accuracy, catalogue, score, table
 
 NAMES = tuple(f"owner/model-{place}" for place in range(20))
@@ -114,3 +114,18 @@ def test_a_board_of_a_flood_is_soon_there():
     found = board_of([table(flood)], "owner/new")
     assert len(found.ranks) == 4
     assert any(f"on {MOST_COLUMNS} other datasets count" in note for note in found.notes)
+
+
+def test_what_is_said_of_a_model_is_what_most_sources_say():
+    def told(source: str, number: int, family: str, size: int) -> list[Record]:
+        return [
+            replace(one, model=replace(one.model, parameters=size), facts=RecordedFacts(family=family))
+            for one in made(source, number, NAMES[:1])
+        ]
+
+    honest = [one for number in range(3) for one in told(f"publisher-{number}", number, "vit", 86_000_000)]
+    flood = [one for number in range(9) for one in told("stranger", number, "swin", 1)]
+    for records in (honest + flood, flood + honest):
+        known = History.of(records).models[NAMES[0]]
+        assert (known.family, known.parameters) == ("vit", 86_000_000)
+    assert History.of(honest[:1] + flood[:1]).models[NAMES[0]].family == "swin", "the last of as many"

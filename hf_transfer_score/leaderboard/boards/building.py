@@ -283,14 +283,14 @@ def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str
     if not exact:
         notes.append("The accuracies were measured with another sample of this dataset.")
     known = method if isinstance(method, str) else None
-    ways: dict[str, Mapping[str, float]] = {}
+    every: dict[str, Mapping[str, float]] = {}
     for one in sorted(upward, key=lambda one: (one != best, -len(upward[one]), described(one))):
         name = str(one.options.get("method", ""))
         means = {model: float(np.mean([value for _, value in told])) for model, told in upward[one].items()}
         if one.name == TRUTH.name:
             possible = {model: value for model, value in means.items() if 0 <= value <= 1}
-            ways.setdefault(f"{name} ({ANOTHER})" if name in ways else name, possible)
-    return BoardTruth(label, known, exact, upward[best], tuple(dict.fromkeys(notes)), ways)
+            every.setdefault(f"{name} ({ANOTHER})" if name in every else name, possible)
+    return BoardTruth(label, known, exact, upward[best], tuple(dict.fromkeys(notes)), every)
 
 
 def _read(column: Coded, chosen: Sequence[int]) -> dict[int, Any]:

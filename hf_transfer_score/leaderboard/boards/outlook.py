@@ -118,12 +118,12 @@ def _foretold(
     )
     told = ways.get(method, {})
     exact = {row.label: row.accuracy for row in published.rows if published.method == method and row.model in told}
-    measured = exact or {row.label: told[row.model] for row in published.rows if row.model in told}
-    measured = {name: value for name, value in measured.items() if value is not None and 0 <= value <= 1}
+    known = exact or {row.label: told[row.model] for row in published.rows if row.model in told}
+    measured = {name: value for name, value in known.items() if value is not None and 0 <= value <= 1}
     pool = _pool(published, _probes(rows, published, own))
-    scored, known = {name for one in pool.pools.values() for name in one.scores}, {*measured, *forecaster.numbers}
-    known |= {name for values in ways.values() for name in values}
-    models = {name: one for name, one in pool.models.items() if name in scored or {name, one.model} & known}
+    used = {name for one in pool.pools.values() for name in one.scores} | {*measured, *forecaster.numbers}
+    used |= {name for values in ways.values() for name in values}
+    models = {name: one for name, one in pool.models.items() if {name, one.model} & used}
     return replace(pool, models=models).with_forecast(forecaster, measured)
 
 
