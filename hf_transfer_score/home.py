@@ -218,6 +218,22 @@ def check_folder(folder: Path | None) -> None:
         raise OptionError(f"{folder} is a file; name a folder.")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder of samples or features; one that cannot be written is an OptionError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        if fullness(error) is not None:
+            raise
+        why = error.strerror or type(error).__name__
+        raise OptionError(
+            f"The folder {folder}, for samples and features, cannot be written ({why}). Set {HOME_VARIABLE} to another "
+            "folder."
+        ) from None
+
+
 @contextmanager
 def alone(path: Path, waiting: Notify = lambda _: None) -> Iterator[None]:
     """Hold a file lock during a block, after waiting for any other process that holds it.

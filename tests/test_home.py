@@ -5,7 +5,11 @@ import subprocess
 import sys
 import time
 
+import pytest
+
+from hf_transfer_score.errors import OptionError
 from hf_transfer_score.home import alone, near_name
+from hf_transfer_score.sampling.load import load_sample
 
 HOLD = """
 import sys, time
@@ -55,6 +59,15 @@ def test_nobody_waits_without_locks(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with alone(tmp_path / "file" / "a.lock"):
         pass
+
+
+def test_a_home_that_cannot_be_written_is_said_with_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    said = (
+        r"/file/samples, for samples and features, cannot be written \(Not a directory\). Set HF_TRANSFER_SCORE_HOME to"
+    )
+    with pytest.raises(OptionError, match=said):
+        load_sample((["a", "b"] * 4, [0, 1] * 4), folder=tmp_path / "file" / "samples")
 
 
 def test_a_name_is_near_another_by_itself_and_not_by_the_folder_that_both_are_in(tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from hf_transfer_score.cli.flags import Json
 from hf_transfer_score.cli.output import Output, Page, render, words
 from hf_transfer_score.cli.tables import MISSING, table_of
+from hf_transfer_score.errors import OptionError
 from hf_transfer_score.features.cache import CacheEntry, FeatureCache
 from hf_transfer_score.home import cache_limit, home
 from hf_transfer_score.text import short_bytes
@@ -32,10 +33,17 @@ def cache_clear(*, output: Json = Output()) -> int:
 
     Models converted for OpenVINO are cached with them, and are deleted too.
     """
-    count, size = _cache().clear()
+    cache = _cache()
+    count, size = cache.clear()
     facts = {"deleted": count, "bytes": size}
-    output.show(lambda: facts, lambda _: f"Deleted {count} entries, {short_bytes(size)}.\n")
+    output.show(lambda: facts, lambda _: f"Deleted {_entries(count)}, {short_bytes(size)}.\n")
+    if left := len(cache.entries()):
+        raise OptionError(f"{_entries(left)} in {cache.folder} cannot be deleted: you may not change that folder.")
     return 0
+
+
+def _entries(count: int) -> str:
+    return f"{count} entr{'y' if count == 1 else 'ies'}"
 
 
 def cache_text(entries: list[CacheEntry], limit: int, page: Page) -> str:
@@ -49,5 +57,4 @@ def cache_text(entries: list[CacheEntry], limit: int, page: Page) -> str:
         cells = (meta["model"], meta["dataset"], meta["commit"][:10], meta["rows"], short_bytes(entry.size), used)
         table.add_row(*(words(cell) for cell in cells))
     total = short_bytes(sum(entry.size for entry in entries))
-    kept = f"{len(entries)} entr{'y' if len(entries) == 1 else 'ies'}"
-    return render([table, "", f"{kept}, {total} of {short_bytes(limit)} at most."], page)
+    return render([table, "", f"{_entries(len(entries))}, {total} of {short_bytes(limit)} at most."], page)

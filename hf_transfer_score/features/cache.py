@@ -210,11 +210,12 @@ class FeatureCache:
         shutil.rmtree(aside, ignore_errors=True)
 
     def clear(self) -> tuple[int, int]:
-        """Remove all entries; return how many there were, and their bytes."""
+        """Remove all entries; return how many are gone, and their bytes."""
         entries = self.entries()
         for entry in entries:
             self.remove(entry.key)
-        return len(entries), sum(entry.size for entry in entries)
+        gone = [entry for entry in entries if not (self.folder / entry.key).exists()]
+        return len(gone), sum(entry.size for entry in gone)
 
 
 class FeatureWriter:

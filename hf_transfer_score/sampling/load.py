@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hf_transfer_score.errors import DatasetError, HiddenLabelsError, OptionError
-from hf_transfer_score.home import Notify, alone, room_for, whole, write_text
+from hf_transfer_score.home import Notify, alone, make_folder, room_for, whole, write_text
 from hf_transfer_score.hub.settings import endpoint_of
 from hf_transfer_score.integrity import checksum, sealed, unsealed
 from hf_transfer_score.sampling.columns import find_columns
@@ -114,7 +114,7 @@ def _drawn(
 
     parent = Path(tempfile.gettempdir()) if store is None else store.folder
     with room_for(f"the sample of the dataset {dataset_name(name_of(dataset))}", parent):
-        parent.mkdir(parents=True, exist_ok=True)
+        make_folder(parent)
         with tempfile.TemporaryDirectory(prefix=".drawing-", dir=parent, ignore_cleanup_errors=True) as scratch:
             sample = _draw(open_source(dataset, options), options, Path(scratch), progress)
             sample = sample if store is None else store.keep(request, sample)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from hf_transfer_score.cli.app import build_app
 from hf_transfer_score.cli.flags import count
+from hf_transfer_score.features.cache import FeatureCache
 from tests.cli.pool import check_printed, write_checkpoint
 
 
@@ -288,6 +289,13 @@ class TestCache:
         assert run("cache", "clear")[1].startswith("Deleted 3 entries, ")
         assert json.loads(run("cache", "clear", "--json")[1]) == {"deleted": 0, "bytes": 0}
         assert not any(one["from_cache"] for one in ranking(run)["pool"].values())
+
+    def test_what_cannot_be_deleted_is_not_called_deleted(self, pool, run, monkeypatch):
+        ranking(run)
+        monkeypatch.setattr(FeatureCache, "remove", lambda *_: None)
+        status, out, err = run("cache", "clear")
+        assert (status, out) == (2, "Deleted 0 entries, 0 B.\n")
+        assert err.startswith("error: 3 entries in ") and err.endswith("you may not change that folder.\n")
 
     def test_the_size_may_be_limited(self, pool, run, monkeypatch):
         ranking(run)
