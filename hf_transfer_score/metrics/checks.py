@@ -160,6 +160,8 @@ def check_targets(targets: Any, rows: int) -> NDArray[np.float64]:
     if not np.isfinite(columns).all():
         bad = np.flatnonzero(~np.isfinite(columns).all(axis=1))
         raise LabelsError(f"{len(bad)} targets are not finite; first rows: {', '.join(map(str, bad[:5]))}.")
+    if (columns == columns[:1]).all():
+        raise LabelsError("All targets are the same, so there is nothing to predict. Check which column holds them.")
     return columns
 
 

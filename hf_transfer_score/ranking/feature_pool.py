@@ -64,6 +64,10 @@ def rank_features(
     headline = [headline] if isinstance(headline, str) else headline
     check_names(headline, [metric.name for metric in chosen])
     _check_fit(features, task, "class labels" if targets is None else "targets")
+    _check_models("source_probs", source_probs, features)
+    _check_models("facts", facts, features)
+    if wrong := [type(one).__name__ for one in (facts or {}).values() if not isinstance(one, ModelFacts)]:
+        raise OptionError(f"facts have to be ModelFacts by model name; got {wrong[0]}.")
     models: dict[str, RankedModel] = {}
     errors: list[InputError] = []
     for name, matrix in features.items():
@@ -99,6 +103,14 @@ def check_names(headline: Sequence[str] | None, metrics: Sequence[str]) -> None:
             raise OptionError(f"headline={one!r}: expected one of {', '.join(metrics)}.{did_you_mean(one, metrics)}")
 
 
+def _check_models(argument: str, given: Mapping[str, Any] | None, features: Mapping[str, Any]) -> None:
+    """Refuse what is given by the name of a model that has no features."""
+    for name in given or ():
+        if name not in features:
+            near = did_you_mean(str(name), map(str, features))
+            raise OptionError(f"{argument} name the model {name!r}, which has no features.{near}")
+
+
 def _check_fit(names: Iterable[Any], task: str, given: str) -> None:
     """Refuse names that are no texts, and a task for which something else than the given truth is needed."""
     for name in names:
@@ -112,7 +124,8 @@ def _records(ranking: Ranking, task: str, truth: Any) -> tuple[Record, ...]:
     """Return the records of features; their sample is identified by its labels or targets alone."""
     from hf_transfer_score.runs.records import records_on
 
-    values = np.ascontiguousarray(truth)
+    kind = np.int64 if get_task(task).truth == "labels" else np.float64  # equal labels of other types are one sample
+    values = np.ascontiguousarray(truth, kind)
     mark = hashlib.blake2b(f"{values.dtype} {values.shape}".encode() + values.tobytes(), digest_size=16).hexdigest()
     classes = next((one.scores.classes for one in ranking.models.values() if one.scores), None)
     sample = RecordedDataset(ranking.dataset, task, mark, examples=len(values), rows=len(values), classes=classes)

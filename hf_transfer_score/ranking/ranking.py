@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from hf_transfer_score.errors import OptionError
+from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.metrics.registry import Metric, all_metrics
 from hf_transfer_score.metrics.scores import FeatureScores, plain
 from hf_transfer_score.ranking.agreement import Agreement, agreements
@@ -109,6 +109,8 @@ class Ranking(Shown):
             InputError: the records are of several samples, whose scores cannot be compared.
         """
         records = list(records)
+        if wrong := [type(one).__name__ for one in records if not isinstance(one, Record)]:
+            raise InputError(f"Expected records, such as those of `read_records(folder)`; got {wrong[0]}.")
         pool = pool_of_records(records)
         found = ranked(pool.models, pool.metrics, headline)
         sample = pool.sample

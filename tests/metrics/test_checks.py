@@ -77,6 +77,7 @@ def test_bad_labels(message):
         (np.ones(59), r"Targets must have shape \(60,\) or \(60, T\), got \(59,\)"),
         (np.where(np.arange(60) == 4, np.nan, 1.0), r"1 targets are not finite; first rows: 4"),
         (np.array(["a"] * 60), r"Targets must be real numbers"),
+        (np.full(60, 2.5), r"All targets are the same, so there is nothing to predict"),
     ],
 )
 def test_bad_targets(targets, message):

@@ -1,9 +1,18 @@
 """Pools: scaling, flags, ranks and agreement."""
 
+import numpy as np
 import pytest
 
-from hf_transfer_score import MetricResult, get_metric, rank_pool, weighted_kendall
-from hf_transfer_score.errors import InputError
+from hf_transfer_score import (
+    MetricResult,
+    ModelFacts,
+    Ranking,
+    get_metric,
+    rank_features,
+    rank_pool,
+    weighted_kendall,
+)
+from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.ranking.pools import PoolRanking, headline_ranks
 
 
@@ -108,3 +117,31 @@ def test_without_both_the_first_metric_decides():
     assert headline_ranks(pools).ranks == {"b": 1, "a": 2}
     assert headline_ranks(pools, ("face",)).ranks == {"a": 1, "b": 2}
     assert headline_ranks({}).ranks == {}
+
+
+def test_what_is_told_of_models_without_features_is_refused():
+    features = {name: np.random.default_rng(0).normal(size=(40, 8)) for name in ("near", "far")}
+    labels = np.arange(40) % 4
+    with pytest.raises(OptionError, match="facts name the model 'naer', which has no features. Did you mean 'near'?"):
+        rank_features(features, labels, facts={"naer": ModelFacts(parameters=3)})
+    with pytest.raises(OptionError, match="source_probs name the model 'other', which has no features"):
+        rank_features(features, labels, source_probs={"other": np.ones((40, 1))})
+    with pytest.raises(OptionError, match="facts have to be ModelFacts by model name; got dict"):
+        rank_features(features, labels, facts={"near": {"parameters": 3}})
+
+
+def test_labels_of_any_type_are_one_sample():
+    features = {name: np.random.default_rng(0).normal(size=(40, 8)) for name in ("near", "far")}
+    labels = np.arange(40) % 2
+    kinds = (labels, labels.astype(np.int8), labels == 1, labels.tolist())
+    about = {"dataset": "owner/pets", "task": "image-classification"}
+    made = [rank_features(features, one, metrics="ncti", **about).records() for one in kinds]
+    assert len({one.dataset.fingerprint for records in made for one in records}) == 1
+
+
+@pytest.mark.parametrize("given", ["results", [{"model": "a"}], ["a", "b"]])
+def test_what_is_no_record_is_refused(given):
+    with pytest.raises(
+        InputError, match=r"Expected records, such as those of `read_records\(folder\)`; got (str|dict)."
+    ):
+        Ranking.of(given)
