@@ -1,8 +1,8 @@
 """The gain of `--dtype auto` and `--runtime auto` over float32, and their effect on orders: part of `extraction.py`.
 
 A few hundred rows are timed, and the time of 5,000 is extrapolated: one trial of the first batch, including conversion
-to OpenVINO, plus preparing and running as many batches as 5,000 rows have. The bare loop runs prepared batches in
-float32. The two take turns, and each batch counts with its fastest of several passes.
+to OpenVINO, plus preparing and running as many batches as 5,000 rows have. The bare loop runs prepared batches of 32
+rows in float32, texts sorted by length. The two take turns, and each batch counts with its fastest of several passes.
 """
 
 from __future__ import annotations
@@ -122,26 +122,30 @@ def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
     bare, own = backbones
     loader, result = Loader(own, sample), Compared()
     order = np.concatenate(list(loader.windows()))
-    batches = [loader.prepare(part) for part in cut(order, BATCH)]
+    usual = [loader.prepare(part) for part in cut(order, BATCH)]
+    size = None if sample.task.modality == "text" else BATCH
+    batches = [loader.prepare(part) for part in loader.batches(order, size)]
     batches.insert(0, batches.pop(len(batches) // 2))
     share = loader.share(batches[0].examples, order) * len(sample) / ROWS
     for runtime in ("torch", *(("auto",) if is_installed() else ())):
         start = time.perf_counter()
         with memory.kept():
-            tried = _chosen(own, loader, batches, runtime, left=1 / share - 1)
-        trying, seconds = time.perf_counter() - start, np.full((len(batches), 2), np.inf)
+            tried = _chosen(own, loader, batches[0], order[-2:], runtime, left=1 / share - 1)
+        trying = time.perf_counter() - start
+        seconds = {way: np.full(len(some), np.inf) for way, some in (("float32", usual), (runtime, batches))}
         for _ in range(rounds):
-            found = {"float32": _timed(batches, lambda batch: _run(bare.forward, batch.inputs), seconds[:, 0])}
+            found = {"float32": _timed(usual, lambda batch: _run(bare.forward, batch.inputs), seconds["float32"])}
             with memory.kept():
-                found[runtime] = _timed(batches, partial(_prepared, loader, tried.forward), seconds[:, 1])
-        theirs, ours = seconds.sum(0) * ROWS / len(sample) + (0, trying)
+                found[runtime] = _timed(batches, partial(_prepared, loader, tried.forward), seconds[runtime])
+        theirs, ours = (float(one.sum()) * ROWS / len(sample) for one in seconds.values())
+        ours += trying
         if hasattr(tried.forward, "undo"):
             tried.forward.undo()
         result.ratio[runtime], result.speeds[runtime] = theirs / ours, (ROWS / ours, ROWS / theirs)
         result.way[runtime] = f"{tried.precision.runtime} {tried.precision.dtype}, chosen in {trying:.1f} s"
-        for way, parts in found.items():
+        for (way, parts), some in zip(found.items(), (usual, batches), strict=True):
             rows = {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]}
-            places = np.argsort(np.concatenate([batch.examples for batch in batches]))
+            places = np.argsort(np.concatenate([batch.examples for batch in some]))
             result.features[way] = {layer: values[places] for layer, values in rows.items()}
     return result
 
@@ -160,27 +164,28 @@ def _prepared(loader: Any, forward: Any, batch: Any) -> dict[str, np.ndarray]:
     return _run(forward, loader.prepare(batch.examples).inputs)
 
 
-def _chosen(backbone: Any, loader: Any, batches: list[Any], runtime: str, *, left: float) -> Any:
+def _chosen(backbone: Any, loader: Any, first: Any, others: np.ndarray, runtime: str, *, left: float) -> Any:
     """Return the choice for so much remaining work, in sizes of the first batch; of a long batch a part is tried."""
     import torch
 
     from hf_transfer_score.features.extract import FEWEST_TRIED, TRIED_SECONDS
     from hf_transfer_score.features.precision import EXACT, TorchForward, Trial, Tried
 
-    device, first = torch.device("cpu"), batches[0]
+    device = torch.device("cpu")
     start = time.perf_counter()
     forward = TorchForward(backbone, device)
-    _run(forward, first.inputs)
+    tried, output = first, (_run(forward, first.inputs), None)
     seconds = time.perf_counter() - start
     count = min(len(first.examples), max(FEWEST_TRIED, int(len(first.examples) * TRIED_SECONDS / seconds)))
     share = count / len(first.examples)
-    tried = first if share == 1 else loader.prepare(first.examples[:count])
-    output = (_run(forward, tried.inputs), None)
+    if share < 1:
+        tried = loader.prepare(first.examples[:count])
+        output = (_run(forward, tried.inputs), None)
     trial = Trial(
         backbone,
         device,
         tried.inputs,
-        lambda: batches[-1].inputs,
+        lambda: loader.prepare(others).inputs,
         lambda inputs, forward: (_run(forward, inputs), None),
         Tried(EXACT, forward, seconds * share, output),
         left / share,

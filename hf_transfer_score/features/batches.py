@@ -34,6 +34,9 @@ SORTED_TOGETHER = 16_384
 
 ENCODED_AT_ONCE = 1_024
 
+TOKENS_TOGETHER, MOST_TEXTS = 1_024, 128
+"""Of a batch of texts on a CPU, padding included: enough for fast products, and the results still fit in its caches."""
+
 DECODING_SECONDS = 1e-8
 """Of a pixel of a JPEG, with resizing."""
 
@@ -207,8 +210,8 @@ class Loader:
     """Batches of one sample for one backbone.
 
     Texts are encoded first and sorted by length, the longest first, so that batches have little padding and memory runs
-    out at once or never; sounds are sorted by their bytes; images stay in order. The batches depend only on the sample
-    and the batch size, not on the number of processes.
+    out at once or never; sounds are sorted by their bytes; images stay in order. The batches do not depend on the number
+    of processes.
     """
 
     def __init__(self, backbone: Backbone, sample: LabelledSample, threads: int | None = None) -> None:
@@ -238,6 +241,18 @@ class Loader:
             yield everything[np.argsort(-sizes, kind="stable")]
         else:
             yield everything
+
+    def batches(self, order: NDArray[np.int64], size: int | None) -> list[NDArray[np.int64]]:
+        """Return consecutive parts of a window, each of `size` examples, else of texts with so many tokens together."""
+        if size is not None:
+            return cut(order, size)
+        found, start = [], 0
+        while start < len(order):
+            longest = self.backbone.length(self._items[int(order[start])])
+            end = start + max(1, min(MOST_TEXTS, TOKENS_TOGETHER // max(1, longest)))
+            found.append(order[start:end])
+            start = end
+        return found
 
     def share(self, part: NDArray[np.int64], order: NDArray[np.int64]) -> float:
         """Return the approximate share of the work on the whole sample that a part of a window takes."""

@@ -64,7 +64,7 @@ TIMES_THE_INPUT = 40
 
 SHARE_OF_MEMORY = 0.6
 GATHERED_ROWS = 4_096
-TRIED_SECONDS, FEWEST_TRIED = 0.25, 4
+TRIED_SECONDS, FEWEST_TRIED = 0.1, 4
 """Of a batch that takes longer only a part is tried in other ways, with at least so many examples."""
 
 SOURCE_BYTES = 2**28
@@ -176,6 +176,7 @@ class _Extraction:
         self.loader = Loader(backbone, sample, options.threads)
         self.keep_source = 0 < backbone.source_classes * sample.rows * 4 <= SOURCE_BYTES
         self.batch_size = options.batch_size or 0
+        self.by_tokens = not self.batch_size and self.device.type == "cpu" and sample.task.modality == "text"
         self.limit = 0
         self.pace = Speed()
         self.last: NDArray[np.int64] | None = None
@@ -185,9 +186,10 @@ class _Extraction:
         self.processes.together(self._start)
         windows = self.loader.windows()
         while (order := self.processes.together(lambda: next(windows, None))) is not None:
-            if not self.batch_size:
+            if not (self.batch_size or self.by_tokens):
                 self.batch_size = min(self.processes.gather(self.processes.together(lambda: self._find_size(order))))
-            batches, count = cut(order, self.batch_size), self.processes.count
+            batches = self.loader.batches(order, None if self.by_tokens else self.batch_size)
+            self.batch_size, count = max(self.batch_size, *map(len, batches)), self.processes.count
             if self.precision is None:
                 batches.insert(0, batches.pop(len(batches) // 2))  # the longest come first, and are not typical
                 self._choose(batches[0], order)
