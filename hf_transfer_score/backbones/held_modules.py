@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 NAMED = ("embeddings", "image_embeds", "text_embeds", "pooler_output", "sentence_embedding", "last_hidden_state")
 """Names of the features in an output that is not a tensor, in order of preference."""
 
+LETTERS_OF_A_TOKEN = 4
+
 
 def claims_images(repository: Repository) -> bool:
     """Whether a folder stands for a model in memory: of timm, or any module with a transform."""
@@ -93,8 +95,8 @@ class ModuleBackbone:
         return [_of_image(self.transform(one)) for one in examples] if self.images else list(examples)
 
     def length(self, item: Any) -> int:
-        """Return the length of a text; images have one size."""
-        return 1 if self.images else len(str(item))
+        """Return about how many tokens a text has; images have one size."""
+        return 1 if self.images else 1 + len(str(item)) // LETTERS_OF_A_TOKEN
 
     def collate(self, items: Sequence[Any]) -> dict[str, Any]:
         """Return stacked images, or transformed texts."""

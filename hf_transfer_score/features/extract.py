@@ -176,7 +176,8 @@ class _Extraction:
         self.loader = Loader(backbone, sample, options.threads)
         self.keep_source = 0 < backbone.source_classes * sample.rows * 4 <= SOURCE_BYTES
         self.batch_size = options.batch_size or 0
-        self.by_tokens = not self.batch_size and self.device.type == "cpu" and sample.task.modality == "text"
+        on_cpu = self.device.type == "cpu" and sample.task.modality == "text"
+        self.by_tokens = on_cpu and not self.batch_size and options.dtype == AUTO  # else batches as ever, to the bit
         self.limit = 0
         self.pace = Speed()
         self.last: NDArray[np.int64] | None = None

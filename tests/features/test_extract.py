@@ -77,6 +77,15 @@ def test_texts_run_with_their_like_the_longest_first(texts):
     assert Counter(order.tolist()) == Counter(range(101))
 
 
+@pytest.mark.parametrize(("dtype", "sizes"), [("auto", [1, 2, 128, 128, 42]), ("float32", [32] * 9 + [13])])
+def test_batches_of_texts_have_about_as_many_tokens_unless_the_precision_is_fixed(tmp_path, dtype, sizes):
+    written = [f"{'x' * length} 1" for length in (1500, 400, 300, *[6] * 298)]
+    sample, backbone = memory_sample("text-classification", written, [number % 3 for number in range(301)]), Texts()
+    found, about = features(backbone, sample, tmp_path, dtype=dtype)
+    assert np.array_equal(found, [describe(text) for text in written])
+    assert sorted(backbone.sizes) == sorted(sizes) and about["batch_size"] == max(sizes)
+
+
 @pytest.mark.parametrize("room", [31, 5, 1])
 def test_batches_are_halved_until_they_fit_and_stay_small(texts, tmp_path, room):
     backbone = Texts(room)
