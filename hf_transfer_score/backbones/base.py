@@ -134,7 +134,7 @@ class Backbone(Protocol):
         """Return one item per example, decoded, resized or tokenised, independent of the batch."""
 
     def length(self, item: Any) -> int:
-        """Return the length of an item, of texts in tokens: batches have items of like length, long texts in small ones."""
+        """Return the length of an item, of texts in tokens; batches have items of like length, and fewer long texts."""
 
     def collate(self, items: Sequence[Any]) -> dict[str, Any]:
         """Return a batch of tensors and plain values, padded where lengths differ."""

@@ -210,8 +210,8 @@ class Loader:
     """Batches of one sample for one backbone.
 
     Texts are encoded first and sorted by length, the longest first, so that batches have little padding and memory runs
-    out at once or never; sounds are sorted by their bytes; images stay in order. The batches do not depend on the number
-    of processes.
+    out at once or never; sounds are sorted by their bytes; images stay in order. How many processes there are does not
+    change the batches.
     """
 
     def __init__(self, backbone: Backbone, sample: LabelledSample, threads: int | None = None) -> None:

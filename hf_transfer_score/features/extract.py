@@ -64,7 +64,7 @@ TIMES_THE_INPUT = 40
 
 SHARE_OF_MEMORY = 0.6
 GATHERED_ROWS = 4_096
-TRIED_SECONDS, FEWEST_TRIED = 0.1, 4
+TRIED_SECONDS, FEWEST_TRIED = 0.1, 8
 """Of a batch that takes longer only a part is tried in other ways, with at least so many examples."""
 
 SOURCE_BYTES = 2**28

@@ -58,6 +58,9 @@ CLEARLY = 0.95
 LEAST_PASSES, MOST_PASSES, TRIED_SECONDS = 2, 5, 1.0
 """Passes of each way, at least and at most, and the time for more than the least; the fastest pass counts."""
 
+FAR_AHEAD = 0.33
+"""Torch is not tried in half precision if OpenVINO takes less than this share of the time of float32."""
+
 FAR_APART = 0.67
 """After the least passes, ways are not timed again if one takes less than this share of the other's time."""
 
@@ -223,12 +226,16 @@ class Trial:
     def _best(self, dtype: str, runtime: str) -> Tried:
         if runtime == "openvino":
             return self._openvino(dtype) or self._torch_as_asked(dtype)
-        found = self.exact
-        saved = EXPECTED_SHARE * self.exact.seconds * self.left
+        on_cpu = runtime == AUTO and self.device.type == "cpu" and is_installed()
+        openvino = self._openvino(AUTO) if on_cpu and self._conversion_pays() else None
+        if openvino is not None and openvino.seconds < FAR_AHEAD * self.exact.seconds:
+            return openvino
+        found, saved = self.exact, EXPECTED_SHARE * self.exact.seconds * self.left
         if saved > max(LEAST_SAVED, TRIAL_PASSES * self.exact.seconds):
             found = self._torch() or found
-        if runtime == AUTO and self.device.type == "cpu" and is_installed():
-            return self._openvino_if_it_pays(found)
+        if (better := _clearly_faster(openvino, found)) is not None:
+            found.undo()
+            return better
         return self._compiled_if_it_pays(found)
 
     def _torch(self) -> Tried | None:
@@ -249,30 +256,23 @@ class Trial:
         forward = TorchForward(self.backbone, self.device, in_torch(dtype))
         return Tried(forward.precision, forward, 0.0, self.compute(self.inputs, forward))
 
-    def _openvino_if_it_pays(self, found: Tried) -> Tried:
-        saved = EXPECTED_SHARE_OF_OPENVINO * found.seconds * self.left
-        small = LEAST_SAVED if found is self.exact else 0.0
-        if saved <= max(small, conversion_seconds(self.backbone, self.converted)):
-            return found
-        found.undo()  # the model is converted with its own weights
-        return self._faster(self._openvino(AUTO), found)
+    def _conversion_pays(self) -> bool:
+        in_torch = EXPECTED_SHARE if half_precision(self.device) else 1.0
+        saved = EXPECTED_SHARE_OF_OPENVINO * in_torch * self.exact.seconds * self.left
+        small = LEAST_SAVED if in_torch == 1 else 0.0
+        return saved > max(small, conversion_seconds(self.backbone, self.converted))
 
     def _compiled_if_it_pays(self, found: Tried) -> Tried:
         if not compiling_pays(self.device.type, self.inputs, found.seconds * self.left):
             return found
         found.undo()
         way, run = replace(found.precision, compiled=True), Compiled(self.backbone, tuple(self.exact.output[0]))
-        best = self._faster(self._try(way, partial(TorchForward, self.backbone, self.device, way, run)), found)
-        if best is found:
-            forget_compiled()
-        return best
-
-    def _faster(self, tried: Tried | None, found: Tried) -> Tried:
-        """Return a way if it worked and is clearly faster than another, which was undone, else that one."""
+        tried = self._try(way, partial(TorchForward, self.backbone, self.device, way, run))
         if (better := _clearly_faster(tried, found)) is not None:
             return better
         if found is not self.exact:
             found.forward = TorchForward(self.backbone, self.device, found.precision)
+        forget_compiled()
         return found
 
     def _openvino(self, dtype: str) -> Tried | None:
