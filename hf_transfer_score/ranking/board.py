@@ -196,8 +196,8 @@ def _notes(forecaster: Forecaster, records: int, dataset: str) -> list[str]:
         )
     if any(one.protocol == f"{forecaster.method} ({ANOTHER})" for one in forecaster.here):
         found.append(
-            f"Accuracies by {forecaster.method} fine-tuning on {dataset} are of several sources or samples: those of "
-            "the one with the most models count as measured, the others as hints."
+            f"Accuracies by {forecaster.method} fine-tuning on {dataset} are of several sources or samples: of those "
+            "of the first place, the ones with the most models count as measured, all others as hints."
         )
     if not datasets:
         others = sorted({one.protocol for one in forecaster.history.accuracies})

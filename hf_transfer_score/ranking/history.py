@@ -84,6 +84,7 @@ class MeasuredColumn:
         protocol: the method of fine-tuning, or the metric; numbers by different protocols are never compared.
         values: accuracy or score by the id of the model, higher is better.
         source: who published the accuracies; "" for those that this package measured.
+        place: the number of the first place with a record of it, in the order in which places were named.
     """
 
     dataset: str
@@ -91,6 +92,7 @@ class MeasuredColumn:
     protocol: str
     values: Mapping[str, float]
     source: str = ""
+    place: int = 0
 
     @cached_property
     def numbers(self) -> Floats:
@@ -128,13 +130,15 @@ class History:
         source: RecordTable | Iterable[Record],
         made: dict[bytes, MeasuredColumn] | None = None,
         numbers: Codes | None = None,
+        places: Codes | None = None,
     ) -> History:
         """Return the history in records, or in a table of records; failures are left out.
 
         Args:
             source: the records.
             made: columns made before, which are used again and added to, by the numbers of their rows.
-            numbers: of the rows of the table (R,), by which `made` knows them; None for their places.
+            numbers: of the rows of the table (R,), by which `made` knows them; None for their order.
+            places: the number of the place of each row (R,); None if all are of one.
         """
         if not isinstance(source, RecordTable):
             source = RecordTable.of(Stored.of(str(number), "", record) for number, record in enumerate(source))
@@ -143,6 +147,7 @@ class History:
         for chosen in rows.groups():
             key = numbers[chosen].tobytes()
             column = made.get(key) or rows.column(chosen)
+            column = column if places is None else replace(column, place=int(places[chosen].min()))
             found.append((rows.at("metric_name", chosen[0]) == TRUTH.name, made.setdefault(key, column)))
         accuracies = tuple(one for is_truth, one in found if is_truth and one.values)
         return cls(accuracies, tuple(one for is_truth, one in found if not is_truth), rows.relations())
@@ -150,7 +155,10 @@ class History:
     @classmethod
     def together(cls, tables: Sequence[RecordTable]) -> History:
         """Return the history in the records of several places; what the first says about a model counts most."""
-        return cls.of(reduce(RecordTable.merged, reversed(tables))) if tables else cls()
+        if not tables:
+            return cls()
+        places = [np.full(len(table), place) for place, table in enumerate(tables)]
+        return cls.of(reduce(RecordTable.merged, reversed(tables)), places=np.concatenate(places[::-1]))
 
     def about(self, task: str) -> History:
         """Return the history of one task."""
@@ -165,14 +173,16 @@ class History:
         return self._chosen(lambda one: one.dataset != dataset)
 
     def measured(self, dataset: str, method: str) -> Mapping[str, float]:
-        """Return the accuracies on one dataset by a method, by model id; those of the sample with most models."""
-        found = [one.values for one in self.on(dataset).accuracies if one.protocol == method]
-        return max(found, key=len, default={})
+        """Return the accuracies on one dataset by a method, by model id; those that come first in `here`."""
+        return next((one.values for one in self.here(dataset) if one.protocol == method), {})
 
     def here(self, dataset: str) -> tuple[MeasuredColumn, ...]:
-        """Return the accuracies on one dataset; of each method, those of smaller samples count as another method's."""
+        """Return the accuracies on one dataset; of each method, all but the first count as another method's.
+
+        Those of the first place come first, and of one place those of the sample with the most models.
+        """
         found, largest = [], set[str]()
-        for one in sorted(self.on(dataset).accuracies, key=lambda one: -len(one.values)):
+        for one in sorted(self.on(dataset).accuracies, key=lambda one: (one.place, -len(one.values))):
             found.append(replace(one, protocol=f"{one.protocol} ({ANOTHER})") if one.protocol in largest else one)
             largest.add(one.protocol)
         return tuple(found)

@@ -129,3 +129,17 @@ def test_what_is_said_of_a_model_is_what_most_sources_say():
         known = History.of(records).models[NAMES[0]]
         assert (known.family, known.parameters) == ("vit", 86_000_000)
     assert History.of(honest[:1] + flood[:1]).models[NAMES[0]].family == "swin", "the last of as many"
+
+
+def test_what_the_first_place_measured_counts_as_measured():
+    mine = [accuracy(NAMES[0], 0.9), accuracy(NAMES[1], 0.8)]
+    theirs = [
+        replace(one, dataset=replace(DATASET, fingerprint="e" * 32))
+        for one in (accuracy(name, 0.1 + place / 100) for place, name in enumerate(NAMES))
+    ]
+    told = board_of([table(mine), table(theirs)], DATASET.id).forecasts
+    assert [told[name].expected_accuracy.value for name in NAMES[:2]] == [0.9, 0.8]
+    assert [name for name in NAMES if told[name].measured] == list(NAMES[:2])
+    other = board_of([table(theirs), table(mine)], DATASET.id)
+    assert all(one.measured for one in other.forecasts.values())
+    assert any("of those of the first place" in note for note in other.notes)

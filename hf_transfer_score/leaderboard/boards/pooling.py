@@ -67,15 +67,16 @@ def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count
         if len(cells.present):
             found[cells.column.label] = cells
 
-    def by_weight(cells: Cells) -> tuple[bool, bool, str, bool, str]:
-        one = cells.column  # those that decide first, baselines last
+    foreign = {label: installed(one.column.metric) is None for label, one in found.items()}
+
+    def by_weight(cells: Cells) -> tuple[bool, bool, bool, str, bool, str]:
+        one = cells.column  # those that decide first, metrics that are not installed, baselines last
         decides = one.metric in HEADLINE_METRICS
-        return one.kind == "baseline", not decides, one.metric, one.label != one.metric, one.label
+        return one.kind == "baseline", foreign[one.label], not decides, one.metric, one.label != one.metric, one.label
 
     def by_use(cells: Cells) -> tuple[bool, int, str]:
         return cells.column.label != cells.column.metric, -len(cells.present), cells.column.label
 
-    foreign = {label: installed(one.column.metric) is None for label, one in found.items()}
     kept = sorted((one for label, one in found.items() if not foreign[label]), key=by_use)[:MOST_COLUMNS]
     kept += sorted((one for label, one in found.items() if foreign[label]), key=by_use)[:MOST_FOREIGN]
     return sorted(kept, key=by_weight), len(found) - len(kept)
