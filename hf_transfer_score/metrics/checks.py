@@ -80,7 +80,8 @@ def check_features(features: Any, *, allow_constant: bool = False) -> NDArray[An
     if not allow_constant and all(bool((array[rows] == array[0]).all()) for rows in row_chunks(*array.shape)):
         raise FeaturesError(
             f"All {len(array)} rows of features are identical, so they say nothing about the labels. "
-            "The backbone probably returned a padding or bias vector; check its pooling."
+            "Check that the inputs differ; if they do, check the pooling: the backbone may have returned a padding or "
+            "bias vector."
         )
     return array
 

@@ -51,9 +51,14 @@ WORDS_OF_A_VALUE = 6  # a column with so many words in its name may be a text
 HEADLESS = "may be a row: if the file has no header, put names of its columns into a first line, such as text,label"
 
 
+def bare(name: str) -> str:
+    """Return the name of a column as usual names are written: CSV files may have blanks around it."""
+    return name.strip().lower()
+
+
 def is_content(name: str) -> bool:
     """Return whether a column may be chosen, by its name."""
-    name = name.lower()
+    name = bare(name)
     return name not in NO_CONTENT and not name.endswith("_id") and not name.startswith("_")
 
 
@@ -94,7 +99,7 @@ def kind_of_feature(feature: Any, name: str = "") -> str:
     """Return a word for the type of a column, "other" for types that cannot be used."""
     import datasets
 
-    media = "image" if name.lower() in IMAGES else "audio" if name.lower() in SOUNDS else "other"
+    media = "image" if bare(name) in IMAGES else "audio" if bare(name) in SOUNDS else "other"
     for kind, word in ((datasets.Image, "image"), (datasets.Audio, "audio"), (datasets.ClassLabel, "class")):
         if isinstance(feature, kind):
             return word
@@ -149,7 +154,7 @@ class _Search:
         inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
         names = tuple(getattr(inner, "names", None) or ()) or None
         about = f" ({len(names)} classes)" if names else ""
-        rivals = [*self._of("class", "classes"), *(name for name in self.kinds if name.lower() in LABELS)]
+        rivals = [*self._of("class", "classes"), *(name for name in self.kinds if bare(name) in LABELS)]
         others = sorted({name for name in rivals if name != label and self.kinds[name] != "image"})
         also = f"; also there: {', '.join(others)}" if others and self.options.label_column is None else ""
         self.notes.append(f"label: column {label!r}{about}{also}")
@@ -194,7 +199,7 @@ class _Search:
 
     def _find_label(self) -> str:
         """Return the column of the labels if the user names neither it nor a task."""
-        named = [name for name in self._of(*CLASS_KINDS, *NUMBER_KINDS) if name.lower() in LABELS]
+        named = [name for name in self._of(*CLASS_KINDS, *NUMBER_KINDS) if bare(name) in LABELS]
         masks = self._masks()
         special = masks or self._tags()
         if special and named:
@@ -205,11 +210,11 @@ class _Search:
             )
         if special:
             return self._pick(special, MASKS + TAGS)
-        lists = [name for name in self._of(*LISTS) if name.lower() in LABELS]
+        lists = [name for name in self._of(*LISTS) if bare(name) in LABELS]
         if lists and not named:
             self._refuse_multi_label(lists[0])
         candidates = named or self._of("class")
-        for name in () if candidates else [one for one in self._of("other") if one.lower() in LABELS]:
+        for name in () if candidates else [one for one in self._of("other") if bare(one) in LABELS]:
             self._refuse(f"has a label column {name!r} of a type that cannot be used ({self._type(name)})")
         candidates = candidates or self._leftovers()
         if not candidates:
@@ -225,14 +230,14 @@ class _Search:
         """Return the columns that may hold masks: images beside another image, by name."""
         if list(self.kinds.values()).count("image") < 2:
             return []
-        return [name for name in self._of("image") if name.lower() in MASKS or "mask" in name.lower()]
+        return [name for name in self._of("image") if bare(name) in MASKS or "mask" in bare(name)]
 
     def _tags(self) -> list[str]:
         """Return the columns that may label every word: lists beside a list of words, without images or sound."""
-        words = [name for name, kind in self.kinds.items() if kind == "strings" and name.lower() in WORDS]
+        words = [name for name, kind in self.kinds.items() if kind == "strings" and bare(name) in WORDS]
         if not words or "image" in self.kinds.values() or "audio" in self.kinds.values():
             return []
-        named = [name for name in self._of(*TAG_KINDS) if name.lower() in TAGS or self.kinds[name] == "classes"]
+        named = [name for name in self._of(*TAG_KINDS) if bare(name) in TAGS or self.kinds[name] == "classes"]
         return [name for name in named if name != words[0]]
 
     def _leftovers(self) -> list[str]:
@@ -241,7 +246,7 @@ class _Search:
         if not inputs and not self._of("image", "audio"):
             texts = self._of("string")
             pair = next((pair for pair in PAIRS if set(pair) <= set(texts)), ())
-            inputs = set(pair or [name for name in texts if name.lower() in TEXTS][:1])
+            inputs = set(pair or [name for name in texts if bare(name) in TEXTS][:1])
         return [name for name in self._of("bool", *NUMBER_KINDS, "string") if name not in inputs and is_content(name)]
 
     def _label_for(self, task: Task) -> str:
@@ -252,7 +257,7 @@ class _Search:
         if task.unit == "word":
             words = self._words("")
             return self._pick([name for name in fitting if name not in words[:1]], TAGS, task)
-        named = [name for name in fitting if name.lower() in LABELS]
+        named = [name for name in fitting if bare(name) in LABELS]
         content = self._leftovers()
         return self._pick(named or self._of("class") or [one for one in fitting if one in content], LABELS, task)
 
@@ -267,7 +272,7 @@ class _Search:
         """Return the candidate with the most usual name, or the only candidate."""
         if not candidates:
             self._refuse(*lacking)
-        named = [name for word in preferred for name in candidates if name.lower() == word]
+        named = [name for word in preferred for name in candidates if bare(name) == word]
         if not named and len(candidates) > 1:
             self._refuse(f"has {len(candidates)} columns that could {several[0]}: {', '.join(candidates)}", several[1])
         return (named or list(candidates))[0]
@@ -298,7 +303,7 @@ class _Search:
     def _words(self, label: str) -> list[str]:
         lists = [name for name, kind in self.kinds.items() if kind == "strings" and name != label]
         words = self.options.input_columns or lists
-        return [name for word in WORDS for name in words if name.lower() == word] or list(words)
+        return [name for word in WORDS for name in words if bare(name) == word] or list(words)
 
     def _find_inputs(self, task: Task, label: str) -> tuple[str, ...]:
         if task.unit == "word":
@@ -308,7 +313,7 @@ class _Search:
             return self._input(media, IMAGES if task.modality == "image" else SOUNDS, task.modality)
         texts = [name for name, kind in self.kinds.items() if kind == "string" and name != label and is_content(name)]
         pair = next((pair for pair in PAIRS if set(pair) <= set(texts)), None)
-        if pair is not None and not any(name.lower() == "text" for name in texts):
+        if pair is not None and not any(bare(name) == "text" for name in texts):
             return pair
         return self._input(texts, TEXTS, "text")
 

@@ -183,3 +183,8 @@ def test_a_table_without_header_is_told_from_its_names(name):
 def test_invalid_options(options, message):
     with pytest.raises(OptionError, match=message):
         SampleOptions(**options)
+
+
+def test_names_may_have_blanks_around_them():
+    found = find_columns({"topic ": TEXT, " Text": TEXT, " label": TEXT, "id ": WHOLE}, SampleOptions(), "data.csv")
+    assert (found.inputs, found.label) == ((" Text",), " label")
