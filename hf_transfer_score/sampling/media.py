@@ -121,12 +121,16 @@ def decode_sound(content: bytes) -> Waveform:
 
 
 def is_sound(content: bytes) -> bool:
-    """Return whether a sound can be decoded and is not empty; only FLAC fails after a valid header."""
+    """Return whether a sound can be decoded, is not empty and holds numbers.
+
+    After a valid header only FLAC fails, and only floats can be no numbers.
+    """
     soundfile = sound_library()
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as sound:
-            whole = sound.format != "FLAC" or all(len(part) for part in sound.blocks(SAMPLES_AT_ONCE, dtype="float32"))
-            return bool(whole and sound.frames)
+            sure = sound.format != "FLAC" and sound.subtype not in ("FLOAT", "DOUBLE")
+            blocks = () if sure else sound.blocks(SAMPLES_AT_ONCE, dtype="float32")
+            return bool(sound.frames and all(len(part) and np.isfinite(part).all() for part in blocks))
     except (soundfile.LibsndfileError, RuntimeError):
         return False
 

@@ -52,11 +52,13 @@ def test_damaged_images_and_masks_are_left_out():
 def test_invalid_sounds(tmp_path):
     buffer = io.BytesIO()
     soundfile.write(buffer, np.random.default_rng(0).uniform(-0.5, 0.5, 9000), 8000, format="FLAC")
-    flac, empty = buffer.getvalue(), sound(0, 0)
-    files = [*map(sound, range(4)), flac, damaged(flac), flac[:3000], empty, b"", b"RIFF and no more"]
+    flac, empty, no_numbers = buffer.getvalue(), sound(0, 0), io.BytesIO()
+    soundfile.write(no_numbers, np.array([0.1, np.nan, 0.2]), 8000, format="WAV", subtype="FLOAT")
+    bad = [damaged(flac), flac[:3000], empty, b"", b"RIFF and no more", no_numbers.getvalue()]
+    files = [*map(sound, range(4)), flac, *bad]
     for number, content in enumerate(files):
         (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
         (tmp_path / "ab"[number % 2] / f"{number}.{'flac' if content[:4] == b'fLaC' else 'wav'}").write_bytes(content)
     sample = load_sample(tmp_path)
     assert len(sample.examples(range(5))) == len(sample) == 5
-    assert "5 drawn examples were left out: they are empty, or cannot be decoded as sound" in sample.notes
+    assert "6 drawn examples were left out: they are empty, or cannot be decoded as sound" in sample.notes
