@@ -91,15 +91,19 @@ def opened(browser, pages) -> Iterator[Opened]:
         page.goto(address)
         return page
 
+    def leave(page) -> None:
+        used.remove(page)
+        for event, hear in heard.items():
+            page.remove_listener(event, hear)
+        if page.url.startswith("http"):
+            page.evaluate("localStorage.clear(); sessionStorage.clear()")
+            page.goto(urljoin(page.url, "/robots.txt"))  # what it still waits for is given up, and nobody hears
+        pages.append(page)
+
+    open_page.leave = leave
     yield open_page
-    for page in used:
-        if not page.is_closed():
-            for event, hear in heard.items():
-                page.remove_listener(event, hear)
-            if page.url.startswith("http"):
-                page.evaluate("localStorage.clear(); sessionStorage.clear()")
-                page.goto(urljoin(page.url, "/robots.txt"))  # what it still waits for is given up, and nobody hears
-            pages.append(page)
+    for page in [one for one in used if not one.is_closed()]:
+        leave(page)
     assert troubles == []
     assert abroad == []
 

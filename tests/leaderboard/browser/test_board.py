@@ -121,16 +121,19 @@ def test_an_address_restores_the_view(opened, address):
     first.click("#lb-table [data-testid=cell-1-0]")
     wait_for_text(first, "#lb-card", NAMES[2])
     wait_for_query(first, search="org/", libraries="hub_vision", sort="score:logme", model=NAMES[2])
-    second = opened(first.url)
+    address, titles, told = first.url, headers(first), query(first)
+    opened.leave(first)
+    second = opened(address)
     wait_for_models(second, NAMES[3], NAMES[2])
     wait_for_text(second, "#lb-card", NAMES[2])
-    assert headers(second) == headers(first)
+    assert headers(second) == titles
     assert second.input_value("#lb-search input, #lb-search textarea") == "org/"
-    wait_for_query(second, **query(first))
+    wait_for_query(second, **told)
     open_tab(second, "Plots")
     wait_for_query(second, tab="plots")
-    third = opened(second.url)
-    third.wait_for_selector("#lb-plot-1 svg.marks >> visible=true")
+    address = second.url
+    opened.leave(second)
+    opened(address).wait_for_selector("#lb-plot-1 svg.marks >> visible=true")
 
 
 def test_nonsense_in_an_address_is_left_out_until_another_board_is_typed(opened, address):
