@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+import transformers
 from datasets import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
@@ -12,12 +13,10 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     DataCollatorWithPadding,
-    Trainer,
-    TrainingArguments,
-    set_seed,
 )
 
-from hf_transfer_score import CollapseCallback, OptionError, score_features
+import hf_transfer_score as package  # its callback takes seconds to import, as Trainer does: only where they are used
+from hf_transfer_score import OptionError, score_features
 from tests.checkpoints.texts import wordpiece_tokenizer, write_text
 
 TOPICS = ("fox", "film", "town")
@@ -31,14 +30,17 @@ def rows(count: int, seed: int, tokenizer) -> Dataset:
     return Dataset.from_dict({"text": texts, "label": labels, **tokenizer(texts)})
 
 
-def trainer_of(folder, tokenizer) -> Trainer:
+def trainer_of(folder, tokenizer) -> "transformers.Trainer":
     torch.manual_seed(0)
     shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     model = BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), num_labels=3, **shape))
     told = {"max_steps": 24, "learning_rate": 3e-3, "logging_steps": 8, "report_to": "none", "use_cpu": True}
-    arguments = TrainingArguments(folder, per_device_train_batch_size=16, save_strategy="no", disable_tqdm=True, **told)
+    told |= {"per_device_train_batch_size": 16, "save_strategy": "no", "disable_tqdm": True}
+    arguments = transformers.TrainingArguments(folder, **told)
     trained = rows(96, 0, tokenizer)
-    return Trainer(model, arguments, DataCollatorWithPadding(tokenizer), trained, processing_class=tokenizer)
+    return transformers.Trainer(
+        model, arguments, DataCollatorWithPadding(tokenizer), trained, processing_class=tokenizer
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +52,15 @@ def tokenizer():
 def runs(tmp_path_factory, tokenizer):
     """The same training without and with the callback."""
     plain, watched = (trainer_of(tmp_path_factory.mktemp("run"), tokenizer) for _ in range(2))
-    callback = CollapseCallback(watched, rows(200, 1, tokenizer), every=10, most_rows=60)
+    callback = package.CollapseCallback(watched, rows(200, 1, tokenizer), every=10, most_rows=60)
     watched.add_callback(callback)
     for one in (plain, watched):
-        set_seed(0)
+        transformers.set_seed(0)
         one.train()
     return plain, watched, callback
 
 
-def looks(trainer: Trainer) -> list[dict[str, float]]:
+def looks(trainer: "transformers.Trainer") -> list[dict[str, float]]:
     return [one for one in trainer.state.log_history if "collapse_nc1" in one]
 
 
@@ -75,10 +77,10 @@ def test_of_a_decoder_the_last_token_of_each_text_counts(tmp_path):
     model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id
-    arguments = TrainingArguments(tmp_path / "out", report_to="none", use_cpu=True)
+    arguments = transformers.TrainingArguments(tmp_path / "out", report_to="none", use_cpu=True)
     held_out = rows(40, 1, tokenizer)
-    trainer = Trainer(model, arguments, DataCollatorWithPadding(tokenizer), processing_class=tokenizer)
-    told = CollapseCallback(trainer, held_out).measured()
+    trainer = transformers.Trainer(model, arguments, DataCollatorWithPadding(tokenizer), processing_class=tokenizer)
+    told = package.CollapseCallback(trainer, held_out).measured()
     with torch.no_grad():
         alone = [
             model.transformer(torch.tensor([ids])).last_hidden_state[0, -1].numpy() for ids in held_out["input_ids"]
@@ -115,15 +117,15 @@ def test_numbers_are_those_of_what_the_classifier_reads(runs, tokenizer):
 def test_rows_without_labels_are_refused(runs, tokenizer):
     _, watched, _ = runs
     with pytest.raises(OptionError, match="have no labels or label"):
-        CollapseCallback(watched, rows(20, 2, tokenizer).remove_columns("label")).measured()
+        package.CollapseCallback(watched, rows(20, 2, tokenizer).remove_columns("label")).measured()
     with pytest.raises(OptionError, match="every=0"):
-        CollapseCallback(watched, rows(20, 2, tokenizer), every=0)
+        package.CollapseCallback(watched, rows(20, 2, tokenizer), every=0)
 
 
 def test_a_training_that_diverges_goes_on(tmp_path, tokenizer, caplog):
     trainer, logger = trainer_of(tmp_path, tokenizer), logging.getLogger("hf_transfer_score")
     trainer.model.bert.embeddings.word_embeddings.weight.data.fill_(float("nan"))
-    trainer.add_callback(CollapseCallback(trainer, rows(20, 1, tokenizer)))
+    trainer.add_callback(package.CollapseCallback(trainer, rows(20, 1, tokenizer)))
     trainer.args.max_steps = 1
     logger.addHandler(caplog.handler)
     trainer.train()
@@ -131,4 +133,4 @@ def test_a_training_that_diverges_goes_on(tmp_path, tokenizer, caplog):
     assert trainer.state.global_step == 1 and not looks(trainer)
     assert "The collapse at step 0 cannot be measured: Features hold" in caplog.text
     with pytest.raises(OptionError, match="There are 1 held-out rows: expected at least two"):
-        CollapseCallback(trainer, rows(1, 1, tokenizer))
+        package.CollapseCallback(trainer, rows(1, 1, tokenizer))
