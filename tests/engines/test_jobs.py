@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,18 +53,11 @@ def owner(hub, tmp_path):
 
 
 @pytest.fixture
-def client(owner, tmp_path):
-    """Run code as the owner, in an interpreter that imports nothing else, and return its `answer`."""
+def client(run_client, owner, tmp_path):
+    """Run code as the owner, and return its `answer`."""
     place = tmp_path / "place"
     place.mkdir()
-
-    def run(code):
-        program = f"answer = None\n{START}\n{code}\nimport json\nprint(json.dumps(answer))"
-        done = subprocess.run([sys.executable, "-c", program, str(place)], env=owner, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
-
-    return run
+    return lambda code: run_client(f"{START}\n{code}", owner, str(place))
 
 
 def test_a_job_that_is_killed_costs_the_candidate_it_was_at(hub, client, tmp_path):

@@ -1,9 +1,5 @@
 """Rankings and verifications by jobs of a Hub on this machine, which share no folder with the run."""
 
-import json
-import subprocess
-import sys
-
 import pytest
 
 from tests.checkpoints.statics import write_model2vec
@@ -39,7 +35,7 @@ answer["again"] = [one.from_cache for one in again.models.values() if one.status
 """
 
 
-def test_rank_and_verify_are_those_of_this_process(hub, tmp_path):
+def test_rank_and_verify_are_those_of_this_process(hub, run_client, tmp_path):
     hub.users["hf_of_the_owner"] = "owner"
     environment = clean_environment(tmp_path / "home", hub.endpoint)
     environment |= {"HF_TOKEN": "hf_of_the_owner", "PYTHONPATH": str(ROOT)}
@@ -49,11 +45,7 @@ def test_rank_and_verify_are_those_of_this_process(hub, tmp_path):
             (folder / "model.safetensors").write_bytes(b"no weights")
         hub.add(f"org/{name}", folder)
     data, local = write_dataset(tmp_path / "bank.jsonl"), write_model2vec(tmp_path / "local")
-    program = f"{RANKED}\nimport json\nprint(json.dumps(answer))"
-    command = [sys.executable, "-c", program, str(tmp_path / "kept"), str(data), str(local)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run_client(RANKED, environment, str(tmp_path / "kept"), str(data), str(local))
     there, here = found["there"], found["here"]
     assert there["terms"].keys() == {"org/plain", "org/quantised"}
     for name, metrics in there["terms"].items():
