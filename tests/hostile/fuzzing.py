@@ -4,6 +4,7 @@
 """
 
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -56,8 +57,11 @@ def tried(kind: Kind, cases: int, start: int | None) -> tuple[int, float]:
         nonlocal count, longest
         count += 1
         before = time.process_time()
-        with tempfile.TemporaryDirectory(prefix="fuzzed-") as folder:
-            check(drawn, Path(folder))
+        try:
+            check(drawn, folder)
+        finally:
+            for one in folder.iterdir():  # removing and making the folder itself would take longer than most cases
+                shutil.rmtree(one) if one.is_dir() else one.unlink()
         took = time.process_time() - before
         longest = max(longest, took)
         assert took < SLOWEST, f"it took {took:.1f} s"
@@ -72,7 +76,9 @@ def tried(kind: Kind, cases: int, start: int | None) -> tuple[int, float]:
         phases=[Phase.generate],
     )
     run = whole(given(drawn_of)(case))
-    (run if start is None else seed(start)(run))()
+    with tempfile.TemporaryDirectory(prefix="fuzzed-") as name:
+        folder = Path(name)
+        (run if start is None else seed(start)(run))()
     return count, longest
 
 
