@@ -116,7 +116,7 @@ def _kind(model: Any) -> Any:
 def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
     """Run a model as it is, and copies of it as chosen for 5,000 rows: with torch alone, and with OpenVINO."""
     from hf_transfer_score import memory
-    from hf_transfer_score.features.batches import Loader, cut
+    from hf_transfer_score.features.batches import SHARE_TRIED, Loader, cut, typical_first
     from hf_transfer_score.features.runtimes import is_installed
 
     bare, own = backbones
@@ -124,8 +124,7 @@ def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
     order = np.concatenate(list(loader.windows()))
     usual = [loader.prepare(part) for part in cut(order, BATCH)]
     size = None if sample.task.modality == "text" else BATCH
-    batches = [loader.prepare(part) for part in loader.batches(order, size)]
-    batches.insert(0, batches.pop(len(batches) // 2))
+    batches = [loader.prepare(part) for part in typical_first(loader.batches(order, size), SHARE_TRIED)]
     share = loader.share(batches[0].examples, order) * len(sample) / ROWS
     for runtime in ("torch", *(("auto",) if is_installed() else ())):
         start = time.perf_counter()
@@ -165,30 +164,25 @@ def _prepared(loader: Any, forward: Any, batch: Any) -> dict[str, np.ndarray]:
 
 
 def _chosen(backbone: Any, loader: Any, first: Any, others: np.ndarray, runtime: str, *, left: float) -> Any:
-    """Return the choice for so much remaining work, in sizes of the first batch; of a long batch a part is tried."""
+    """Return the choice for so much remaining work, in sizes of the first batch."""
     import torch
 
-    from hf_transfer_score.features.extract import FEWEST_TRIED, TRIED_SECONDS
     from hf_transfer_score.features.precision import EXACT, TorchForward, Trial, Tried
 
     device = torch.device("cpu")
-    start = time.perf_counter()
     forward = TorchForward(backbone, device)
-    tried, output = first, (_run(forward, first.inputs), None)
+    _run(forward, first.inputs)
+    start = time.perf_counter()
+    output = _run(forward, first.inputs), None
     seconds = time.perf_counter() - start
-    count = min(len(first.examples), max(FEWEST_TRIED, int(len(first.examples) * TRIED_SECONDS / seconds)))
-    share = count / len(first.examples)
-    if share < 1:
-        tried = loader.prepare(first.examples[:count])
-        output = (_run(forward, tried.inputs), None)
     trial = Trial(
         backbone,
         device,
-        tried.inputs,
+        first.inputs,
         lambda: loader.prepare(others).inputs,
         lambda inputs, forward: (_run(forward, inputs), None),
-        Tried(EXACT, forward, seconds * share, output),
-        left / share,
+        Tried(EXACT, forward, seconds, output, passes=2),
+        left,
     )
     return trial.best("auto", runtime)[0]
 

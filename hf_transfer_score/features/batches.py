@@ -37,6 +37,9 @@ ENCODED_AT_ONCE = 1_024
 TOKENS_TOGETHER, MOST_TEXTS = 1_024, 128
 """Of a batch of texts on a CPU, padding included: enough for fast products, and the results still fit in its caches."""
 
+FEWEST_TRIED, SHARE_TRIED = 8, 0.25
+"""Of a batch on a CPU only a part is tried in several ways."""
+
 DECODING_SECONDS = 1e-8
 """Of a pixel of a JPEG, with resizing."""
 
@@ -329,6 +332,14 @@ class Loader:
 def cut(examples: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     """Return consecutive parts of at most `size` examples."""
     return [examples[start : start + size] for start in range(0, len(examples), size)]
+
+
+def typical_first(batches: list[NDArray[np.int64]], share: float) -> list[NDArray[np.int64]]:
+    """Return the batches of a window with a share of the middle one first: the longest texts are in the first one."""
+    middle = len(batches) // 2
+    some = max(FEWEST_TRIED, int(share * len(batches[middle])))
+    parts = [part for part in (batches[middle][:some], batches[middle][some:]) if len(part)]
+    return [*parts, *batches[:middle], *batches[middle + 1 :]]
 
 
 def rows_of(starts: NDArray[np.int64], examples: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from hf_transfer_score.backbones.base import Backbone, BatchOutput
 from hf_transfer_score.backbones.placing import is_elsewhere, place_of
 from hf_transfer_score.errors import CheckpointError, OptionError, check_known, check_least
 from hf_transfer_score.features.batches import (
+    SHARE_TRIED,
     Loader,
     PreparedBatch,
     Processes,
@@ -25,6 +26,7 @@ from hf_transfer_score.features.batches import (
     cut,
     is_out_of_memory,
     rows_of,
+    typical_first,
 )
 from hf_transfer_score.features.cache import FeatureWriter
 from hf_transfer_score.features.precision import (
@@ -64,9 +66,6 @@ TIMES_THE_INPUT = 40
 
 SHARE_OF_MEMORY = 0.6
 GATHERED_ROWS = 4_096
-TRIED_SECONDS, FEWEST_TRIED = 0.1, 8
-"""Of a batch that takes longer only a part is tried in other ways, with at least so many examples."""
-
 SOURCE_BYTES = 2**28
 """Source probabilities that take more bytes are left out."""
 
@@ -192,7 +191,7 @@ class _Extraction:
             batches = self.loader.batches(order, None if self.by_tokens else self.batch_size)
             self.batch_size, count = max(self.batch_size, *map(len, batches)), self.processes.count
             if self.precision is None:
-                batches.insert(0, batches.pop(len(batches) // 2))  # the longest come first, and are not typical
+                batches = typical_first(batches, SHARE_TRIED if self.device.type == "cpu" else 1.0)
                 self._choose(batches[0], order)
             if self.last is None:
                 self.pace = Speed()  # so far there were only trials
@@ -235,27 +234,26 @@ class _Extraction:
         if len(self.done) > 1:  # the batch was split, since memory ran out
             return EXACT, None, layers, None
         first = self._decoded_smaller(first, left)
-        sized, output = self.loader.least_side is not None, self.done[0][1]
+        sized = self.loader.least_side is not None
         if self.options.runtime != "openvino" and is_small(seconds * left):
             return replace(EXACT, sized_decoding=sized), None, layers, self.loader.least_side
-        tried = first
-        if (count := max(FEWEST_TRIED, int(len(batch) * TRIED_SECONDS / seconds))) < len(batch):
-            tried = self.loader.prepare(batch[:count])
-            output, seconds = self._compute(tried.inputs, self.forward), seconds * count / len(batch)
+        start = time.perf_counter()
+        output = self._compute(first.inputs, self.forward)  # the first pass of all takes longer
+        seconds = min(seconds, time.perf_counter() - start)
         trial = Trial(
             self.backbone,
             self.device,
-            tried.inputs,
+            first.inputs,
             lambda: self.loader.prepare(order[-2:]).inputs,
             self._compute,
-            Tried(EXACT, self.forward, seconds, output),
-            left * len(batch) / len(tried.examples),
+            Tried(EXACT, self.forward, seconds, output, passes=2),
+            left,
             self.converted,
         )
         best, note = trial.best(self.options.dtype, self.options.runtime)
         self.forward = best.forward
         if best.precision != EXACT:
-            self.done = [(first.examples, best.output)] if tried is first else []
+            self.done = [(first.examples, best.output)]
         return replace(best.precision, sized_decoding=sized), note, layers, self.loader.least_side
 
     def _decoded_smaller(self, first: PreparedBatch, left: float) -> PreparedBatch:

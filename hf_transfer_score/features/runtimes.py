@@ -330,7 +330,7 @@ def forget_compiled() -> None:
     torch.compiler.reset()
 
 
-MOST_SECONDS, MOST_SHARE = 0.3, 0.05
+MOST_SECONDS, MOST_SHARE = 0.3, 0.02
 """Limits for all passes of one example: in seconds, and as a share of the time of the passes that counted."""
 
 MOST_PASSES = 20

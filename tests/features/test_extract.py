@@ -66,7 +66,8 @@ def test_every_row_is_in_its_place_whatever_the_batch_size(texts, tmp_path, size
     backbone, seen = Texts(), []
     found, about = features(backbone, texts, tmp_path, report=seen.append, batch_size=size)
     assert np.array_equal(found, [describe(text) for text in TEXTS])
-    assert sum(backbone.sizes) == sum(seen) == 101 and max(backbone.sizes) == min(size, 101)
+    assert sum(backbone.sizes) == sum(seen) == 101 and max(backbone.sizes) <= size
+    assert len(backbone.sizes) <= -(-101 // size) + 1  # one batch may be divided, to try a part of it
     assert about["examples"] == 101 and about["batch_size"] == size
 
 
@@ -77,7 +78,7 @@ def test_texts_run_with_their_like_the_longest_first(texts):
     assert Counter(order.tolist()) == Counter(range(101))
 
 
-@pytest.mark.parametrize(("dtype", "sizes"), [("auto", [1, 2, 128, 128, 42]), ("float32", [32] * 9 + [13])])
+@pytest.mark.parametrize(("dtype", "sizes"), [("auto", [1, 2, 128, 32, 96, 42]), ("float32", [32] * 9 + [13])])
 def test_batches_of_texts_have_about_as_many_tokens_unless_the_precision_is_fixed(tmp_path, dtype, sizes):
     written = [f"{'x' * length} 1" for length in (1500, 400, 300, *[6] * 298)]
     sample, backbone = memory_sample("text-classification", written, [number % 3 for number in range(301)]), Texts()

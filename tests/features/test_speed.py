@@ -92,7 +92,7 @@ def test_one_alone_is_run_a_few_times_within_its_share(clock):
         clock.now += seconds
         calls.append(seconds)
 
-    for seconds, times in ((0.001, MOST_PASSES), (0.11, 3), (0.35, 1)):
+    for seconds, times in ((0.001, MOST_PASSES), (0.09, 3), (0.35, 1)):
         calls.clear()
         assert pace.alone(lambda seconds=seconds: run(seconds)) == pytest.approx(seconds)
         assert len(calls) == times
