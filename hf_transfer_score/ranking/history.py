@@ -240,7 +240,7 @@ def shares_of(columns: Sequence[MeasuredColumn]) -> Floats:
     Example:
         >>> one, other = (MeasuredColumn("a", "", "full", {}, source) for source in ("us", "them"))
         >>> shares_of([one, one]).tolist(), shares_of([one] * 98 + [other]).round(2)[[0, -1]].tolist()
-        ([1.0, 1.0], [0.78, 22.64])
+        ([1.0, 1.0], [0.78, 22.43])
     """
     counts = Counter(one.source for one in columns)
     if len(counts) < 2:

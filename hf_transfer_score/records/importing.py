@@ -202,7 +202,7 @@ def _advice(names: Mapping[str, str]) -> str:
     """Return what else to do about a table that lacks columns."""
     if names.keys() >= {"model", "dataset", "accuracy"}:
         return f" Add a column method that says how the models were trained: {', '.join(METHODS)}."
-    if "dataset" not in names:
+    if "model" in names and "dataset" not in names:
         return " A table with one column per dataset has to become one row per model and dataset (in pandas: `melt`)."
     return ""
 

@@ -203,7 +203,14 @@ def test_what_is_learnt_from_is_bounded_and_of_the_models_of_the_board_first(mon
     assert all(names[:100].count(name) == 4 for name in COMMUNITY.facts)
     monkeypatch.setattr(outlook, "MOST_COLUMNS", 3)
     rows = outlook.learned_rows(made._rows, made._grouped, shown)
-    assert len({made._rows.coded("dataset_id").at(row) for row in rows.tolist()}) == 3
+    measured = rows[made._grouped.truth[rows]].tolist()
+    assert len({made._rows.coded("dataset_id").at(row) for row in measured}) == 3
+
+
+def test_scores_of_datasets_without_accuracies_count_too():
+    made = catalogue(records_of(COMMUNITY, truths=DATASETS[1:3]))
+    learnt = outlook.learned_rows(made._rows, made._grouped, board_on(made))
+    assert {made._rows.coded("dataset_id").at(row) for row in learnt.tolist()} == set(DATASETS[1:])
 
 
 def test_a_forecast_is_made_anew_only_where_what_it_learnt_from_changed():

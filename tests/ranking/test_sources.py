@@ -105,7 +105,8 @@ def test_a_leaderboard_learns_from_every_source(monkeypatch):
     found = catalogue([*flood, *others, *own])
     board = found.board(next(one.key for one in found.boards() if one.key.dataset == DATASET.id))
     learnt = outlook.learned_rows(found._rows, found._grouped, board)
-    datasets = Counter(found._rows.coded("dataset_id").at(row) for row in learnt.tolist())
+    measured = learnt[found._grouped.truth[learnt]].tolist()
+    datasets = Counter(found._rows.coded("dataset_id").at(row) for row in measured)
     assert {f"publisher-{number}/{number}" for number in range(5)} <= datasets.keys() and len(datasets) == 10
 
 

@@ -137,7 +137,8 @@ def learned_rows(rows: RecordRows, grouped: Groups, board: Board) -> Codes:
     accuracies = np.flatnonzero(there & grouped.truth & named.where(lambda name: name == TRUTH.name))
     accuracies, places = _first_accuracies(rows, accuracies, mine, grouped.newest)
     datasets, counts = rows.coded("dataset_id").codes, np.bincount(ids.codes[accuracies], minlength=len(ids.values) + 1)
-    several = [*dict.fromkeys(datasets[accuracies[np.argsort(places, kind="stable")]].tolist())][:SCORED_DATASETS]
+    measured = datasets[accuracies[np.argsort(places, kind="stable")]].tolist()
+    several = [*dict.fromkeys([*measured, *range(int(datasets.max(initial=-1)) + 1)])][:SCORED_DATASETS]
     used = set(known_metrics(board))
     scored = there & grouped.scored & named.where(used.__contains__) & (counts[ids.codes] > 0)
     scores = np.flatnonzero(scored & np.isin(datasets, several))
