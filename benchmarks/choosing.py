@@ -1,13 +1,14 @@
 """How many points a choice loses against the best candidate, at what cost, and whether its confidence is right.
 
     python -m benchmarks.choosing             # replayed races; minutes once the learning curves are there
-    python -m benchmarks.choosing --targets a b --least 12
+    python -m benchmarks.choosing --targets a b --least 12 --rows 8 20 50
     python -m benchmarks.choosing --kills 20  # also kill real choices at random moments
 
 The curves (`choosing_curves.py`) are of the ten micro networks that ship as `example`, on three targets that they were
 not trained for (measured once, in about ten minutes on one core), or of other measured targets. Each race draws new
-rows to look at and to choose by, and leaves out some networks, so that the best one is not always the same. Cost is
-relative to the passes of fine-tuning every candidate by the same recipe, forward passes included.
+rows to look at and to choose by, and leaves out some networks, so that the best one is not always the same; the races
+are the same for all budgets and numbers of rows. Cost is relative to the passes of fine-tuning every candidate by the
+same recipe, forward passes included.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 
 from benchmarks.choosing_curves import FOLDER, Curves, curves, shipped
 from benchmarks.choosing_rows import adaptive, known_rows
-from hf_transfer_score.choosing.evidence import Arm, Leg, Terms, chance_within, dispensable, know_nothing
+from hf_transfer_score.choosing.evidence import Arm, Leg, Terms, dispensable, know_nothing
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.choosing.race import Race
@@ -44,18 +45,27 @@ from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.runs.expected import STEP_COST
 
-RACES = 100
+RACES, ROWS = 100, (8, 20, 50, 200, 500)
 NO_LIMIT = 1000.0
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One race: the networks and the rows."""
+    """One race: the networks, the rows, and the forecasts so far, by the networks that are in."""
 
     curves: Curves
     places: tuple[int, ...]
     looked_at: NDArray[np.int64]
     chosen_by: NDArray[np.int64]
+    pools: dict[tuple[str, ...], Looked] = field(default_factory=dict)
+
+    def pool(self, names: Sequence[str]) -> Looked:
+        """Return the forecast for some of the networks."""
+        key = tuple(names)
+        if key not in self.pools:
+            features = {name: self.curves.features[name][self.looked_at] for name in key}
+            self.pools[key] = Looked(rank_features(features, self.curves.labels[self.looked_at]))
+        return self.pools[key]
 
     @property
     def names(self) -> list[str]:
@@ -125,45 +135,43 @@ class Outcome:
     all_lost: float
 
 
-def races(known: Sequence[Curves], rows: int, count: int, seed: int, least: int) -> Iterator[Drawn]:
-    """Yield races on all targets in turn, with at least so many networks and at most so many validation rows."""
+def races(known: Sequence[Curves], count: int, seed: int, least: int) -> Iterator[Drawn]:
+    """Yield races on all targets in turn, with at least so many networks, and the validation rows in random order."""
     generator = np.random.default_rng(seed)
     for number in range(count):
         one = known[number % len(known)]
         size = int(generator.integers(min(least, len(one.names)), len(one.names) + 1))
         places = tuple(sorted(generator.choice(len(one.names), size, replace=False).tolist()))
         looked = np.sort(generator.choice(len(one.labels), 2 * len(one.labels) // 3, replace=False))
-        held = one.right.shape[-1]
-        chosen = generator.choice(held, min(rows, held), replace=False)
-        yield Drawn(one, places, looked, chosen)
+        yield Drawn(one, places, looked, generator.permutation(one.right.shape[-1]))
 
 
 def raced(drawn: Drawn, tunings: float, within: float, confidence: float) -> Outcome:
     """Return the result of a choice among the networks of a race."""
-    labels = drawn.curves.labels[drawn.looked_at]
-    features = {name: drawn.curves.features[name][drawn.looked_at] for name in drawn.names}
-    pool, spent = Looked(rank_features(features, labels)), Spent()
+    pool, spent = drawn.pool(drawn.names), Spent()
     gone = set(know_nothing(pool.ranking.probes, pool.ranking.chance))
     among = [place for place, name in enumerate(pool.names) if name not in gone]
     out, lost = dispensable(pool.outcomes({}), among, within, (1 - confidence) / 2)
     gone |= {pool.names[place] for place in out}
-    read = len(drawn.names) * len(labels) / len(drawn.curves.labels)
+    read = len(drawn.names) * len(drawn.looked_at) / len(drawn.curves.labels)
     spent.tunings = read / STEP_COST / drawn.curves.steps
-    left = Looked(rank_features({name: one for name, one in features.items() if name not in gone}, labels))
+    left = drawn.pool([name for name in drawn.names if name not in gone])
     means = left.outcomes({}).mean(1)
     names = [left.names[place] for place in np.argsort(-means)]
     terms = Terms(drawn.curves.passes, drawn.curves.rates, within, confidence, Budget(tunings, "fine-tunings"), lost)
     race = Race(names, Replayed(drawn), left, terms, spent)
     winner = race.run()
     assert winner is not None
-    sure = max(0.0, chance_within(race.outcomes, left.names.index(winner.name), within) - lost)
     truths = drawn.truths
     best = max(truths.values())
     all_arms = [Arm(name, rate) for name in drawn.names for rate in drawn.curves.rates]
     track = Replayed(drawn)
     everything = max(all_arms, key=lambda arm: track.run(arm, drawn.curves.passes).level)
     return Outcome(
-        100 * (best - drawn.got(*winner)), spent.tunings / len(drawn.names), sure, 100 * (best - drawn.got(*everything))
+        100 * (best - drawn.got(*winner)),
+        spent.tunings / len(drawn.names),
+        race.chance(winner),
+        100 * (best - drawn.got(*everything)),
     )
 
 
@@ -186,19 +194,21 @@ LEGEND = (
 )
 
 
-def tables(known: Sequence[Curves], count: int, least: int) -> None:
-    """Print points lost by budget, and whether the claimed confidence holds."""
+def tables(known: Sequence[Curves], count: int, least: int, rows: Sequence[int]) -> None:
+    """Print points lost by number of validation rows and budget, and whether the claimed confidence holds."""
     print(HEADER)
-    for rows in (200, 500):
+    drawn = list(races(known, count, 1, least))
+    for many in rows:
+        few = [replace(one, chosen_by=one.chosen_by[:many]) for one in drawn]
         for share in (0.05, 0.15, 0.3):
-            found = [raced(one, share * len(one.places), 0.5, 0.9) for one in races(known, rows, count, 1, least)]
-            print(line(f"{rows} rows, budget {share:.0%} of all", found, 0.5), flush=True)
-    for within in (0.5, 1.0, 2.0):
-        found = [raced(one, NO_LIMIT, within, 0.9) for one in races(known, 500, count, 2, least)]
-        print(line(f"500 rows, no budget, within {within:g}", found, within), flush=True)
-        sure = [one for one in found if one.sure >= 0.9]
-        if sure:
-            print(line(f"  the {len(sure)} that claimed 90%", sure, within), flush=True)
+            found = [raced(one, share * len(one.places), 0.5, 0.9) for one in few]
+            print(line(f"{many} rows, budget {share:.0%} of all", found, 0.5), flush=True)
+        for within in (0.5, 1.0, 2.0):
+            found = [raced(one, NO_LIMIT, within, 0.9) for one in few]
+            print(line(f"{many} rows, no budget, within {within:g}", found, within), flush=True)
+            sure = [one for one in found if one.sure >= 0.9]
+            if sure:
+                print(line(f"  the {len(sure)} that claimed 90%", sure, within), flush=True)
     print(LEGEND)
 
 
@@ -221,10 +231,10 @@ def with_junk(known: Curves, count: int) -> Curves:
 def junk(known: Sequence[Curves], count: int) -> None:
     """Print what 190 useless candidates add to the cost of ten good ones."""
     ratios = []
-    for one in races(known, 500, count, 3, 1):
+    for one in races(known, count, 3, 1):
         whole = replace(one, places=tuple(range(len(one.curves.names))))
         more = with_junk(one.curves, 190)
-        crowd = replace(whole, curves=more, places=tuple(range(len(more.names))))
+        crowd = replace(whole, curves=more, places=tuple(range(len(more.names))), pools={})
         few, many = (raced(pool, NO_LIMIT, 0.5, 0.9) for pool in (whole, crowd))
         ratios.append(many.cost * len(crowd.places) / (few.cost * len(whole.places)))
         said = f"lost {few.lost:.1f} points alone, {many.lost:.1f} among 190 that know nothing"
@@ -282,6 +292,7 @@ def main() -> None:
     parser.add_argument("--targets", nargs="+", help="measured targets; default: those of the networks that ship")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="the folder of the curves")
     parser.add_argument("--least", type=int, default=4, help="fewest networks in a race")
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="numbers of validation rows")
     parser.add_argument("--junk", type=int, default=3, help="pools with 190 useless candidates")
     parser.add_argument("--kills", type=int, default=0, help="real choices to kill")
     parser.add_argument("--adaptive", type=int, default=0, help="pools for `rank --adaptive`")
@@ -290,7 +301,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.races or asked.junk:
         known = [curves(target, asked.folder) for target in asked.targets or shipped(asked.folder)]
-        tables(known, asked.races, asked.least)
+        tables(known, asked.races, asked.least, asked.rows)
         if asked.junk:
             junk(known, asked.junk)
     if asked.adaptive:

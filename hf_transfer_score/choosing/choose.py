@@ -327,8 +327,8 @@ class _Choosing:
             ranking = _first(self.pool.forecast(drawn), name, self.gone)
             if winner is None:
                 sure = next((one.chance for one in reversed(self.history) if one.chance is not None), None)
-            elif name in self.pool.names:
-                sure = self._sure(name, self.pool.outcomes(drawn))
+            elif race is not None:
+                sure = race.chance(winner)
         probed = start.recipe.method == "probe"
         rate = winner.rate if winner and not probed else None
         curves = tuple(

@@ -203,8 +203,7 @@ class Race:
         places = {name: place for place, name in enumerate(self.forecast.names)}
         means = self.outcomes.mean(1)
         leader = self._leader()
-        first, doubt = leader.name, self.terms.lost + self._overtaken(leader)
-        chance = max(0.0, chance_within(self.outcomes, places[first], self.terms.within) - doubt)
+        first, chance = leader.name, self.chance(leader)
         shown = passes >= SHOWN * self.terms.passes
         gone |= self._behind(first) if shown else {}
         inside = sorted(self.names, key=lambda name: -means[places[name]])
@@ -220,11 +219,11 @@ class Race:
         self.history.append(found)
         self.heard.ended(found)
 
-    def _overtaken(self, arm: Arm) -> float:
-        """Return the chance that its candidate, at another learning rate, will be better by points that matter."""
-        others = [one for one in self._trained(arm.name) if one != arm and not self.legs[one].ended]
-        draws = np.array([self._arm_draws(one) for one in (arm, *others)])
-        return 1 - chance_within(draws, 0, self.terms.within)
+    def chance(self, arm: Arm) -> float:
+        """Return the probability that no candidate, at any learning rate, is better by more than points that matter."""
+        own = self.forecast.outcomes(self.drawn | {arm.name: self._arm_draws(arm)})
+        both = np.array([self.outcomes.max(0), own[self.forecast.names.index(arm.name)]])
+        return max(0.0, chance_within(both, 1, self.terms.within) - self.terms.lost)
 
     def _believe(self) -> None:
         """Update the forecast with the validation rows and learning curves of all that were trained.
@@ -252,12 +251,12 @@ class Race:
         gain = self.gain(arm)
         noise = ALIKE**0.5 * _luck(1, arm.name) + (1 - ALIKE) ** 0.5 * _luck(1, arm)
         spread = float(np.hypot(gain.spread, RESTLESS))
-        shares = _redrawn(len(leg.right)) @ leg.right.astype(np.float32)
-        seen: Floats = np.clip(shares + gain.mean + spread * noise, 0, 1)
+        seen: Floats = np.clip(_shares(arm, leg.right) + gain.mean + spread * noise, 0, 1)
         if not self.forecast.absolute:
             return seen
         expected = np.resize(self.before[arm.name], DRAWS) + self.level
         prior, own = max(float(expected.var()), LEAST_SPREAD**2), float(seen.var()) + 1e-6
+        expected = expected + np.sqrt(prior - expected.var()) * _luck(4, arm.name)
         found: Floats = expected + prior / (prior + own) * (seen - expected)
         return found
 
@@ -365,8 +364,20 @@ def _luck(kind: int, of: Arm | str) -> Floats:
     return np.random.default_rng([kind, *f"{of}".encode()]).standard_normal(DRAWS)
 
 
+def _shares(arm: Arm, right: Floats) -> Floats:
+    """Return draws of the accuracy on all rows there are (draws,), of an arm of which some rows are known (N,).
+
+    The weights of the rows are the same for all arms. Each arm has a row of its own in addition, which is half right
+    and half wrong, so that its accuracy has Jeffreys' posterior: few rows that are all right leave doubt.
+    """
+    weights, total = _weights(len(right))
+    luck = np.random.default_rng([3, *f"{arm}".encode()]).standard_gamma(0.5, (2, DRAWS))
+    found: Floats = (weights @ right.astype(np.float32) + luck[0]) / (total + luck.sum(0))
+    return found
+
+
 @lru_cache(maxsize=4)
-def _redrawn(rows: int) -> NDArray[np.float32]:
-    """Return bootstrap weights of rows (draws, rows), the same for all arms."""
-    counts = np.random.default_rng(0).multinomial(rows, np.full(rows, 1 / rows), DRAWS)
-    return (counts / rows).astype(np.float32)
+def _weights(rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the weights of rows in each draw (draws, rows), as in the Bayesian bootstrap, and their sums (draws,)."""
+    found = np.random.default_rng(0).standard_exponential((DRAWS, rows), np.float32)
+    return found, found.sum(1)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from hf_transfer_score.choosing.evidence import Arm, Leg, Terms
+from hf_transfer_score.choosing.evidence import Arm, Gain, Leg, Terms
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
-from hf_transfer_score.choosing.race import Race
+from hf_transfer_score.choosing.race import LEAST_SPREAD, RESTLESS, Race
 from hf_transfer_score.errors import CheckpointError
 
 ROWS = 400
@@ -235,3 +235,60 @@ def test_a_budget_goes_to_the_better_learning_rate_of_the_best_before_others():
     track = Rated(curves)
     terms = Terms(16, (0.0, 0.2), 0.5, 0.9, Budget(3.0, "fine-tunings"))
     assert Race(list(curves), track, Nothing(curves), terms, Spent()).run() == Arm("best", 0.0)
+
+
+class Rows(Known):
+    """A track on which so many of the validation rows are right at any time, those of the smaller rate one fewer."""
+
+    def __init__(self, right, rows):
+        self.right, self.rows = right, rows
+
+    def run(self, arm, passes):
+        right = np.arange(self.rows) < self.right - (arm.rate == 0)
+        return Leg((float(right.mean()),) * passes, right.astype(float), passes >= 16)
+
+    def price(self, arm, budget):
+        return 1 / 32
+
+
+def raced_to_the_end(right, rows, rates=(0.1,), kind=Nothing):
+    """Return a race of five candidates that are all right on the same rows."""
+    names = [f"model {number}" for number in range(5)]
+    run = Race(names, Rows(right, rows), kind(names), Terms(16, rates, 0.5, 0.9, Budget(99, "fine-tunings")), Spent())
+    return run.run(), run
+
+
+def test_few_rows_that_are_all_right_leave_doubt():
+    few, many = (raced_to_the_end(rows, rows)[1].history[-1].chance for rows in (8, 5000))
+    assert few < 0.5 < many
+
+
+def test_an_accuracy_on_few_rows_has_the_posterior_of_jeffreys():
+    run = raced_to_the_end(7, 8)[1]
+    run.gain = lambda arm: Gain(0.0, 0.0)
+    drawn = run._arm_draws(next(iter(run.legs)))
+    expected = np.random.default_rng(1).beta(7.5, 1.5, 100_000)
+    assert drawn.mean() == pytest.approx(expected.mean(), abs=0.02)
+    assert drawn.std() == pytest.approx(expected.std(), rel=0.15)
+
+
+class Certain(Nothing):
+    """A forecast without any doubt."""
+
+    absolute = True
+
+    def outcomes(self, drawn):
+        return np.array([drawn.get(name, np.full(1000, 0.5)) for name in self.names])
+
+
+def test_a_forecast_is_never_believed_more_than_its_least_spread_says():
+    winner, run = raced_to_the_end(10, 20, kind=Certain)
+    own = 0.25 / 20 + RESTLESS**2
+    expected = (LEAST_SPREAD**2 * own / (LEAST_SPREAD**2 + own)) ** 0.5
+    assert run._arm_draws(winner).std() == pytest.approx(expected, rel=0.12)
+
+
+def test_the_chance_is_that_of_the_learning_rate_that_was_chosen():
+    winner, run = raced_to_the_end(40, 50, rates=(0.0, 0.1))
+    assert winner.rate == 0.1 and Arm(winner.name, 0.0) in run.legs
+    assert run.chance(Arm(winner.name, 0.0)) < run.chance(winner) == run.history[-1].chance
