@@ -45,7 +45,7 @@ from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.runs.expected import STEP_COST
 
-RACES, ROWS = 100, (8, 20, 50, 200, 500)
+RACES, ROWS = 100, (8, 50, 500)
 NO_LIMIT = 1000.0
 
 

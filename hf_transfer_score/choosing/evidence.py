@@ -166,7 +166,8 @@ def worth_training(outcomes: Floats, costs: Floats, left: float, done: Sequence[
     """Return how many arms, the first ones, to train in the next round.
 
     A plan says after which rounds the worse half goes, and so how many can begin. The plan counts by which the last one
-    ends best in the draws; accuracies say the less of the final ones the earlier they are.
+    ends best in the draws. The earlier accuracies are, the less they say of the final ones, and the more those who go
+    are chosen by what was expected before.
 
     Args:
         outcomes: final accuracies in each draw (arms, draws), the most promising arm first.
@@ -182,7 +183,12 @@ def worth_training(outcomes: Floats, costs: Floats, left: float, done: Sequence[
     """
     some, generator = outcomes[:, :SIMULATED].T, np.random.default_rng(0)
     noise = generator.standard_normal((len(done), *some.shape))
-    seen = [some + (LATEST + EARLY * (1 - share) ** POWER) * luck for share, luck in zip(done, noise, strict=True)]
+    apart = some - some.mean(0)
+    apart -= apart.mean(1, keepdims=True)  # what all have in common changes no order
+    seen = []
+    for share, luck in zip(done, noise, strict=True):
+        off = LATEST + EARLY * (1 - share) ** POWER
+        seen.append(some.mean(0) + apart.var(0) / (apart.var(0) + off**2) * (apart + off * luck))
     plans = dict.fromkeys(_plan(costs, left, cuts) for cuts in _cuts(len(done)))
     return max(plans, key=lambda plan: _worth(some, seen, plan))[0]
 

@@ -95,6 +95,13 @@ def test_candidates_that_differ_by_less_than_early_rounds_tell_are_trained_to_th
     assert begun[0] > begun[1] >= 3
 
 
+@pytest.mark.parametrize(("gap", "spread"), [(0.05, 0.05), (0.03, 0.03)])
+def test_a_short_look_at_a_second_candidate_is_worth_its_price_though_it_tells_little(gap, spread):
+    """The first one goes on unless the other looks far better, so the look can only help."""
+    outcomes = np.random.default_rng(0).normal((0.7 - gap * np.arange(4))[:, None], spread, (4, 1000))
+    assert worth_training(outcomes, np.array([[1 / 12, 11 / 12]] * 4), 1.3, [1 / 12, 1.0]) >= 2
+
+
 def test_one_that_is_expensive_leaves_less_for_others():
     dear = COSTS.copy()
     dear[0] *= 2
