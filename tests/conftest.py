@@ -217,8 +217,9 @@ def shared_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 @pytest.fixture(scope="session")
 def parent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parent]:
-    """The process that forks to run commands and code."""
-    process = Parent(tmp_path_factory.mktemp("parent"))
+    """The process that forks to run commands and code; the processes of a run share what it imports."""
+    shared = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else None
+    process = Parent(tmp_path_factory.mktemp("parent"), shared)
     yield process
     process.close()
 

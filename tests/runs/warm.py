@@ -13,18 +13,22 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 FILE_BYTES = "TEST_FILE_BYTES"
 """In the environment of a child: no file may become larger."""
+
+SOCKET = "forks"
 
 SECONDS = 120
 """After which a child is killed."""
@@ -94,29 +98,56 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     return found
 
 
-class Parent:
-    """The process that has imported what commands and code need, and starts them."""
+def _start_server(folder: Path, *arguments: str, **streams: Any) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=folder,
+        start_new_session=True,
+        **streams,
+    )
+    process.returncode = 0  # nobody waits for it: it ends with what it serves
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
-            cwd=folder,
-            start_new_session=True,
-        )
-        self.count = 0
+
+def _connected(path: Path) -> socket.socket | None:
+    found = socket.socket(socket.AF_UNIX)
+    with suppress(FileNotFoundError, ConnectionRefusedError):
+        found.connect(str(path))
+        return found
+    found.close()
+    return None
+
+
+class Parent:
+    """The process that has imported what commands and code need, and starts them.
+
+    With a shared folder, the first process that asks for one there starts it, and each gets a child of it.
+    """
+
+    def __init__(self, folder: Path, shared: Path | None = None) -> None:
+        self.folder, self.count = folder, 0
+        if shared is None or len(str(shared)) > 90:  # the path of a socket may have about a hundred letters
+            here, there = socket.socketpair()
+            _start_server(folder, stdin=there, stdout=there)
+            there.close()
+        else:
+            with suppress(FileExistsError):
+                (shared / "forking").mkdir()
+                with (shared / "forking.log").open("wb") as log:
+                    owner = str(os.getppid())
+                    _start_server(shared, str(shared / SOCKET), owner, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            here = until(lambda: _connected(shared / SOCKET))
+        self.socket, self.pipe = here, here.makefile("rw")
 
     def ask(self, **question: Any) -> Any:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        print(json.dumps(question), file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())
+        print(json.dumps(question), file=self.pipe, flush=True)
+        return json.loads(self.pipe.readline())
 
     def close(self) -> None:
-        self.process.communicate()
+        self.socket.shutdown(socket.SHUT_WR)
+        self.pipe.read()
+        self.pipe.close()
+        self.socket.close()
 
     def start(
         self,
@@ -183,6 +214,37 @@ class Warm:
     def run(self, *arguments: str, **environment: str) -> Done:
         """Run `hf-transfer-score` to its end."""
         return self.start(*arguments, **environment).wait()
+
+
+def _runs(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def share(path: str, owner: int) -> None:
+    """Fork a server for each process that connects, until their owner has ended."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(0.5)
+        _import(COMMAND)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        while _runs(owner):
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                if os.fork() == 0:
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    listener.close()
+                    os.dup2(connection.fileno(), 0)
+                    os.dup2(connection.fileno(), 1)
+                    connection.close()
+                    serve()
+                    os._exit(0)
 
 
 def serve() -> None:
@@ -284,5 +346,5 @@ def _wait(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    serve()
+    share(sys.argv[1], int(sys.argv[2])) if sys.argv[1:] else serve()
     os._exit(0)
