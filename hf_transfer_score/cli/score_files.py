@@ -138,12 +138,13 @@ def name_models(paths: Iterable[Path]) -> dict[str, Path]:
     Files of labels, judging by their name, are left out unless there are no others.
     """
     paths = list(paths)
-    twice = [path for path, count in Counter(map(_resolved, paths)).items() if count > 1]
-    if twice:
+    counted = Counter(map(_resolved, paths))
+    if twice := [path for path in paths if counted[_resolved(path)] > 1]:
         raise OptionError(f"{twice[0]} is named twice.")
     paths = [path for path in paths if not is_labels_file(path)] or paths
-    siblings = Counter(path.with_suffix("") for path in paths)
-    shorts = {path: path if siblings[path.with_suffix("")] > 1 else path.with_suffix("") for path in paths}
+    bare = {path: path.parent / path.stem for path in paths}
+    siblings = Counter(bare.values())
+    shorts = {path: path if siblings[bare[path]] > 1 else bare[path] for path in paths}
     names = {path: short.name for path, short in shorts.items()}
     for depth in range(2, 1 + max(len(path.parts) for path in paths)):
         counts = Counter(names.values())

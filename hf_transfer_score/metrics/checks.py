@@ -124,9 +124,11 @@ def check_labels(labels: Any, rows: int) -> tuple[NDArray[np.int64], NDArray[np.
     if array.dtype.kind not in "iub":
         if missing := int(np.sum(array != array)):
             raise LabelsError(f"{missing} of {rows} labels are missing (NaN): leave out these rows and their features.")
+        how = "Encode names with `numpy.unique(names, return_inverse=True)[1]`"
+        if array.dtype.kind == "f" and (array == np.round(array)).all():
+            how = "As they are whole, pass `labels.astype(int)`"
         raise LabelsError(
-            f"Labels must be integers, got dtype {array.dtype}. Encode names with "
-            "`numpy.unique(names, return_inverse=True)[1]`; for regression pass `targets=` instead."
+            f"Labels must be integers, got dtype {array.dtype}. {how}; for regression pass `targets=` instead."
         )
     values = array.astype(np.int64)
     hidden = int((values == -1).sum())

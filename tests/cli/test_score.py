@@ -260,6 +260,10 @@ class TestLabels:
             np.savez(f"{name}.npz", features=POOL["far"], labels=np.array(names)[LABELS])
         assert "labels differ in 25 of 100 rows, the first in row 75: d and e" in run("score", "one.npz", "two.npz")[2]
 
+    def test_a_folder_is_no_feature_file(self, folder, run):
+        for name in (".", ".."):
+            assert run("score", name) == (1, "", f"error: {name}: is a folder; name the files in it.\n")
+
     def test_a_missing_file_of_labels_is_one_error(self, folder, run):
         status, out, err = run("score", *FILES, "--labels", "nothing.npy")
         assert (status, out, err) == (1, "", "error: nothing.npy: no such file.\n")

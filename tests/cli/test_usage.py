@@ -53,7 +53,7 @@ class TestUsage:
             ("score a.npz --metric face", "Unknown option: --metric. Did you mean --metrics?"),
             ("score a.npz --metrics fase", "error: There is no metric 'fase' (did you mean 'face'?). Known: face"),
             ("score a.npz --metrics face,face", "error: Metric 'face' was chosen twice"),
-            ("score a.npz ./a.npz", "a.npz is named twice."),
+            ("score a.npz ./a.npz", "error: a.npz is named twice."),
             ("metrics ncit", "error: There is no metric 'ncit' (did you mean 'ncti'?)"),
             ("resluts", 'Unknown command "resluts". Did you mean "results"?'),
             ("results publihs", 'Did you mean "publish"?'),

@@ -50,7 +50,9 @@ def test_bad_features(message):
 
 BAD_LABELS = {
     r"At least 2 classes are needed, got 1 \(every label is 4\)": np.full(60, 4),
-    r"Labels must be integers, got dtype float64.*pass `targets=`": LABELS.astype(float),
+    r"Labels must be integers, got dtype float64. As they are whole, pass `labels.astype.*pass `targets=`": LABELS
+    / 1.0,
+    r"Labels must be integers, got dtype float64. Encode names with .*pass `targets=`": LABELS / 2,
     r"Labels must be integers, got dtype <U": LABELS.astype(str),
     r"^2 of 60 labels are missing \(NaN\): leave out these rows and their features": np.where(
         np.arange(60) < 2, np.nan, LABELS
