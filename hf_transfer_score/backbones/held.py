@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any, Literal
 from weakref import WeakValueDictionary, finalize
 
@@ -77,7 +78,7 @@ def in_memory_model(thing: Any) -> InMemoryModel:
         raise OptionError(f"A model was passed as ({kinds}); expected {ACCEPTED}.")
     module, processor = parts[0], parts[1] if len(parts) > 1 else None
     form = form_of(module)
-    if form == "module" and (name is None or not callable(processor)):
+    if form == "module" and (not name or not callable(processor)):
         raise OptionError(
             f"A {type(module).__name__} is a module of no known library: pass it as (name, module, transform), where "
             "the transform turns an image into a tensor, or a list of texts into tensors."
@@ -128,7 +129,8 @@ class InMemoryModel:
         """40 hexadecimal digits that change with the weights, the structure, and what prepares the inputs."""
         from hashlib import sha1
 
-        found = f"{self.form} {type(self.module).__qualname__} {self._structure()} {self._prepared()} {self._weights()}"
+        parts = self._structure(), self._code(), self._prepared(), self._weights()
+        found = f"{self.form} {type(self.module).__qualname__} {' '.join(parts)}"
         return sha1(found.encode(), usedforsecurity=False).hexdigest()
 
     def _weights(self) -> str:
@@ -147,6 +149,27 @@ class InMemoryModel:
         about: Any = getattr(self.module, "config", None) or getattr(self.module, "pretrained_cfg", None)
         config = about.to_json_string() if hasattr(about, "to_json_string") else str(about)
         return f"{self.module!r} {config}"
+
+    def _code(self) -> str:
+        """Return what identifies the code of modules of no library, and their settings; else as `_prepared`."""
+        if self.form != "module":
+            return ""
+        own = [one for one in self.module.modules() if not type(one).__module__.startswith("torch.")]
+        codes = [
+            (name, _plain_code(function.__code__))
+            for kind in dict.fromkeys(kind for one in own for kind in type(one).__mro__)
+            if kind.__module__.partition(".")[0] not in ("torch", "builtins")
+            for name, function in vars(kind).items()
+            if isinstance(function, FunctionType)
+        ]
+        settings = [
+            {name: value for name, value in vars(one).items() if name[0] != "_" and name != "training"} for one in own
+        ]
+        with suppress(Exception):
+            from datasets.fingerprint import Hasher
+
+            return f"{codes} {Hasher.hash(settings)}"
+        return uuid.uuid4().hex
 
     def _prepared(self) -> str:
         """Return what identifies the processor; something new each time where that is not possible."""
@@ -214,6 +237,12 @@ def model_of_fingerprint(fingerprint: str) -> InMemoryModel:
     return found
 
 
+def _plain_code(code: CodeType) -> str:
+    """Return what a function does, wherever it stands in its file."""
+    constants = [_plain_code(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {constants}"
+
+
 @contextmanager
 def _unchanged(module: Any) -> Iterator[None]:
     """Restore a model's configurations after a library saved it: some libraries change them."""
@@ -250,7 +279,8 @@ def without_own_hooks(module: Any) -> Any:
         for hooks in (one._forward_hooks, one._forward_pre_hooks, one._backward_hooks):
             for key in [key for key, hook in hooks.items() if not _is_of_torch(hook)]:
                 del hooks[key]
-    copied.requires_grad_(True)
+    for parameter in copied.parameters():  # modules of TorchScript have no `requires_grad_` of their own
+        parameter.requires_grad_(True)
     return copied.float().eval()
 
 

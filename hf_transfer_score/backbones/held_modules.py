@@ -73,8 +73,13 @@ def _of_image(made: Any) -> dict[str, torch.Tensor]:
         raise CheckpointError("unsupported", f"has a transform that returns {shape} for an image, not (C, H, W)")
     import torch
 
-    tensor = torch.as_tensor(value)
+    tensor = _single(torch.as_tensor(value))
     return {"pixel_values": tensor[0] if tensor.ndim == 4 else tensor}
+
+
+def _single(tensor: Any) -> Any:
+    """Return floats in single precision, in which the module runs: NumPy makes double ones."""
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 class ModuleBackbone:
@@ -105,20 +110,23 @@ class ModuleBackbone:
         if self.images:
             return {"pixel_values": torch.stack([one["pixel_values"] for one in items])}
         made = self.transform(list(items))
-        return dict(made) if isinstance(made, Mapping) else {"input": torch.as_tensor(made)}
+        return dict(made) if isinstance(made, Mapping) else {"input": _single(torch.as_tensor(made))}
 
     def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
         """Run the module: one row per example."""
         single = batch.get("pixel_values") if self.images else batch.get("input")
         output = self.module(**batch) if single is None else self.module(single)
-        return BatchOutput({LAST: self._rows(output, batch.get("attention_mask"))})
+        rows, count = self._rows(output, batch.get("attention_mask")), len(next(iter(batch.values())))
+        if len(rows) != count:
+            raise CheckpointError("unsupported", f"is a {self.name} that returns {len(rows)} rows for {count} examples")
+        return BatchOutput({LAST: rows})
 
     def _rows(self, output: Any, mask: torch.Tensor | None) -> torch.Tensor:
         """Return one row per example (B, D): the mean of tokens (B, T, D) or of places (B, D, H, W)."""
         if not hasattr(output, "ndim"):
             known: Mapping[str, Any] = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
             output = next((known[name] for name in NAMED if known.get(name) is not None), None)
-        if output is None or not hasattr(output, "ndim") or output.ndim not in (2, 3, 4):
+        if not hasattr(output, "detach") or output.ndim not in (2, 3, 4):
             raise CheckpointError("unsupported", f"is a {self.name} that returns no tensor with one row per example")
         if output.ndim == 4:
             return output.mean((2, 3))

@@ -1,6 +1,7 @@
 """Models in memory: ranked and fine-tuned like checkpoints, identified by their weights, and never changed."""
 
 import datasets
+import numpy as np
 import pytest
 import timm
 import torch
@@ -31,6 +32,13 @@ class Two(Net):
 
     def forward(self, pixels):
         return super().forward(pixels), pixels
+
+
+class Few(Net):
+    """A network that returns one row for many examples."""
+
+    def forward(self, pixels):
+        return super().forward(pixels)[:1]
 
 
 class Words(torch.nn.Module):
@@ -129,6 +137,30 @@ def test_a_second_call_is_cached_and_a_changed_model_is_not_mistaken(data, tmp_p
     assert cached(("mine", net, TO_TENSOR)) == [False]
 
 
+def test_another_forward_or_setting_of_the_same_weights_is_another_model():
+    class Changed(Net):
+        def forward(self, pixels):
+            return self.layer(pixels).tanh()
+
+    Changed.__name__, Changed.__qualname__ = Net.__name__, Net.__qualname__
+    nets = [Net(), Net(), Changed(), Net()]
+    for one in nets:
+        one.load_state_dict(nets[0].state_dict())
+    nets[3].scale = lambda pixels: 2 * pixels
+    same, again, *others = (in_memory_model(("mine", one, TO_TENSOR)).fingerprint for one in nets)
+    assert same == again and len({same, *others}) == 3
+
+
+def test_transforms_may_give_double_precision_and_modules_may_be_scripted(data, tmp_path):
+    def to_array(image):
+        return np.asarray(image.resize((12, 12))).transpose(2, 0, 1) / 255
+
+    net = Net()
+    models = [("plain", net, to_array), ("scripted", torch.jit.trace(net, torch.rand(2, 3, 12, 12)), to_array)]
+    plain, scripted = rank(data, models, folder=tmp_path, **QUICK).models.values()
+    assert plain.status == scripted.status == "ok", (plain.reason, scripted.reason)
+
+
 def test_texts_by_a_module_and_by_transformers(tmp_path):
     rows = [f"{('bad slow', 'good warm')[row % 2]} {row}" for row in range(40)]
     data = datasets.Dataset.from_dict({"text": rows, "label": [row % 2 for row in range(40)]})
@@ -158,15 +190,18 @@ def test_two_of_one_name_are_told_apart():
 def test_what_cannot_be_read_is_told(data, tmp_path):
     with pytest.raises(OptionError, match=r"A Net is a module of no known library.*\(name, module, transform\)"):
         rank(data, Net())
+    with pytest.raises(OptionError, match=r"A Net is a module of no known library.*\(name, module, transform\)"):
+        rank(data, [("", Net(), TO_TENSOR)])
     with pytest.raises(
         OptionError, match="A model of type int was passed; expected an id or a folder, a model of timm"
     ):
         rank(data, [3])
     adapted = vit()
     adapted.vit.added = torch.nn.Linear(2, 2)
-    models = [vit(), ("adapted", adapted, processor()), ("two", Two(), TO_TENSOR)]
+    models = [vit(), ("adapted", adapted, processor()), ("two", Two(), TO_TENSOR), ("few", Few(), TO_TENSOR)]
     failed = rank(data, models, folder=tmp_path, **QUICK).models
     assert failed["two"].reason == "is a Two that returns no tensor with one row per example"
+    assert failed["few"].reason.startswith("is a Few that returns 1 rows for ")
     assert failed["ViTForImageClassification"].kind == "no_preprocessor"
     assert "pass it with the model, as (model, processor)" in failed["ViTForImageClassification"].reason
     assert "other layers than its class builds from its configuration" in failed["adapted"].reason
