@@ -151,6 +151,7 @@ def test_another_forward_or_setting_of_the_same_weights_is_another_model():
     assert same == again and len({same, *others}) == 3
 
 
+@pytest.mark.filterwarnings("ignore")  # of torch.jit, which is deprecated
 def test_transforms_may_give_double_precision_and_modules_may_be_scripted(data, tmp_path):
     def to_array(image):
         return np.asarray(image.resize((12, 12))).transpose(2, 0, 1) / 255
