@@ -146,7 +146,7 @@ def warm_engine(name: str, workers: int, slots: int) -> Iterator[Engine]:
         import ray
 
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        ray.init("local", num_cpus=slots, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     with tempfile.TemporaryDirectory() as folder, closing(open_engine(name, {"workers": workers})) as engine:
         place = Path(folder)
         models = write_encoders(place, 2 * workers)
