@@ -7,7 +7,6 @@ import pytest
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.boards.pooling import MOST_FOREIGN
-from hf_transfer_score.leaderboard.pages import board_tab
 from hf_transfer_score.records.place import FolderPlace
 from hf_transfer_score.records.record import Record, RecordedMetric, RecordedOverlap, record_path
 from hf_transfer_score.records.store import load
@@ -97,19 +96,6 @@ def test_invented_metrics_do_not_fill_a_board():
     assert {"logme", "zeta", "a-invented-0"} <= found.columns.keys() and len(found.columns) == 1 + MOST_FOREIGN
     assert next(iter(found.columns)) == "logme"
     assert found.notes[0].startswith("31 columns of metrics that this package does not know")
-
-
-def test_the_menu_of_boards_is_limited_and_has_the_shown_one(monkeypatch):
-    monkeypatch.setattr(board_tab, "MOST_CHOICES", 2)
-    records = [
-        score(f"o/{model}", "logme", 0.5, dataset=replace(DATASET, id=f"o/{name}"))
-        for place, name in enumerate("abc")
-        for model in range(3 - place)
-    ]
-    made = catalogue(records)
-    slugs = [one.key.slug for one in made.boards()]
-    assert [slug for _, slug in board_tab._titles(made)] == slugs[:2]
-    assert [slug for _, slug in board_tab._titles(made, made.boards()[2])] == slugs
 
 
 def test_metrics_rank_no_board_of_accuracies_alone():

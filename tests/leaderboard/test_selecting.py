@@ -1,18 +1,20 @@
-"""Parts of a board: searched, filtered, sorted, written as CSV, and compared two by two."""
+"""Parts of a board: searched, filtered, sorted, written as CSV, and compared two by two; the menu of boards."""
 
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.leaderboard.pages import board_tab
 from hf_transfer_score.leaderboard.pages.board_tab import board_csv
 from hf_transfer_score.leaderboard.pages.compare_tab import compared, verdict
 from hf_transfer_score.leaderboard.pages.view import View, choices, select
 from hf_transfer_score.records.record import RecordedMetric
 from hf_transfer_score.text import shown
-from tests.leaderboard.made import accuracy, board, face, facts, model, ncti, published, score
+from tests.leaderboard.made import DATASET, accuracy, board, catalogue, face, facts, model, ncti, published, score
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +178,16 @@ def test_of_two_models_the_one_that_is_expected_to_do_better_is_to_be_fine_tuned
     two = board([*pair(second=0.79), accuracy("o/b", 0.75), accuracy("o/c", 0.74)])
     assert two.step is not None and two.row("o/b").forecast.points_below_best.high > 1
     assert "may be as good" not in told(two, "o/b", "o/c"), "their accuracies are known, unlike that of the best"
+
+
+def test_the_menu_of_boards_is_limited_and_has_the_shown_one(monkeypatch):
+    monkeypatch.setattr(board_tab, "MOST_CHOICES", 2)
+    records = [
+        score(f"o/{model}", "logme", 0.5, dataset=replace(DATASET, id=f"o/{name}"))
+        for place, name in enumerate("abc")
+        for model in range(3 - place)
+    ]
+    made = catalogue(records)
+    slugs = [one.key.slug for one in made.boards()]
+    assert [slug for _, slug in board_tab._titles(made)] == slugs[:2]
+    assert [slug for _, slug in board_tab._titles(made, made.boards()[2])] == slugs
