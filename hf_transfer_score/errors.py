@@ -201,6 +201,18 @@ def chain(error: BaseException | None, *, hidden: bool = True) -> list[BaseExcep
     return found
 
 
+def closest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is closest to another, in upper or lower case; None if none is close.
+
+    Example:
+        >>> closest("NCIT", ["face", "ncti"]), closest("probe", ["face", "ncti"])
+        ('ncti', None)
+    """
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), list(folded), 1, cutoff)
+    return folded[near[0]] if near else None
+
+
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return " Did you mean 'x'?" with the closest known name, "" if none is close.
 
@@ -208,8 +220,8 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
         >>> did_you_mean("trian", ["train", "test"])
         " Did you mean 'train'?"
     """
-    near = difflib.get_close_matches(name, list(known), 1, cutoff)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    near = closest(name, known, cutoff)
+    return f" Did you mean {near!r}?" if near else ""
 
 
 def check_least(options: object, **least: int) -> None:

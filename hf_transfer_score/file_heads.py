@@ -49,7 +49,10 @@ def read_header(path: Path) -> dict[str, Tensor]:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
+        head = file.read(8)
+        length = int.from_bytes(head, "little")
+        if head == b"version ":
+            raise UnreadableError("It is only a pointer of Git LFS: `git lfs pull` downloads the file.")
         if size < 8 or (length > HEADER_BYTES and length > size - 8):
             raise UnreadableError("It is not a safetensors file.")
         if length > HEADER_BYTES:

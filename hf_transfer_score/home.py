@@ -7,7 +7,6 @@ Locks are file locks of the operating system: however a process ends, kill -9 in
 On file systems without locks nobody waits: the same work may then be done twice, but each result is complete.
 """
 
-import difflib
 import errno
 import os
 import shutil
@@ -15,14 +14,14 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreError, chain
+from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreError, chain, closest
 
 HOME_VARIABLE = "HF_TRANSFER_SCORE_HOME"
 LIMIT_VARIABLE = "HF_TRANSFER_SCORE_CACHE_SIZE"
@@ -309,8 +308,12 @@ def example_dataset(dataset: Any) -> Path | None:
     return SHIPPED / "dataset" if is_meant else None
 
 
-def near_name(name: str) -> str:
+def near_name(name: str, cached: Iterable[str] = ()) -> str:
     """Return " Did you mean 'x'?" for the dataset, folder or file whose name is closest to one that does not exist.
+
+    Args:
+        name: what does not exist.
+        cached: ids of the Hub that are on this computer.
 
     Example:
         >>> near_name("exampel"), near_name("example/vit-pretraned")
@@ -326,8 +329,9 @@ def near_name(name: str) -> str:
         known |= {one.name: f"{EXAMPLE}/{one.name}" for one in example_checkpoints(EXAMPLE)}
     if "/" not in name:
         known[EXAMPLE] = EXAMPLE
-    near = difflib.get_close_matches(path.name, sorted(known.keys() - {path.name}), 1)
-    return f" Did you mean {known[near[0]]!r}?" if near else ""
+    known = {one.rpartition("/")[2]: one for one in cached} | known
+    near = closest(path.name, sorted(one for one in known if known[one] != name))
+    return f" Did you mean {known[near]!r}?" if near else ""
 
 
 def example_checkpoints(text: str) -> list[Path]:

@@ -81,6 +81,9 @@ def test_a_file_of_another_length_is_cut_short(tmp_path):
         (tmp_path / "b").write_bytes(content)
         with pytest.raises(UnreadableError, match="It is not a safetensors file"):
             read_header(tmp_path / "b")
+    (tmp_path / "b").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
+    with pytest.raises(UnreadableError, match="only a pointer of Git LFS: `git lfs pull` downloads the file"):
+        read_header(tmp_path / "b")
 
 
 def test_a_header_larger_than_any_is_not_read(tmp_path):

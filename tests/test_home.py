@@ -74,4 +74,8 @@ def test_a_name_is_near_another_by_itself_and_not_by_the_folder_that_both_are_in
     folder = tmp_path / "a folder with a long name"
     (folder / "results").mkdir(parents=True)
     assert near_name(f"{folder}/resluts") == f" Did you mean '{folder}/results'?"
+    assert near_name(f"{folder}/RESULT") == f" Did you mean '{folder}/results'?"
+    cached = ["own/results", "other/model"]
+    assert near_name("resluts", cached) == near_name("one/results", cached) == " Did you mean 'own/results'?"
+    assert near_name("own/results", cached) == "", "it is there, but something else about it is wrong"
     assert near_name(f"{folder}/none") == near_name(f"{tmp_path}/nowhere/results") == ""

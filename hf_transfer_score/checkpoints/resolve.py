@@ -18,7 +18,7 @@ from hf_transfer_score.home import near_name
 from hf_transfer_score.hub.client import patiently
 from hf_transfer_score.hub.downloads import Answers, map_at_once, sound_file, sweep_parts
 from hf_transfer_score.hub.failures import checkpoint_failure, is_offline
-from hf_transfer_score.hub.settings import endpoint_of
+from hf_transfer_score.hub.settings import cached_names, endpoint_of
 from hf_transfer_score.version import LIBRARY
 
 BYTES_PER_PARAMETER = 4
@@ -141,7 +141,9 @@ def _from_hub(candidate: Candidate, known: Answers) -> Checkpoint:
             if stored is not None:
                 return stored
         failure = checkpoint_failure(candidate.name, error, candidate.revision)
-        near = near_name(candidate.name) if failure.kind in ("missing", "no_network") else ""
+        near = ""
+        if failure.kind in ("missing", "no_network"):
+            near = near_name(candidate.name, cached_names("model"))
         raise CheckpointError(failure.kind, f"{failure}.{near}" if near else str(failure)) from None
 
 

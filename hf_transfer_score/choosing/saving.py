@@ -218,7 +218,7 @@ def _opened(dataset: str | Path | None, config: str | None, split: str) -> str:
         return f"datasets.load_from_disk({place!r})"
     if (dataset / "dataset_dict.json").is_file():
         return f"datasets.load_from_disk({place!r})[{split!r}]"
-    reader, files = reader_of(dataset) if dataset.is_file() else (place, {})
+    reader, files = reader_of(dataset)
     return f"datasets.load_dataset({reader!r}, {config!r}, {_words({**files, 'split': split})})"
 
 

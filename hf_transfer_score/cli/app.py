@@ -227,7 +227,7 @@ def _ended(arguments: list[str], *, as_program: bool) -> int:
             said = _unexpected(error.unused_tokens or [], arguments)
         elif isinstance(error, MissingArgumentError) and error.argument is not None:
             name = error.argument.name
-            said = f"{name} needs a value." if name in arguments else f"{name} is missing."
+            said = f"{name} needs a value." if name in arguments else f"{name} is missing: {_about(error.app, name)}"
         command = " ".join([PROGRAM, *(error.command_chain or ())])
         say(f"error: {shown(said, LONGEST)}\nSee {command} --help.")
         return ending.USAGE
@@ -244,18 +244,28 @@ def _ended(arguments: list[str], *, as_program: bool) -> int:
         return ending.tell(error, with_traceback=TRACEBACK in arguments)
 
 
+def _about(command: App | None, name: str) -> str:
+    """Return the help of an argument."""
+    known = [] if command is None else command.assemble_argument_collection(parse_docstring=True)
+    return " ".join(str(next((one.parameter.help for one in known if one.name == name), "")).split())
+
+
 def _unexpected(unused: Sequence[str], arguments: Sequence[str]) -> str:
     """Return what is wrong with arguments that belong to no flag, and how to give a flag two values.
 
     Example:
         >>> _unexpected(["b"], ["rank", "pairs.csv", "--input", "a", "b"])
         'Unexpected argument: b. Give each value by itself: --input a --input b.'
+        >>> _unexpected(["a/b"], ["rank", "pairs.csv", "a/b"])
+        'Unexpected argument: a/b. Name models with --models.'
     """
     said = f"Unexpected argument: {' '.join(unused)}."
     place = arguments.index(unused[0]) if unused and unused[0] in arguments else 0
     flag, value = arguments[place - 2 : place] if place > 1 else ("", "")
     if flag in ("--metrics", "--headline"):
         return f"{said} Separate names by commas: {flag} {','.join([value, *unused])}."
+    if place == 2 and arguments[0] in ("rank", "choose", "verify"):
+        return f"{said} Name models with --models."
     each = " ".join(f"{flag} {one}" for one in (value, *unused))
     return f"{said} Give each value by itself: {each}." if flag in REPEATED else said
 

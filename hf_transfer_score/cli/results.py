@@ -212,7 +212,7 @@ def results_merge(*sources: str, into: str, output: Json = Output()) -> int:
 
     Args:
         sources: folders, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
-        into: another such place; write a new folder as ./a/b.
+        into: where to merge them, a folder or OWNER/NAME on the Hub; write a new folder as ./a/b.
     """
     with quiet_client():
         target = open_place(into)

@@ -82,6 +82,11 @@ def hub_cache() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
+def cached_names(repo_type: RepositoryType) -> list[str]:
+    """Return the ids of the repositories of which something was downloaded."""
+    return [one.name.partition("--")[2].replace("--", "/") for one in hub_cache().glob(f"{repo_type}s--*")]
+
+
 def question_seconds() -> float:
     """Return how many seconds a request may go unanswered; HF_TRANSFER_SCORE_HUB_SECONDS changes it."""
     text = os.environ.get(VARIABLE)

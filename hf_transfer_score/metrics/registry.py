@@ -6,7 +6,6 @@ adds its own with a line such as `my_metric = "my_package.my_metric:METRIC"` in 
 
 from __future__ import annotations
 
-import difflib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from hf_transfer_score.errors import DuplicateMetricError, NotApplicableError, OptionError, UnknownMetricError
+from hf_transfer_score.errors import DuplicateMetricError, NotApplicableError, OptionError, UnknownMetricError, closest
 from hf_transfer_score.metrics.labelled import AUTO, NO_PCA, LabelledFeatures, ModelFacts
 
 ENTRY_POINT_GROUP = "hf_transfer_score.metrics"
@@ -380,5 +379,5 @@ def _check_shape(metric: Any, origin: str) -> None:
 
 
 def _nearest(name: Any, known: list[str] | tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    near = closest(str(name), known, 0.5)
+    return f" (did you mean {near!r}?)" if near else ""

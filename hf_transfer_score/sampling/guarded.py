@@ -25,7 +25,7 @@ from hf_transfer_score.file_heads import chunks_of
 from hf_transfer_score.home import fullness, hub_home, near_name, no_space, room_for
 from hf_transfer_score.hub.client import HubSession, bounded
 from hf_transfer_score.hub.failures import DAMAGED, LOG_IN, kinds, no_answer, no_revision, trouble_of
-from hf_transfer_score.hub.settings import endpoint_of, is_forbidden
+from hf_transfer_score.hub.settings import cached_names, endpoint_of, is_forbidden
 from hf_transfer_score.integrity import READ_AT_ONCE, digest_of
 from hf_transfer_score.untrusted import LINE_BYTES, NESTING
 from hf_transfer_score.version import LIBRARY
@@ -262,7 +262,11 @@ def _unread(lost: NoAnswerError, dataset: str) -> str:
 
 
 def _not_reached(dataset: str, reason: str) -> str:
-    return f"The Hub at {endpoint_of()} cannot be reached for the dataset {dataset}: {reason}."
+    return f"The Hub at {endpoint_of()} cannot be reached for the dataset {dataset}: {reason}.{_near(dataset)}"
+
+
+def _near(dataset: str) -> str:
+    return near_name(dataset, cached_names("dataset"))
 
 
 def explained_items(items: Callable[[], Iterable[Item]], dataset: str) -> Iterator[Item]:
@@ -285,6 +289,18 @@ def commit_of(dataset: str, revision: str | None = None) -> str | None:
     if is_forbidden():
         return None
     return str(HfApi(**LIBRARY).dataset_info(dataset, revision=revision).sha)
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Keep `datasets` from telling a server what is opened: a dataset, or the reader of a local file."""
+    from datasets import config
+
+    counted, config.HF_UPDATE_DOWNLOAD_COUNTS = config.HF_UPDATE_DOWNLOAD_COUNTS, False
+    try:
+        yield
+    finally:
+        config.HF_UPDATE_DOWNLOAD_COUNTS = counted
 
 
 @contextmanager
@@ -331,14 +347,14 @@ def explain(error: BaseException, dataset: str, revision: str | None = None) -> 
     if unreached and forbidden:
         return (
             f"The dataset {dataset} is needed from the Hub, but HF_HUB_OFFLINE forbids requests to it. Unset it, or "
-            f"give a local folder or file.{near_name(dataset)}"
+            f"give a local folder or file.{_near(dataset)}"
         )
     if unreached:
         return _not_reached(dataset, "check the network, then repeat")
     if kind in ("missing", "name") or "DatasetNotFoundError" in names:
         return (
             f"There is no dataset {dataset} on the Hub that you can read: check the spelling (owner/name), and if "
-            f"it is private {LOG_IN}. No local folder has that name either.{near_name(dataset)}"
+            f"it is private {LOG_IN}. No local folder has that name either.{_near(dataset)}"
         )
     return _damaged(error, names, said, dataset)
 

@@ -1,5 +1,6 @@
 """Opens datasets as shards, which are read in chunks of rows."""
 
+import codecs
 import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import fsspec
 
 from hf_transfer_score.errors import DatasetError, OptionError, did_you_mean
 from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset, near_name
-from hf_transfer_score.sampling.guarded import commit_of, explained, guard, listed_once
+from hf_transfer_score.sampling.guarded import commit_of, explained, guard, listed_once, uncounted
 from hf_transfer_score.sampling.memory import ends_as_image, holds_images, known_form, no_image
 from hf_transfer_score.sampling.reach import (
     Reach,
@@ -150,7 +151,9 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> OpenSplit:
         raise DatasetError(f"The folder {name} is empty: there are no files in it.")
     with explained(name):
         check_folder_card(path, name)
-    return _open_builder(name, options, reach=Reach.of_folder(path), path=str(path.absolute()))
+    return _open_builder(
+        name, options, reach=Reach.of_folder(path), path=str(path.absolute()), builder_options=reader_of(path)[1]
+    )
 
 
 def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:
@@ -158,7 +161,7 @@ def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:
     if reader is None:
         raise DatasetError(
             f"The file {name} is of no known kind; expected one of {', '.join(READERS)}, or for images and sounds "
-            "a folder with a subfolder for each class."
+            "a folder with a subfolder for each class. Unpack an archive first."
         )
     if path.stat().st_size == 0:
         raise DatasetError(f"The file {name} is empty.")
@@ -168,17 +171,27 @@ def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:
     return replace(opened, features={**opened.features, **_named_images(opened)}) if reader in TEXTUAL else opened
 
 
-def reader_of(path: Path) -> tuple[str | None, dict[str, str]]:
-    """Return the name that `datasets` has for the reader of a file, None for an unknown kind, and its arguments.
+def reader_of(path: Path) -> tuple[str | None, dict[str, Any]]:
+    """Return what `datasets` reads a file or folder with, None for a file of an unknown kind, and its arguments."""
+    if path.is_dir():
+        inside = (one for one in path.rglob("[!.]*") if one.is_file())
+        first = next(inside, path)
+        only_csv = _suffix(first) == ".csv" and all(_suffix(one) == ".csv" for one in inside)
+        return str(path.resolve()), _separation(first) if only_csv else {}
+    reader = READERS.get(_suffix(path))
+    return reader, {"data_files": glob.escape(str(path.resolve()))} | (_separation(path) if reader == "csv" else {})
 
-    What separates columns in .csv is a comma, a semicolon or a tab, whichever the first line has most of.
+
+def _separation(path: Path) -> dict[str, Any]:
+    """Return what separates columns: a comma, a semicolon or a tab, whichever the first line has most of.
+
+    Excel may say it in a first line of its own, such as `sep=;`.
     """
-    reader, files = READERS.get(_suffix(path)), {"data_files": glob.escape(str(path.resolve()))}
-    if reader == "csv":
-        with fsspec.open(str(path), "rb", compression="infer") as file:
-            head = file.readline(MOST_HEADER)
-        files["sep"] = "\t" if _suffix(path) == ".tsv" else max(",;\t", key=lambda one: head.count(one.encode()))
-    return reader, files
+    with fsspec.open(str(path), "rb", compression="infer") as file:
+        head = file.readline(MOST_HEADER).removeprefix(codecs.BOM_UTF8)
+    if head.lower().startswith(b"sep=") and len(head.rstrip(b"\r\n")) == len("sep=;"):
+        return {"sep": chr(head[4]), "skiprows": 1}
+    return {"sep": "\t" if _suffix(path) == ".tsv" else max(",;\t", key=lambda one: head.count(one.encode()))}
 
 
 def _named_images(opened: OpenSplit) -> dict[str, Any]:
@@ -273,7 +286,7 @@ def _open_builder(
     on_hub = reach.repository is not None
     with explained(name, options.revision):
         try:
-            with listed_once(None if on_hub else Path(path)):
+            with uncounted(), listed_once(None if on_hub else Path(path)):
                 builder = datasets.load_dataset_builder(
                     path, options.config, revision=revision, **(builder_options or {})
                 )

@@ -94,7 +94,7 @@ def test_a_plot_is_written_beside_the_table(layers, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "wording"),
     [
-        ("--model ./bert", 2, "error: DATASET is missing."),
+        ("--model ./bert", 2, "error: DATASET is missing: a dataset on the Hub, "),
         ("texts.jsonl --model ./bert --plot a.pdf", 2, "has to end in .png, .svg or .html."),
         ("texts.jsonl --model ./bert --pooling middle", 2, "--pooling 'middle': expected one of auto"),
         ("texts.jsonl --model ./bert --json --csv", 2, "--json and --csv exclude each other"),

@@ -250,6 +250,18 @@ class TestUsage:
         status, out, err = run("rank", "bank.jsonl", *arguments.split())
         assert (status, out) == (2, "") and words in err and err.count("\n") == 1
 
+    def test_without_a_network_a_misspelt_name_is_answered_with_the_nearest_here(
+        self, pool, run, tmp_path, monkeypatch
+    ):
+        for kind in ("datasets--own--flowers", "models--own--flowers-base"):
+            (tmp_path / kind).mkdir()
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        for wrong, near in {"bank.jsnl": "bank.jsonl", "flower": "own/flowers"}.items():
+            status, _, err = run("rank", wrong, "--models", "./models/clear")
+            assert status == 1 and f" Did you mean '{near}'?\n" in err
+        _, out, _ = run("rank", "bank.jsonl", "--models", "Own/Flowers-Bas", "--quiet")
+        assert "the Hub cannot be reached. Did you mean 'own/flowers-base'?" in out
+
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [

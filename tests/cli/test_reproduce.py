@@ -82,7 +82,7 @@ def test_off_line_nothing_heavy_is_loaded_and_nobody_is_asked(hub, hub_environme
         (("zzz",), "error: There is no published table 'zzz'. Known: ncti-cifar10."),
         (("ncti-cifar10", "--per-class", "5"), "error: --per-class says how models are scored again: add --run"),
         (("ncti-cifar10", "--free-disk"), "error: --free-disk says how models are scored again: add --run"),
-        ((), "error: TABLE is missing."),
+        ((), "error: TABLE is missing: ncti-cifar10, "),
     ],
 )
 def test_wrong_usage(run, arguments, wording):

@@ -143,7 +143,7 @@ class TestFolders:
             ("publish results --to https://huggingface.co/datasets/a/b", 2, "expected a folder (./results)"),
             ("publish results --to ./copy --create-pr", 2, "--create-pr is for repositories on the Hub"),
             ("publish results/ranking.json --to ./copy", 2, "results/ranking.json is a file"),
-            ("publish results", 2, "error: --to is missing."),
+            ("publish results", 2, "error: --to is missing: "),
             ("pull ./none --into copy", 1, "There is no folder none"),
             ("pull results --into results/ranking.json", 2, "is a file"),
             ("merge --into ./none", 1, "There is no folder none"),

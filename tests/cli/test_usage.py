@@ -44,7 +44,9 @@ class TestUsage:
         ("arguments", "wording"),
         [
             ("rang", 'Unknown command "rang". Did you mean "rank"?'),
-            ("score", "error: FILES is missing.\nSee hf-transfer-score score --help."),
+            ("score", "error: FILES is missing: feature files, one per model.\nSee hf-transfer-score score --help."),
+            ("layers nope", "error: --model is missing: a model on the Hub, or a folder.\n"),
+            ("rank d a/b c/d", "error: Unexpected argument: a/b c/d. Name models with --models.\n"),
             ("rank d --plot", "error: --plot needs a value.\nSee hf-transfer-score rank --help."),
             ("rank d --seed 1.5", "error: --seed '1.5': expected a whole number.\n"),
             ("rank d --max-samples many", "error: --max-samples 'many': expected a whole number.\n"),
@@ -52,6 +54,7 @@ class TestUsage:
             ("score a.npz --metrics ,", "expected names separated by commas, such as face,ncti, or all"),
             ("score a.npz --metric face", "Unknown option: --metric. Did you mean --metrics?"),
             ("score a.npz --metrics fase", "error: There is no metric 'fase' (did you mean 'face'?). Known: face"),
+            ("score a.npz --metrics FACE", "error: There is no metric 'FACE' (did you mean 'face'?). Known: face"),
             ("score a.npz --metrics face,face", "error: Metric 'face' was chosen twice"),
             ("score a.npz ./a.npz", "error: a.npz is named twice."),
             ("metrics ncit", "error: There is no metric 'ncit' (did you mean 'ncti'?)"),

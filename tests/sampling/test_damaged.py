@@ -62,3 +62,13 @@ def test_invalid_sounds(tmp_path):
     sample = load_sample(tmp_path)
     assert len(sample.examples(range(5))) == len(sample) == 5
     assert "6 drawn examples were left out: they are empty, or cannot be decoded as sound" in sample.notes
+
+
+def test_a_damaged_file_is_not_taken_for_a_network_that_fails_and_no_server_learns_what_is_read(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("datasets.config.HF_UPDATE_DOWNLOAD_COUNTS", True)
+    monkeypatch.setattr("datasets.load.get_session", lambda: asked.append("a server"))
+    (tmp_path / "rows.parquet").write_bytes(b"no table")
+    with pytest.raises(DatasetError, match=r"rows\.parquet is corrupt or not what its name says"):
+        load_sample(tmp_path / "rows.parquet")
+    assert asked == [] and datasets.config.HF_UPDATE_DOWNLOAD_COUNTS is True

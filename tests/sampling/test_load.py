@@ -41,6 +41,10 @@ def as_arrow(rows: datasets.Dataset, path) -> None:
 WRITERS = {
     "rows.csv": lambda rows, path: rows.to_csv(path),
     "semicolons.csv": lambda rows, path: rows.to_csv(path, sep=";", encoding="utf-8-sig"),
+    "excel.csv": lambda rows, path: path.write_text(
+        "sep=;\n" + rows.to_pandas().to_csv(index=False, sep=";"), encoding="utf-8-sig", newline="\r\n"
+    ),
+    "several": lambda rows, path: (path.mkdir(), rows.to_csv(path / "semicolons.csv", sep=";")),
     "rows.tsv": lambda rows, path: rows.to_csv(path, sep="\t"),
     "rows.jsonl": lambda rows, path: rows.to_json(path),
     "rows.json": lambda rows, path: path.write_text(json.dumps(rows.to_list())),
