@@ -26,6 +26,9 @@ SIDE, SIDE_START = 0.93, 0.87
 STEP, STEPS = 0.008, (0, 1, -1, 2, -2, 3, -3)
 """How far a model moves aside, as a share of the width, where its bar would cover that of a better one."""
 
+MOVED = 300
+"""Only so many of the best models are moved: more would cover each other anyway."""
+
 GROUPS = "Models of one colour and shape cannot be distinguished from the best of them on this sample"
 EXPECTED = "forecast on the scale of normal scores, higher is better"
 FRONT = "dashed: the best rank up to this size"
@@ -91,7 +94,7 @@ def _cells(ranking: Ranking, name: str, letter: str) -> list[tuple[str, str]]:
 
 
 def _expected(ranking: Ranking, name: str) -> list[tuple[str, str]]:
-    one, probe = ranking.forecasts[name], ranking.probes.get(name)
+    one, probe = ranking.forecasts[name], ranking.probe_of(name)
     below, level, accuracy = one.points_below_best, one.expected_accuracy, MISSING
     if level is not None:
         ends = f"{level.value:.0%} ({level.low:.0%} to {level.high:.0%})"
@@ -180,10 +183,10 @@ def _apart(bars: Sequence[tuple[float, int, int]]) -> list[float]:
         return abs(one[0] - other[0]) < 0.9 * STEP and one[1] <= other[2] and other[1] <= one[2]
 
     placed: list[tuple[float, int, int]] = []
-    for share, low, high in bars:
+    for share, low, high in bars[:MOVED]:
         choices = [(share + step * STEP, low, high) for step in STEPS]
         placed.append(min(choices, key=lambda one: sum(meets(one, other) for other in placed)))
-    return [share for share, _, _ in placed]
+    return [share for share, _, _ in (*placed, *bars[MOVED:])]
 
 
 def _front(marks: Sequence[tuple[Mark, float | None]], *, fast: bool) -> tuple[tuple[float, float], ...]:
@@ -215,9 +218,11 @@ def _lines(ranking: Ranking) -> Lines | None:
         values, what = ranking.mean_ranks, f"mean rank by {names}, lower is better"
     found: dict[str, dict[str, float]] = {}
     for name, outcome in ranked.items():
-        found.setdefault(printable(outcome.model), {})[outcome.layer or ""] = values[name]
+        found.setdefault(printable(outcome.model), {})[printable(outcome.layer or "")] = values[name]
     best = next(iter(ranked.values()))
-    return Lines(found, (printable(best.model), best.layer or ""), what, turned=not (one or ranking.forecasts))
+    return Lines(
+        found, (printable(best.model), printable(best.layer or "")), what, turned=not (one or ranking.forecasts)
+    )
 
 
 def _subtitle(ranking: Ranking) -> str:

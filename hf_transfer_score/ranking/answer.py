@@ -142,7 +142,7 @@ def _alone(ranking: Ranking) -> str:
     (name,), failed = ranking.ranks, len(ranking.models) > 1
     start = f"Only {name} could be ranked" if failed else f"{name} is the only candidate"
     sentences = [f"{start}, so there is nothing to compare it with."]
-    probe, known = ranking.probes.get(name), ranking.forecasts.get(name)
+    probe, known = ranking.probe_of(name), ranking.forecasts.get(name)
     if known is not None and known.measured and known.expected_accuracy:
         sentences.append(f"Its accuracy after fine-tuning is {_level(known)}.")
     if probe is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -257,12 +258,14 @@ class Ranking(Shown):
         return self._probes(0.95)
 
     def _probes(self, level: float) -> dict[str, Interval]:
-        results = {name: one.results[PROBE] for name, one in self.models.items() if PROBE in one.results}
-        return {
-            name: accuracy_interval(one.terms[PROBE], one.parameters["rows"], level)
-            for name, one in results.items()
-            if one.status == "ok" and "rows" in one.parameters
-        }
+        return {name: one for name in self.models if (one := self.probe_of(name, level)) is not None}
+
+    def probe_of(self, name: str, level: float = 0.95) -> Interval | None:
+        """Return the accuracy of a probe on one model's features, None where it was not probed."""
+        one = self.models[name].results.get(PROBE)
+        if one is None or one.status != "ok" or "rows" not in one.parameters:
+            return None
+        return accuracy_interval(one.terms[PROBE], one.parameters["rows"], level)
 
     @property
     def all_notes(self) -> tuple[str, ...]:
@@ -282,7 +285,7 @@ class Ranking(Shown):
         """The letter of each ranked model's tie group, "" for a model without ties."""
         groups = self.confidence.groups if self.confidence else {}
         numbers = [groups[name] for name in self.ranks if name in groups]
-        shared = sorted({number for number in numbers if numbers.count(number) > 1})
+        shared = sorted(number for number, count in Counter(numbers).items() if count > 1)
         letters = {number: chr(ord("a") + place) if place < 26 else str(place) for place, number in enumerate(shared)}
         return {name: letters.get(groups.get(name, -1), "") for name in self.ranks}
 

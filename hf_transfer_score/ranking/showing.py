@@ -23,7 +23,7 @@ FORECAST_COLUMNS = (
 
 def forecast_cells(ranking: Ranking, name: str) -> list[float | None]:
     """Return the cells of `FORECAST_COLUMNS` for a model."""
-    one, probe = ranking.forecasts.get(name), ranking.probes.get(name)
+    one, probe = ranking.forecasts.get(name), ranking.probe_of(name)
     level = None if one is None else one.expected_accuracy
     return [
         None if one is None else one.best_probability,

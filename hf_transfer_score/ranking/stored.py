@@ -87,8 +87,8 @@ def pool_of_records(records: Iterable[Record]) -> PoolOfRecords:
             intervals[name][metric.name] = dict(record.interval)
             levels[name] = record.interval_level or LEVEL
     models = {name: _model(name, record, results[name]) for name, record in newest.items()}
-    there = {one.model for one in models.values()}
-    models |= {name: _measured(record) for name, record in measured.items() if name not in there | models.keys()}
+    there = {one.model for one in models.values()} | models.keys()
+    models |= {name: _measured(record) for name, record in measured.items() if name not in there}
     ordered = tuple(sorted(metrics.values(), key=_board_order))
     return PoolOfRecords(models, ordered, intervals, levels, sample, bool(measured))
 

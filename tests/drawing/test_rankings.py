@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 
 from hf_transfer_score.drawing.files import check_plot_path, save_plot
-from hf_transfer_score.drawing.rank_chart import STEP, picture_of, rank_chart
+from hf_transfer_score.drawing.rank_chart import MOVED, STEP, _apart, picture_of, rank_chart
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.ranking.board import board_of
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.text import short_count
 from tests.drawing.charts import layers_of, rows_of
+from tests.leaderboard.made import model, score, table
 from tests.reading import Page
 from tests.runs.reports import Made, classified, measured, report_of
 
@@ -318,3 +320,20 @@ def test_places_that_cannot_be_written_are_refused_before_the_run(tmp_path):
         check_plot_path(tmp_path / "file" / "a.png")
     check_plot_path(tmp_path / "new" / "deeper" / "a.PNG")
     check_plot_path(Path("a.html"))
+
+
+def test_layers_of_strangers_become_an_image(tmp_path):
+    layers = ["\x00", "\ufffe\x0b", "\u202e<script>", "last"]
+    stored = table([score(model("owner/a", layer=layer), "knn", number / 8) for number, layer in enumerate(layers)])
+    save_plot(board_of([stored], "owner/pets"), tmp_path / "a.svg")
+    assert ElementTree.fromstring((tmp_path / "a.svg").read_bytes()) is not None
+    assert "\u202e" not in (tmp_path / "a.svg").read_text(encoding="utf-8")
+
+
+def test_each_model_is_looked_up_once_however_many_there_are(monkeypatch):
+    stored = [score(f"owner/m{number}", "linear_probe", number / 100, used={"rows": 50}) for number in range(40)]
+    ranking, seen = board_of([table(stored)], "owner/pets"), []
+    one_of = type(ranking).probe_of
+    monkeypatch.setattr(type(ranking), "probe_of", lambda *given: seen.append(given) or one_of(*given))
+    assert "probe" in picture_of(ranking).head and len(seen) <= 2 * 40
+    assert _apart([(0.5, 1, 9)] * (MOVED + 2))[-2:] == [0.5, 0.5], "only the best of very many models are moved"

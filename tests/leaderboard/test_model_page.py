@@ -6,9 +6,11 @@ from dataclasses import asdict, replace
 import pytest
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.leaderboard.pages import model_page as pages
 from hf_transfer_score.leaderboard.pages.compare_tab import compare_page, overlaps_figure, row_choices
 from hf_transfer_score.leaderboard.pages.model_page import (
     MOST_CHOICES,
+    MOST_ROWS,
     card_of,
     model_choices,
     model_command,
@@ -144,6 +146,15 @@ def test_the_card_has_the_place_on_the_board():
     assert (standing.models, standing.rank, standing.others) == (3, 2, ("owner/a", "owner/c"))
     assert sorted(standing.places.values()) == [(2, 3), (2, 3)]
     assert "owner/b" in card_of(found, "owner/b")
+
+
+def test_a_model_that_was_read_in_very_many_ways_is_looked_through_once(monkeypatch):
+    ways = [score(model("owner/a", layer=f"layer{number}"), "knn", number / 500) for number in range(MOST_ROWS + 10)]
+    found, compared = catalogue(*ways), []
+    real = pages._is_of
+    monkeypatch.setattr(pages, "_is_of", lambda *given: compared.append(given) or real(*given))
+    assert len(standings(found, "owner/a", found.model_records("owner/a"))) == len(compared) == MOST_ROWS
+    assert "And 10 rows more." in read(model_page(found, "owner/a")).text
 
 
 def test_the_command_names_model_commit_and_dataset():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from hf_transfer_score.cards.model_card import model_card
 from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardKey, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.texts import expected_text, page
-from hf_transfer_score.records.record import FACT_TITLES, Record
+from hf_transfer_score.records.record import FACT_TITLES, Record, RecordedModel
 
 MOST_BOARDS = 12
 """Boards made for the page and card of a model at most, since each may take a moment."""
@@ -33,15 +33,16 @@ def card_of(catalogue: Catalogue, model_id: str) -> str:
 
 def standings(catalogue: Catalogue, model_id: str, records: Sequence[Record]) -> dict[str, Standing]:
     """Return the ranks of a model with these records on its boards, by `standing_key`."""
-    ways: dict[str, list[Record]] = defaultdict(list)
+    ways: dict[Any, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for one in records:
-        ways[standing_key(one)].append(one)
+        ways[board_key(one), _read(one.model)][standing_key(one)].append(one)
     found = {}
     for board, rows in boards_of(catalogue, model_id):
-        for row in rows:
-            for way, mine in ways.items():
+        counts = Counter(label for one in board.rows for label in one.ranks)
+        for row in rows[:MOST_ROWS]:
+            for way, mine in ways[board.key, _read(row)].items():
                 if _is_of(mine, board, row):
-                    found[way] = _standing(board, row, mine)
+                    found[way] = _standing(board, row, mine, counts)
     return found
 
 
@@ -52,12 +53,13 @@ def boards_of(catalogue: Catalogue, model_id: str) -> Iterator[tuple[Board, list
         yield board, [row for row in board.rows if row.model == model_id]
 
 
+def _read(model: RecordedModel | BoardRow) -> tuple[Any, ...]:
+    """Return how a model was read."""
+    return (model.commit, model.library, model.layer, model.pooling, model.parameters, model.width)
+
+
 def _is_of(records: list[Record], board: Board, row: BoardRow) -> bool:
-    """Whether a row of a board shows these records."""
-    model = records[0].model
-    names = ("commit", "library", "layer", "pooling", "parameters", "width")
-    if board.key != board_key(records[0]) or any(getattr(row, name) != getattr(model, name) for name in names):
-        return False
+    """Whether a row of a board shows these records, which are of the same sample and model."""
     shown = _columns(board, row, records)
     return bool(shown) and all(row.terms[label] in [one.terms for one in found] for label, found in shown.items())
 
@@ -80,12 +82,12 @@ def _columns(board: Board, row: BoardRow, records: list[Record]) -> dict[str, li
     return found
 
 
-def _standing(board: Board, row: BoardRow, records: list[Record]) -> Standing:
+def _standing(board: Board, row: BoardRow, records: list[Record], counts: Mapping[str, int]) -> Standing:
     ranked = [one for one in board.rows if one.rank is not None]
     places: dict[str, tuple[int, int]] = {}
     for label, found in _columns(board, row, records).items():
-        count = sum(label in one.ranks for one in board.rows)
-        places |= {setting(one.metric): (int(row.ranks[label]), count) for one in found if one.metric is not None}
+        place = row.ranks[label], counts[label]
+        places |= {setting(one.metric): place for one in found if one.metric is not None}
     others = tuple(dict.fromkeys(one.model for one in ranked if one.label != row.label))
     sharing = sum(one.rank == row.rank for one in ranked if one is not row)
     return Standing(

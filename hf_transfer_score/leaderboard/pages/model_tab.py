@@ -13,6 +13,7 @@ from hf_transfer_score.drawing.figure import WIDTH, Figure, together
 from hf_transfer_score.drawing.heatmap import overlap_figure
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.model_page import (
+    MOST_BOARDS,
     MOST_CHOICES,
     boards_of,
     card_of,
@@ -91,7 +92,7 @@ def build_model_tab(page: LeaderboardPage) -> None:
 
 def heatmaps_figure(catalogue: Catalogue, model_id: str, width: int = WIDTH) -> Figure | None:
     """Return how much the classes overlap in a model's features, on at most four boards; None if no record says."""
-    places = ((board, row) for board, rows in boards_of(catalogue, model_id) for row in rows)
+    places = ((board, row) for board, rows in boards_of(catalogue, model_id) for row in rows[:MOST_BOARDS])
     known = ((f"{row.label} on {board.summary.title}", catalogue.overlap(board, row)) for board, row in places)
     found = list(islice(((name, one) for name, one in known if one is not None), MOST_HEATMAPS))
     largest = max((value for _, one in found for value in one.values), default=0.0) or None
