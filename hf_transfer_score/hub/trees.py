@@ -153,3 +153,4 @@ class Authors:
                     break
 
         patiently(ask)
+        self._names |= dict.fromkeys(commits, ())  # of commits that are too old to be found

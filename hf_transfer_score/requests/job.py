@@ -21,7 +21,7 @@ from hf_transfer_score.home import home, write_text
 from hf_transfer_score.hub.failures import is_offline, is_transient
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.requests.box import BoxLimits, BoxResult, folder_of_job, limit_this_process, run_in_box
-from hf_transfer_score.requests.request import CheckLimits, Request, check_request
+from hf_transfer_score.requests.request import LONGEST_TEXT, WORD, CheckLimits, Request, check_request
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.records import without_places
 from hf_transfer_score.runs.run import rank
@@ -109,15 +109,17 @@ def _answered(answer: Path, request: Request, commit: str) -> JobOutcome:
     if answer.stat().st_size > ANSWERS.size:
         return JobOutcome("failed", reason=f"Its records take more than {ANSWERS.size:,} bytes.")
     plain = parse_json(answer.read_bytes(), what="the answer", limit=ANSWERS)
-    records = tuple(map(Record.from_json, plain["records"]))
+    records, kind = tuple(map(Record.from_json, plain["records"])), str(plain["kind"])
     for one in records:
+        one.to_json()  # it can be written, and no request ends the worker
         of_it = one.model.id == request.model and one.model.commit in (None, commit)
         if not of_it or one.dataset.id != request.dataset:
             return JobOutcome("failed", reason="Its records are of another model or dataset.")
     state: Literal["done", "failed", "again"] = plain["state"]
     if state not in ("done", "failed", "again"):
         return JobOutcome("failed", reason="It ended in an unknown state.")
-    return JobOutcome(state, records, str(plain["kind"]), str(plain["reason"]))
+    is_kind = len(kind) <= LONGEST_TEXT and WORD.fullmatch(kind)
+    return JobOutcome(state, records, kind if is_kind else "error", str(plain["reason"]))
 
 
 def scored(

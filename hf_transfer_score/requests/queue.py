@@ -15,7 +15,7 @@ from typing import Any, Literal
 from hf_transfer_score.errors import InputError, OptionError, RecordError, StoreError
 from hf_transfer_score.records.checks import check_time
 from hf_transfer_score.records.place import Place, PlaceView, Signed
-from hf_transfer_score.records.store import UNREAD, Problem
+from hf_transfer_score.records.store import CHUNK, UNREAD, Problem
 from hf_transfer_score.requests.request import (
     LONGEST_REASON,
     LONGEST_TEXT,
@@ -35,6 +35,9 @@ LARGEST_FILE = 20_000  # bytes of the file of a request; the longest request has
 
 LONGEST_LEASE = 86_400.0
 """Seconds; a claim that ends later than this from now was not made by a worker, and is ignored."""
+
+MOST_GIVEN_UP = 100
+"""Requests that fail in one commit because too many workers claimed them: anyone may write that into many files."""
 
 Clock = Callable[[], datetime]
 Ending = Literal["done", "failed", "refused"]
@@ -131,7 +134,8 @@ class RequestQueue:
                 return {}
             for request in self._in_turn(there, view):
                 if request.attempts >= self.limits.attempts:
-                    written[request] = self._given_up(request)
+                    if len(written) < MOST_GIVEN_UP:
+                        written[request] = self._given_up(request)
                     continue
                 mine = self._running(self._named(request, view), worker, lease_seconds)
                 found = replace(mine, attempts=request.attempts + 1)
@@ -317,8 +321,10 @@ class RequestQueue:
         stamps = {path: stamp for path, stamp in view.files.items() if is_request_path(path) and only in (None, path)}
         known = self._known if self.place.shared else {}  # elsewhere reading is cheap, and modification times coarse
         found = {path: known[path, stamp] for path, stamp in stamps.items() if (path, stamp) in known}
-        contents = view.read([path for path in stamps if path not in found])
-        found |= {path: _parsed(path, content) for path, content in contents.items()}
+        unread = [path for path in stamps if path not in found]
+        for start in range(0, len(unread), CHUNK):  # each file may be as large as a file of results
+            contents = view.read(unread[start : start + CHUNK])
+            found |= {path: _parsed(path, content) for path, content in contents.items()}
         found |= {path: Problem(path, UNREAD) for path in stamps if path not in found}
         if only is None:
             self._known = {(path, stamps[path]): one for path, one in found.items()} if self.place.shared else {}

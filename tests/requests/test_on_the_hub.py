@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hf_transfer_score.errors import InputError
+from hf_transfer_score.hub import trees
 from hf_transfer_score.hub.repository import CommitRetries
 from hf_transfer_score.records.place import HubPlace
 from hf_transfer_score.requests.queue import LeaseLostError, QueueLimits, RequestQueue
@@ -181,3 +182,15 @@ def test_authors_are_looked_up_only_when_needed(hub, queue_of):
     assert hub.asked("/paths-info/") == hub.asked("/commits/") == []
     queue.claim("w", 60)
     assert len(hub.asked("/paths-info/")) == len(hub.asked("/commits/")) == 1
+
+
+def test_a_commit_that_is_too_old_is_looked_for_once(hub, queue_of, monkeypatch):
+    monkeypatch.setattr(trees, "MOST_COMMITS", 1)
+    queue = filled(queue_of(limits=QueueLimits(per_user=1)), 1)
+    commit(hub, queue_of, "hf_owner", asked(1, "ann"), asked(2, "ben"))
+    queue.place.update(lambda _: {"notes.txt": b"later"}, title="Later")
+    hub.requests.clear()
+    assert queue.claim("v", 60).model == "g/m1" and len(hub.asked("/commits/")) == 1
+    assert queue.claim("w", 60).model == "g/m2" and len(hub.asked("/commits/")) == 2, (
+        "only for the first claim's commit"
+    )

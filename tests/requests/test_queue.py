@@ -11,7 +11,8 @@ import pytest
 
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.records.place import FolderPlace, MemoryPlace
-from hf_transfer_score.requests.queue import LARGEST_FILE, LeaseLostError, QueueLimits, RequestQueue
+from hf_transfer_score.records.store import CHUNK
+from hf_transfer_score.requests.queue import LARGEST_FILE, MOST_GIVEN_UP, LeaseLostError, QueueLimits, RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
 from tests.requests.clock import Clock
 
@@ -262,3 +263,21 @@ def test_processes_claim_each_request_once(tmp_path):
         assert worker.returncode == 0
     assert sorted(got["v"] + got["w"]) == sorted(f"a/m{number}" for number in range(20))
     assert {one.model: one.claimed_by for one in queue.requests()} == {m: name for name in got for m in got[name]}
+
+
+def test_very_many_files_are_read_in_parts(place):
+    queue, parts = RequestQueue(place), []
+    place.update(lambda _: {f"requests/a/b/{number}.json": b"{" for number in range(CHUNK + 1)}, title="hostile")
+    view = place.view()
+    read, view.read = view.read, lambda paths: parts.append(list(paths)) or read(parts[-1])
+    assert queue._read(view) == {} and [len(one) for one in parts] == [CHUNK, 1]
+    assert len(queue.problems) == CHUNK + 1
+
+
+def test_no_commit_gives_up_very_many_requests(queue, clock):
+    old = [numbered(number, attempts=3, asked="2020-01-01T00:00:00+00:00") for number in range(MOST_GIVEN_UP + 5)]
+    queue.place.update(lambda _: {str(request_path(one)): one.to_json().encode() for one in old}, title="hostile")
+    queue.submit(ONE)
+    assert queue.claim("w", 60).model == "a/one"
+    assert Counter(one.state for one in queue.requests()) == {"failed": MOST_GIVEN_UP, "pending": 5, "running": 1}
+    assert queue.claim("w", 60) is None and "pending" not in states(queue).values()

@@ -1,21 +1,27 @@
 """Claims and retries of a worker, with queues in memory."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from hf_transfer_score.engines.base import WorkerLostError, hand_out
 from hf_transfer_score.errors import HubError, OptionError, StoreError
+from hf_transfer_score.records.checks import plain_fields
 from hf_transfer_score.records.place import HubPlace, MemoryPlace
+from hf_transfer_score.records.table import COMPACT
+from hf_transfer_score.requests import job
 from hf_transfer_score.requests import worker as working
+from hf_transfer_score.requests.box import BoxResult
 from hf_transfer_score.requests.job import JobOutcome
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
 from hf_transfer_score.requests.worker import Lease, Worker, WorkerOptions
+from tests.leaderboard.made import DATASET, score
 from tests.runs.warm import until
 
 ONE = Request("a/one", "d/pets")
@@ -147,6 +153,29 @@ def test_an_interrupted_worker_releases_its_request(queue, monkeypatch):
         worker.run()
     assert said == ["claimed a/one on d/pets, attempt 1 of 3", "gave back 1 request"]
     assert (queue.get(ONE).state, queue.get(ONE).attempts, queue.get(ONE).claimed_by) == ("pending", 1, None)
+
+
+def deep(depth: int) -> Any:
+    return [0] * 40_000 if depth == 0 else [deep(depth - 1)]
+
+
+LARGE = replace(score("a/one", "knn", 0.5, dataset=replace(DATASET, id="d/pets")), used={"deep": deep(20)})
+"""A record that can be read from 100,000 bytes, and takes more than a record may if it is written."""
+
+
+@pytest.mark.parametrize(
+    "answer", [{"kind": "No Kind!"}, {"kind": "a" * 201}, {"records": [COMPACT.encode(plain_fields(LARGE))]}]
+)
+def test_no_answer_of_a_job_ends_the_worker(answer, queue, monkeypatch):
+    def run_in_box(command, folder, limits):
+        whole = {"state": "failed", "kind": "error", "reason": "why", "records": [], **answer}
+        (folder / "answer.json").write_text(json.dumps(whole))
+        return BoxResult(0, None, 1.0)
+
+    monkeypatch.setattr(job, "check_request", lambda *_, **__: "c" * 40)
+    monkeypatch.setattr(job, "run_in_box", run_in_box)
+    assert Worker(queue, MemoryPlace(), AT_ONCE, print).run() == {"failed": 1}
+    assert queue.get(ONE).kind in ("error", "bad_input")
 
 
 @dataclass
