@@ -129,7 +129,7 @@ class RequestQueue:
         claimed: list[Request | None] = []
 
         def change(view: PlaceView) -> Mapping[str, bytes | None]:
-            there, written, found = self._read(view), {}, None
+            there, written, found = self._read(view), dict[Request, Request](), None
             if claimed and claimed[-1] in there.values():
                 return {}
             for request in self._in_turn(there, view):
