@@ -36,7 +36,7 @@ ALLOWED = {
             leaderboard.pages.model_page
         """,
         "ranking/kernel": "metrics.registry",
-        "ranking/pools": "metrics.registry ranking",
+        "ranking/pools": "errors metrics.registry ranking",
         "ranking/agreement": "errors ranking.kernel ranking.agreement",
         "hub": "errors untrusted home integrity version hub",
         "records": """

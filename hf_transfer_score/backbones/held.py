@@ -140,7 +140,7 @@ class InMemoryModel:
         digest = xxhash.xxh3_128()
         for name, value in (*self.module.named_parameters(), *self.module.named_buffers()):
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            if value.numel():
+            if value.numel() and not value.is_meta:
                 whole = value.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8)
                 digest.update(memoryview(whole.numpy()))
         return digest.hexdigest()
@@ -191,6 +191,8 @@ class InMemoryModel:
         return place
 
     def _write(self, folder: Path) -> None:
+        if any(one.is_meta for one in self.module.parameters()):
+            raise CheckpointError("unsupported", "is on the meta device, where weights have no values: load them")
         if self.form in ("timm", "module"):
             _held[self.fingerprint] = self
             about = {MARK: self.fingerprint, "form": self.form}

@@ -128,6 +128,8 @@ class ModuleBackbone:
             output = next((known[name] for name in NAMED if known.get(name) is not None), None)
         if not hasattr(output, "detach") or output.ndim not in (2, 3, 4):
             raise CheckpointError("unsupported", f"is a {self.name} that returns no tensor with one row per example")
+        if output.is_complex():
+            raise CheckpointError("unsupported", f"is a {self.name} that returns complex numbers: return real ones")
         if output.ndim == 4:
             return output.mean((2, 3))
         if output.ndim == 3:

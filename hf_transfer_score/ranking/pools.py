@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.metrics.registry import Metric, MetricResult
+from hf_transfer_score.errors import InputError
+from hf_transfer_score.metrics.registry import Metric, MetricResult, get_metric
 from hf_transfer_score.ranking import kernel
 from hf_transfer_score.ranking.showing import Shown
 
@@ -65,11 +66,11 @@ class PoolRanking(Shown):
         return asdict(self)
 
 
-def rank_pool(metric: Metric, results: Mapping[str, MetricResult]) -> PoolRanking:
+def rank_pool(metric: Metric | str, results: Mapping[str, MetricResult]) -> PoolRanking:
     """Rank the models that have a result for a metric.
 
     Args:
-        metric: as `get_metric` returns it.
+        metric: as `get_metric` returns it, or its name.
         results: of this metric, by model.
 
     Example:
@@ -81,6 +82,15 @@ def rank_pool(metric: Metric, results: Mapping[str, MetricResult]) -> PoolRankin
         >>> rank_pool(metric, {name: metric(features, labels) for name, features in pool.items()})
         <PoolRanking of 2 models by nc1; the first is far>
     """
+    metric = get_metric(metric) if isinstance(metric, str) else metric
+    known: Mapping[str, MetricResult] = results if isinstance(results, Mapping) else {"": results}
+    wrong = [getattr(one, "metric", type(one).__name__) for one in known.values()]
+    wrong = [name for name in wrong if name != metric.name]
+    if wrong:
+        raise InputError(
+            f"Expected a result of {metric.name} by the name of its model, such as scores[{metric.name!r}] of "
+            f"`score_features`; got {wrong[0]}. `rank_features` ranks features."
+        )
     models = [model for model, result in results.items() if result.status == "ok"]
     values = [[results[model].terms[term.name] for model in models] for term in metric.terms]
     return rank_terms(metric, models, np.array(values, dtype=np.float64))

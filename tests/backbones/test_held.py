@@ -34,6 +34,11 @@ class Two(Net):
         return super().forward(pixels), pixels
 
 
+class Complex(torch.nn.Module):
+    def forward(self, images):
+        return torch.fft.fft(images.mean((2, 3)))
+
+
 class Few(Net):
     """A network that returns one row for many examples."""
 
@@ -200,8 +205,11 @@ def test_what_cannot_be_read_is_told(data, tmp_path):
     adapted = vit()
     adapted.vit.added = torch.nn.Linear(2, 2)
     models = [vit(), ("adapted", adapted, processor()), ("two", Two(), TO_TENSOR), ("few", Few(), TO_TENSOR)]
+    models += [("empty", Net().to("meta"), TO_TENSOR), ("complex", Complex(), TO_TENSOR)]
     failed = rank(data, models, folder=tmp_path, **QUICK).models
     assert failed["two"].reason == "is a Two that returns no tensor with one row per example"
+    assert failed["empty"].reason == "is on the meta device, where weights have no values: load them"
+    assert failed["complex"].reason == "is a Complex that returns complex numbers: return real ones"
     assert failed["few"].reason.startswith("is a Few that returns 1 rows for ")
     assert failed["ViTForImageClassification"].kind == "no_preprocessor"
     assert "pass it with the model, as (model, processor)" in failed["ViTForImageClassification"].reason

@@ -40,11 +40,8 @@ class MadePool:
         for metric, values, there in zip(self.metrics, self.values, self.there, strict=True):
             for name, column, has in zip(self.names, values.T.tolist(), there, strict=True):
                 terms = dict(zip((term.name for term in metric.terms), column, strict=True))
-                found[name][metric.name] = MetricResult(metric.name, "ok", terms) if has else SKIPPED
+                found[name][metric.name] = MetricResult(metric.name, "ok" if has else "skipped", terms if has else {})
         return found
-
-
-SKIPPED = MetricResult("", "skipped", reason="no")
 
 
 def made(seed: int) -> MadePool:

@@ -32,6 +32,14 @@ def test_ncti_adds_and_subtracts_scaled_terms():
     assert ranking.flags == {}
 
 
+def test_a_metric_may_be_named_and_what_is_no_result_of_it_is_refused():
+    pool = {"a": result("nc1", nc1=1.0), "b": result("nc1", nc1=2.0)}
+    assert rank_pool("nc1", pool).ranks == {"a": 1, "b": 2}
+    for wrong, kind in ((None, "NoneType"), ({"a": np.ones((3, 2))}, "ndarray"), (pool | {"c": result("knn")}, "knn")):
+        with pytest.raises(InputError, match=rf"Expected a result of nc1 by the name of its model, .*; got {kind}\."):
+            rank_pool("nc1", wrong)
+
+
 def test_one_more_candidate_changes_every_score_but_no_raw_term():
     pool = {
         "a": result("face", variance_collapse=-2.0, class_fairness=0.1),
