@@ -32,6 +32,8 @@ NAME_SHARE = 4
 """Beside columns that need several blocks, model names take at most this fraction (a quarter) of the width."""
 LEAST_NAME = 16
 """Longer names may be shortened; they are listed in full below the table."""
+MOST_NAME = 200
+"""Longer names always are; an id on the Hub has at most 193 letters."""
 LEAST_FOLDED = 9
 """Headers of this length are folded at an underscore."""
 SHOWN_NAMES = 3
@@ -112,7 +114,7 @@ def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, fa
     groups = [replace(groups[0], cells={**groups[0].cells, **marked}), *groups[1:]]
     longest = max(len(shown(name)) for name in ("model", *names))
     beside = page.width - sum(group.width + GAP for group in groups)
-    room = beside if beside >= LEAST_NAME else max(page.width // NAME_SHARE, LEAST_NAME)
+    room = min(beside, MOST_NAME) if beside >= LEAST_NAME else max(page.width // NAME_SHARE, LEAST_NAME)
     short = {name: shorten(shown(name), room) for name in names}
     if len(set(short.values())) < len(names):  # two names would look the same
         short = {name: shown(name) for name in names}

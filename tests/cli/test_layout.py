@@ -69,6 +69,13 @@ class TestLayout:
         assert len([line for line in out.splitlines() if line.startswith(name)]) == 1
         assert all(line == line.rstrip() for line in out.splitlines())
 
+    def test_a_name_of_a_thousand_letters_widens_no_table(self):
+        names = ["n" * 1000, "b", "c"]
+        ranking = rank_features(dict(zip(names, POOL.values(), strict=True)), LABELS, metrics=["ncti"])
+        lines = pool_text(ranking, Page(10_000)).splitlines()
+        head = next(number for number, line in enumerate(lines) if line.startswith("model "))
+        assert max(map(len, lines[head : head + 4])) < 300 and any(line.endswith(names[0]) for line in lines)
+
     def test_names_are_no_markup(self, folder, run):
         (folder / "far.npz").rename(folder / "[bold]far[x] :smile:.npz")
         assert "[bold]far[x] :smile:" in run("score", "[bold]far[x] :smile:.npz", "near.npz")[1]
