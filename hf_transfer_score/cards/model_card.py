@@ -145,7 +145,7 @@ def _part(sample: Sample) -> dict[str, Any]:
         "rows": rows,
         "intervals": any(row["ends"] for row in rows) and (f"{100 * level:g} % interval" if level else "Interval"),
         "places": any(row["place"] for row in rows),
-        "warnings": [(name, text) for one, name in named for text in one.warnings],
+        "warnings": list(dict.fromkeys((name, text) for one, name in named for text in one.warnings)),
         "beside": beside,
         "again": reproduction(sample) if sample.records else None,
     }

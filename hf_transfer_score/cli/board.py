@@ -91,8 +91,8 @@ def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
     facts = {}
     for row in rows:
         level, size = row["expected_accuracy"], row["parameters"]
-        accuracy = MISSING if level is None else f"{level['value']:.1%}"
-        facts[row["name"]] = (accuracy, MISSING if size is None else short_count(size))
+        expected = MISSING if level is None else f"{level['value']:.1%}"
+        facts[row["name"]] = (expected, MISSING if size is None else short_count(size))
     by_metrics = [] if ranking.forecasts else [metric_group(ranking, metric) for metric in ranking.pools]
     groups = [*(by_metrics or [forecast_group(ranking)]), Group("", ("accuracy", "params"), facts)]
     table = groups_text([row["name"] for row in rows[:most]], groups, page, failed={})
@@ -100,7 +100,8 @@ def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
         notes = [*notes, Note("note", f"{len(rows) - most:,} more models: --rows N shows more, --csv all of them.")]
     room = page.width // 2  # for names, so that their reasons can be read
     why = [(shorten(shown(row["name"]), room), shown("; ".join(row["why"][:SHOWN_REASONS]))) for row in rows[:most]]
-    legend: list[RenderableType] = [forecast_legend(ranking), ""] if len(ranking.ranks) > 1 else []
+    accuracy = ("accuracy", "expected after fine-tuning, or as measured on this dataset")
+    legend: list[RenderableType] = [forecast_legend(ranking, accuracy), ""] if len(ranking.ranks) > 1 else []
     below: list[RenderableType] = [*legend, "Why:", pairs(why[:SHOWN_WHY], indent=2), *notes_table(notes)]
     below = below if ranking.forecasts else notes_table(notes)[1:]
     answer = render([words(shown(ranking.answer)), ""], page)

@@ -124,7 +124,9 @@ def test_a_metric_that_was_skipped_and_warnings_are_said(tmp_path):
     nleep = RecordedMetric("leep", directions={"leep": 1})
     skipped = replace(scores()[0], metric=nleep, status="skipped", reason="no head", terms={}, interval={})
     warned = replace(scores()[0], warnings=("small sample",))
-    text = model_section(known(tmp_path, [skipped, warned]))
+    twice = replace(warned, metric=replace(warned.metric, parameters={"temperature": 0.5}))
+    text = model_section(known(tmp_path, [skipped, warned, twice]))
+    assert text.count("- `face`: small sample") == 1
     assert "- Not computed: `leep` (no head)" in text and "- `face`: small sample" in text
 
 

@@ -81,6 +81,7 @@ def test_people_read_the_answer_first(run, results, monkeypatch):
     assert [line.split()[1] for line in lines[table + 1 : table + 4]] == ["1", "2", "3"]
     assert max(map(len, lines[:-1])) <= 80 and f"  {lines[table + 1].split()[0]}  " in lines[lines.index("Why:") + 1]
     assert "best          chance to be the best after fine-tuning" in lines
+    assert "accuracy      expected after fine-tuning, or as measured on this dataset" in lines
     assert "Accuracies by full fine-tuning on 7 other datasets count: owner/set-1, " in said
     assert "37 more models: --rows N shows more, --csv all of them." in said
 
