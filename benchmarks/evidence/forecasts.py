@@ -20,9 +20,10 @@ from hf_transfer_score.home import write_text
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.effects import normal_scores
 from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
-from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
+from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn
 from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.ranking import FORECAST, Ranking
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.records.checks import TRUTH
 from hf_transfer_score.records.importing import import_table
 from hf_transfer_score.records.record import Record

@@ -68,7 +68,7 @@ def _known(elsewhere: History, pool: Pool) -> Floats:
     forecaster = Forecaster(elsewhere)
     known = forecaster.expected(pool.models)
     found = [known.mean, known.own, *known.by_group, forecaster.failing(pool.models), *_metrics(pool)]
-    return np.column_stack([*found, forecaster.properties(pool.models)[0]])
+    return np.column_stack([*found, forecaster.relations.properties(pool.models)[0]])
 
 
 def _metrics(pool: Pool) -> Floats:

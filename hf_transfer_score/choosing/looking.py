@@ -17,9 +17,10 @@ from hf_transfer_score.features.cache import CachedFeatures, FeatureCache
 from hf_transfer_score.features.precision import AUTO
 from hf_transfer_score.home import cache_limit
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import History, Relations
+from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import ranked
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.records.store import load_tables
 from hf_transfer_score.runs.candidates import GONE
 from hf_transfer_score.runs.listener import Listener

@@ -15,9 +15,9 @@ from hf_transfer_score.features.files import RowTruth, is_labels_file, read_feat
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.scores import FeatureScores, score_features
-from hf_transfer_score.ranking.history import Relations
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.records.importing import Imported, read_facts
 from hf_transfer_score.text import joined
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from hf_transfer_score.errors import InputError, OptionError, did_you_mean
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import ANOTHER, History, Relations
+from hf_transfer_score.ranking.history import ANOTHER, History
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.ranking import Ranking
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.records.checks import is_regression
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.store import load_tables

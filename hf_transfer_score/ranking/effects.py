@@ -8,7 +8,7 @@ they count less. The sizes of these effects are estimated from the records by th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from statistics import NormalDist
@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hf_transfer_score.ranking.solving import lowest
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -40,6 +42,10 @@ STEPS = 80
 """Evaluations of the likelihood."""
 
 USUAL_NORMAL = NormalDist()
+
+KIN, KIN_TRUST = 0.2, 10.0
+"""The share of the noise that is common to the models of a family on a dataset (in the tables of the Hub, of images and
+of texts), and how many families on a dataset outweigh it."""
 
 ROUNDS, TOGETHER = 2, 10
 """How often the noise of each column is estimated, and how many values outweigh the noise of all columns."""
@@ -110,6 +116,16 @@ class Known:
     own: Floats
     shared: Floats
     alone: Floats
+
+    def with_kin(self, kin: Floats, variance: float) -> Known:
+        """Return the same for a dataset where what kin have in common differs from elsewhere.
+
+        Args:
+            kin: which models are of which family (P, k), 0 or 1.
+            variance: of what a family has in common; it is part of what remains of each of its models.
+        """
+        part = min(variance, float(self.alone.min(initial=np.inf)) / 2)
+        return replace(self, shared=np.hstack([self.shared, part**0.5 * kin]), alone=self.alone - part * kin.sum(1))
 
     @property
     def covariance(self) -> Floats:
@@ -256,6 +272,24 @@ class Effects:
         found[self.seen.models, self.seen.columns] = self.residuals()
         return found
 
+    def of_kin(self, kin: Places) -> float:
+        """Return the variance of what the models of a family have in common on a dataset, beside their effects.
+
+        That is the mean product of what is not explained of two models of a family on the same dataset.
+
+        Args:
+            kin: the number of each model's family (M,), -1 for none.
+        """
+        there = kin[self.seen.models] >= 0
+        rest, columns = self.residuals()[there], self.seen.columns[there]
+        cells = columns * (kin.max(initial=0) + 1) + kin[self.seen.models][there]
+        sums, squares, counts = (np.bincount(cells, one) for one in (rest, rest**2, np.ones(len(rest))))
+        pairs = counts * (counts - 1)
+        mean = float((sums**2 - squares).sum() / max(pairs.sum(), 1))
+        groups, families = int((pairs > 0).sum()), len(set(kin.tolist()) - {-1})
+        trust = max(groups - families, 0) + KIN_TRUST  # the mean of each family is one of its effects
+        return max(0.0, (groups * mean + KIN_TRUST * KIN * float(self.variances[0])) / trust)
+
     def known(self, properties: Floats, models: Places) -> Known:
         """Return what is known about models on a new dataset.
 
@@ -276,103 +310,3 @@ class Effects:
         alone = np.where(there, share, own) + noise
         alone += self.variances[2] * self.foreign.all()  # a new dataset is measured in another way than all of these
         return Known(by_group.sum(0) + deviation, by_group, deviation, design @ self._covariance_root, alone)
-
-
-ROUNDS = 3
-"""Searches for each number at most; only rounding errors could need more."""
-
-ROUNDING = 1e-12
-FIRST_STEP, FIRST_STEP_OF_ZERO = 0.05, 0.00025
-
-
-def not_negative(products: Floats, target: Floats) -> Floats:
-    """Minimise x' products x / 2 - target' x over x >= 0, by the active-set method of Lawson and Hanson (1974).
-
-    Args:
-        products: symmetric and positive definite (K, K).
-        target: (K,).
-
-    Example:
-        >>> not_negative(np.eye(2), np.array([2.0, -1.0])).tolist()
-        [2.0, 0.0]
-    """
-    found, free = np.zeros(len(target)), np.zeros(len(target), bool)
-    for _ in range(ROUNDS * len(target)):
-        slopes = np.where(free, -np.inf, target - products @ found)
-        if slopes.max(initial=-np.inf) <= ROUNDING * np.abs(target).max():
-            break
-        free[slopes.argmax()] = True
-        while True:
-            tried = np.zeros(len(target))
-            tried[free] = np.linalg.solve(products[np.ix_(free, free)], target[free])
-            falling = free & (tried <= 0)
-            if not falling.any():
-                break
-            shares = found[falling] / (found[falling] - tried[falling])
-            found = np.maximum(found + shares.min() * (tried - found), 0.0)
-            free[np.flatnonzero(falling)[shares == shares.min()]] = False
-            found[~free] = 0.0
-        found = tried
-    return found
-
-
-def lowest(cost: Callable[[Floats], float], start: Floats, *, most: int, near: float) -> Floats:
-    """Minimise a function by the simplex method of Nelder and Mead (1965).
-
-    Args:
-        cost: the function.
-        start: where to begin.
-        most: evaluations of the function at most.
-        near: the search ends when the corners, and their costs, are this close together.
-
-    Example:
-        >>> lowest(lambda x: float(((x - 3) ** 2).sum()), np.ones(2), most=200, near=1e-6).round(3).tolist()
-        [3.0, 3.0]
-    """
-    left = iter(range(most))
-
-    def counted(point: Floats) -> float:
-        next(left)
-        return cost(point)
-
-    steps = np.where(start == 0, FIRST_STEP_OF_ZERO, FIRST_STEP * start)
-    corners = np.vstack([start, start + np.diag(steps)])
-    costs = np.full(len(corners), np.inf)
-    try:
-        for place, corner in enumerate(corners):
-            costs[place] = counted(corner)
-        while True:
-            order = np.argsort(costs)
-            corners, costs = corners[order], costs[order]
-            if np.abs(corners[1:] - corners[0]).max() <= near and np.abs(costs[1:] - costs[0]).max() <= near:
-                break
-            _step(counted, corners, costs)
-    except StopIteration:  # no evaluations are left
-        pass
-    return np.asarray(corners[costs.argmin()])
-
-
-def _step(cost: Callable[[Floats], float], corners: Floats, costs: Floats) -> None:
-    """Move the worst of the corners, which are sorted by cost, or all but the best."""
-    middle = corners[:-1].mean(0)
-
-    def along(share: float) -> tuple[Floats, float]:
-        point = middle + share * (middle - corners[-1])
-        return point, cost(point)
-
-    point, value = along(1.0)
-    if value < costs[0]:
-        further, better = along(2.0)
-        corners[-1], costs[-1] = (further, better) if better < value else (point, value)
-        return
-    if value < costs[-2]:
-        corners[-1], costs[-1] = point, value
-        return
-    outside = value < costs[-1]
-    nearer, inner = along(0.5 if outside else -0.5)
-    if inner <= value if outside else inner < costs[-1]:
-        corners[-1], costs[-1] = nearer, inner
-        return
-    for place in range(1, len(corners)):
-        corners[place] = corners[0] + 0.5 * (corners[place] - corners[0])
-        costs[place] = cost(corners[place])

@@ -13,9 +13,10 @@ from hf_transfer_score.errors import InputError, OptionError, did_you_mean
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.scores import MetricChoice, choose_metrics, score_features
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import History, Relations
+from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.records.record import Record, RecordedDataset
 from hf_transfer_score.tasks import get_task
 

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.ranking.effects import Effects, Known, Observations, normal_scores
-from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations, beside_junk, in_shares, usual_method
+from hf_transfer_score.ranking.effects import KIN, Effects, Known, Observations, normal_scores
+from hf_transfer_score.ranking.history import History, MeasuredColumn, beside_junk, in_shares, usual_method
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.looks import (
     ELSEWHERE,
@@ -36,24 +36,16 @@ from hf_transfer_score.ranking.looks import (
     expected_places,
     interpolated,
     spread_as_measured,
+    told_by_accuracies,
     weights_of,
     worth_of,
 )
 from hf_transfer_score.ranking.reasons import reasons_of
+from hf_transfer_score.ranking.relations import PROPERTIES, UNKNOWN, Related, Relations
 from hf_transfer_score.ranking.resemblance import Resemblance
+from hf_transfer_score.ranking.solving import chances, log_odds
 
 Floats = NDArray[np.float64]
-
-PROPERTIES = ("family", "architecture", "base_model", "pretrained_on")
-"""What models have in common, beside their size."""
-
-MOST_VALUES = 40
-"""Values of a property that are used, the most frequent ones."""
-
-USUAL_SIZE, SIZE_UNIT, SIZE_LIMIT = 8.0, 0.5, 3.0
-"""Of the logarithm of the parameters: the middle, one unit, and the limit in units."""
-
-UNKNOWN = Relations()
 
 SIZE_WORTH = 0.25
 """What one unit of size is worth without records."""
@@ -62,9 +54,6 @@ RARE, STEEP, RARE_TRUST, STEEP_TRUST, OWN_TRUST = -3.5, 2.0, 0.1, 30.0, 3.0
 """Log odds that a network fails to learn, what a unit of size adds to them, the precision of both, and how many
 measurements of a model outweigh them. A quarter of the runs of BERT-large fail on small datasets (Dodge et al. 2020,
 arXiv:2002.06305)."""
-
-NEAR = 1e-9
-"""The size of a step towards these odds below which the search ends."""
 
 FALL = (0.10, 0.15, 0.20, 0.30)
 """How far networks that failed to learn fall below the median, beside what records say."""
@@ -79,6 +68,9 @@ on the Hub."""
 DRAWS, FEWEST_DRAWS, MOST_NUMBERS, SEED = 2000, 400, 1_000_000, 0
 LEVEL = 0.8
 """The share of the outcomes that intervals cover."""
+
+HERE = "accuracies on this dataset"
+"""How what these say of others is named among the metrics."""
 
 TIE = 1e-9  # accuracies in a draw that are nearer than this have their places by chance
 
@@ -150,7 +142,8 @@ class Forecaster:
     ) -> None:
         self.history, self.here, self.most_numbers = history.bounded(), here, most_numbers
         own = extra or {}
-        self.relations = {**own, **{name: own.get(name, UNKNOWN).beside(one) for name, one in history.models.items()}}
+        both = {name: own.get(name, UNKNOWN).beside(one) for name, one in history.models.items()}
+        self.relations = Related({**own, **both})
         self.method = method or usual_method(self.history.accuracies, here)
 
     @cached_property
@@ -166,29 +159,6 @@ class Forecaster:
     def _otherwise(self, columns: Iterable[MeasuredColumn]) -> list[MeasuredColumn]:
         """Return the accuracies by other methods as scores of a metric."""
         return [replace(one, protocol=f"{OTHERWISE}{one.protocol}") for one in columns if one.protocol != self.method]
-
-    @cached_property
-    def values(self) -> list[tuple[str, str]]:
-        """Values of properties that several models share, in the order of their effects."""
-        found = []
-        for name in PROPERTIES:
-            counts = Counter(getattr(one, name) for one in self.relations.values())
-            found += [(name, value) for value, count in counts.most_common(MOST_VALUES) if value and count > 1]
-        return found
-
-    def properties(self, ids: Sequence[str]) -> tuple[Floats, NDArray[np.intp]]:
-        """Return the properties of models (P, q), and the kind of each (q,)."""
-        known = [self.relations.get(name, UNKNOWN) for name in ids]
-        shared = [[float(getattr(one, name) == value) for name, value in self.values] for one in known]
-        groups = [PROPERTIES.index(name) for name, _ in self.values]
-        found = np.hstack([np.array(shared).reshape(len(ids), len(groups)), self.sizes(ids)[:, None]])
-        return found, np.array([*groups, len(PROPERTIES)], np.intp)
-
-    def sizes(self, ids: Sequence[str]) -> Floats:
-        """Return the size of models in units (P,), 0 for the usual or an unknown size."""
-        counts = [self.relations.get(name, UNKNOWN).parameters for name in ids]
-        logs = np.log10(np.array([10**USUAL_SIZE if one is None else max(one, 1) for one in counts], np.float64))
-        return np.clip((logs - USUAL_SIZE) / SIZE_UNIT, -SIZE_LIMIT, SIZE_LIMIT)
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -214,7 +184,7 @@ class Forecaster:
             scores.append(normal_scores(accuracies[learnt]))
             places.append([models, np.full(len(models), number), np.full(len(models), protocol)])
         values = np.concatenate(scores)
-        properties, groups = self.properties(list(self.numbers))
+        properties, groups = self.relations.properties(list(self.numbers))
         models, columns, ways = np.hstack(places)
         seen = Observations(values, models, columns, ways, properties, groups, np.ones(len(values)))
         return Effects(seen).with_columns_weighed()
@@ -224,9 +194,20 @@ class Forecaster:
         """Which other datasets resemble one; None without records."""
         return None if self.effects is None else Resemblance(self.effects, self.numbers, self.scores)
 
+    @cached_property
+    def in_common(self) -> float:
+        """The variance of what the models of a family have in common on one dataset, beside that on all."""
+        return KIN if self.effects is None else self.effects.of_kin(self.relations.kin(list(self.numbers)))
+
     def expected(self, ids: Sequence[str]) -> Known:
         """Return what other datasets say about models; without records their size says a little."""
-        properties, _ = self.properties(ids)
+        kin = self.relations.kin(ids)
+        families = kin[:, None] == np.arange(kin.max(initial=-1) + 1)
+        return self._known(ids).with_kin(families.astype(np.float64), self.in_common)
+
+    def _known(self, ids: Sequence[str]) -> Known:
+        """Return the same as if what a family has in common were the same on all datasets."""
+        properties, _ = self.relations.properties(ids)
         if self.effects is not None:
             return self.effects.known(properties, np.array([self.numbers.get(name, -1) for name in ids], np.intp))
         by_group = np.zeros((len(PROPERTIES) + 1, len(ids)))
@@ -239,21 +220,12 @@ class Forecaster:
         columns = in_shares(self.columns)
         names = [name for one in columns for name in one.values]
         bad = np.concatenate([np.zeros(0, bool), *(one.failed for one in columns)])
-        point, start = np.array([RARE, STEEP]), np.array([RARE, STEEP])
-        design = np.column_stack([np.ones(len(names)), self.sizes(names)])
-        trust = np.diag([RARE_TRUST, STEEP_TRUST])
-        for _ in range(30 if len(names) else 0):
-            odds = 1 / (1 + np.exp(-np.clip(design @ point, -20, 20)))
-            curvature = (design.T * (odds * (1 - odds))) @ design + trust
-            slope = design.T @ (bad - odds) - trust @ (point - start)
-            step = np.clip(np.linalg.solve(curvature, slope), -1, 1)
-            point = point + step
-            if np.abs(step).max() < NEAR:
-                break
-        usual = 1 / (1 + np.exp(-np.clip(point[0] + point[1] * self.sizes(ids), -20, 20)))
+        design = np.column_stack([np.ones(len(names)), self.relations.sizes(names)])
+        usual, steep = log_odds(design, bad, np.array([RARE, STEEP]), np.array([RARE_TRUST, STEEP_TRUST]))
+        rates = chances(usual + steep * self.relations.sizes(ids))
         tried, lost = Counter(names), Counter(name for name, one in zip(names, bad, strict=True) if one)
         counts = np.array([[lost[name], tried[name]] for name in ids], float).reshape(-1, 2)
-        return np.asarray((OWN_TRUST * usual + counts[:, 0]) / (OWN_TRUST + counts[:, 1]))
+        return np.asarray((OWN_TRUST * rates + counts[:, 0]) / (OWN_TRUST + counts[:, 1]))
 
     @cached_property
     def curves(self) -> list[tuple[Floats, Floats]]:
@@ -306,6 +278,10 @@ class Forecaster:
         for names, pull, places, worth in self._pulls(looks, max(unit, 1e-3)):
             belief.look(places, worth, pull.sum(0))
             pulls |= dict(zip(names, pull, strict=True))
+        places, precision, pull = told_by_accuracies(looks, belief)
+        if places:
+            belief.look(places, precision, pull)
+            pulls[HERE] = pull
         rates = self.failing(looks.ids)
         for place in (*looks.accuracies, *looks.drawn):
             rates[place] = 0.0  # it is known
@@ -335,6 +311,7 @@ class Forecaster:
         shares = (first / first.sum(0)).mean(1)
         counts = Counter(name for one in self.columns for name in one.values)
         parts = {name: belief.spread(one) for name, one in pulls.items()}
+        others = parts.pop(HERE, np.zeros(len(final)))
         return [
             ModelForecast(
                 float(shares[place]),
@@ -346,10 +323,11 @@ class Forecaster:
                 reasons_of(
                     place,
                     known,
-                    self.relations.get(name, UNKNOWN),
+                    self.relations.of(name),
                     {metric: float(part[place]) for metric, part in parts.items() if pulls[metric][place]},
                     measured=counts[name],
                     alike=float(alike[place]),
+                    kin=float(others[place]),
                     rate=float(rates[place]),
                     accuracy=looks.accuracies.get(place),
                 ),

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.ranking.effects import NOISE, PROTOCOL, normal_scores
 from hf_transfer_score.ranking.pools import rank_terms
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.ranking.settings import Setting, rules
 from hf_transfer_score.records.checks import TRUTH
 from hf_transfer_score.records.coded import Coded, Codes, coded, grouped
 from hf_transfer_score.records.importing import SOURCE
-from hf_transfer_score.records.record import CANONICAL, Record, RecordedFacts
+from hf_transfer_score.records.record import CANONICAL, Record
 from hf_transfer_score.records.table import RecordTable, Stored
 
 if TYPE_CHECKING:
@@ -43,35 +44,6 @@ FAILED_SPREADS, FAILED_POINTS = 3.0, 0.05
 
 JUNK, JUNK_STEP = 2.0, 0.5
 """A score this many interquartile ranges below the lower quartile is junk, and is put this far below the others."""
-
-
-@dataclass(frozen=True)
-class Relations:
-    """What a model has in common with others.
-
-    Attributes:
-        family: the kind of network.
-        architecture: its class.
-        base_model: the checkpoint that it was fine-tuned from.
-        pretrained_on: the data it was trained on.
-        parameters: the number of its parameters.
-    """
-
-    family: str | None = None
-    architecture: str | None = None
-    base_model: str | None = None
-    pretrained_on: str | None = None
-    parameters: int | None = None
-
-    @classmethod
-    def of(cls, facts: RecordedFacts, parameters: int | None) -> Relations:
-        """Return the relations that follow from facts about a model."""
-        return cls(facts.family, facts.architecture, facts.base_model, facts.pretrained_on, parameters)
-
-    def beside(self, other: Relations) -> Relations:
-        """Return these relations, with those of another source for what is not known here."""
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return Relations(*(theirs if mine is None else mine for mine, theirs in pairs))
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.ranking.effects import Known, normal_scores, not_negative
+from hf_transfer_score.ranking.effects import Known, normal_scores
 from hf_transfer_score.ranking.history import MeasuredColumn, failed, shares_of
+from hf_transfer_score.ranking.solving import not_negative
 
 Floats = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -51,6 +52,11 @@ class Looks:
     accuracies: Mapping[int, float] = field(default_factory=dict)
     probes: Mapping[int, float] = field(default_factory=dict)
     drawn: Mapping[int, Floats] = field(default_factory=dict)
+
+    @property
+    def known(self) -> dict[int, Floats]:
+        """Accuracies on this dataset by place, as draws (B,) or as one number (1,)."""
+        return {**{place: np.array([value]) for place, value in self.accuracies.items()}, **self.drawn}
 
     @property
     def alike(self) -> list[list[int]]:
@@ -114,12 +120,12 @@ def spread_as_measured(
         looks: what is known about the pool on its own dataset.
         generator: of the draws.
     """
-    values = np.fromiter(looks.accuracies.values(), np.float64, len(looks.accuracies))
+    values = np.array([one.mean() for one in looks.known.values()])
     learnt = ~failed(values)
     own = values[learnt]
     if len(own) < 2 or not np.ptp(own):
         return outcomes
-    drawn = np.log(np.maximum(outcomes[np.array(list(looks.accuracies))[learnt]].std(0), NARROW))
+    drawn = np.log(np.maximum(outcomes[np.array(list(looks.known))[learnt]].std(0), NARROW))
     means = np.bincount(which, drawn) / np.maximum(np.bincount(which), 1)
     steps = np.clip(np.log(own.std()) - means[which], -SPREAD_LIMIT, SPREAD_LIMIT)
     steps = steps * len(own) / (len(own) + SPREAD_TRUST) + SPREAD_NOISE * generator.standard_normal(len(which))
@@ -207,7 +213,7 @@ class Belief:
         start.pull = start.diagonal * known.mean - less @ (less.T @ known.mean)
         return start
 
-    def look(self, places: Sequence[int], worth: float, pull: Floats) -> None:
+    def look(self, places: Sequence[int], worth: Floats | float, pull: Floats) -> None:
         """Update the belief by a look at some models, which says nothing about a level that they share.
 
         Args:
@@ -216,7 +222,7 @@ class Belief:
             pull: what it adds to precision times mean (P,).
         """
         level = np.zeros((len(self.pull), 1))
-        level[places] = np.sqrt(worth / len(places))
+        level[places, 0] = worth / np.sqrt(np.broadcast_to(worth, len(places)).sum())
         self.diagonal = self.diagonal.copy()
         self.diagonal[places] += worth
         self.less, self.pull = np.hstack([self.less, level]), self.pull + pull
@@ -239,6 +245,12 @@ class Belief:
         """Return the expected scores (P,)."""
         return self.spread(self.pull)
 
+    def spread_of(self, places: Sequence[int]) -> float:
+        """Return how far apart some models are expected to be."""
+        more = self._more[places]
+        alone = (1 / self.diagonal[places]).mean() + ((more - more.mean(0)) ** 2).sum() / len(places)
+        return float(np.sqrt(np.var(self.mean[places]) + alone))
+
     def above(self, others: NDArray[np.intp]) -> Floats:
         """Return the probability that each of some models comes out above each of all models (P, others)."""
         alone, more, mean = 1 / self.diagonal, self._more, self.mean
@@ -253,6 +265,31 @@ class Belief:
         size, rank = self._more.shape
         alone = generator.standard_normal((size, count)) / np.sqrt(self.diagonal)[:, None]
         return self.mean[:, None] + alone + self._more @ generator.standard_normal((rank, count))
+
+
+MEASURED = 5.0
+"""The precision of the normal score of an accuracy that was measured on this dataset."""
+
+
+def told_by_accuracies(looks: Looks, belief: Belief) -> tuple[list[int], Floats, Floats]:
+    """Return what the accuracies on this dataset say of their models, and so of others like them, for `Belief.look`.
+
+    Accuracies that are known in part count as far as they are known.
+    """
+    known = looks.known
+    values = np.array([one.mean() for one in known.values()])
+    learnt = ~failed(values)
+    places, values = np.array(list(known), np.intp)[learnt].tolist(), values[learnt]
+    pull = np.zeros(len(looks.ids))
+    if len(values) < 2 or not np.ptp(values):
+        return [], np.zeros(0), pull
+    drawn = np.array(np.broadcast_arrays(*(known[place] for place in places)))
+    doubt = (drawn - drawn.mean(0)).var(1) / max(values.var(), NARROW**2)
+    scores, spread = normal_scores(values), belief.spread_of(places)
+    worth = 1 / (1 / MEASURED + spread**2 * doubt)
+    scores *= spread / scores.std()
+    pull[places] = worth * (scores - np.average(scores, weights=worth))
+    return places, worth, pull
 
 
 WORTH = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from hf_transfer_score.ranking.effects import Known
-from hf_transfer_score.ranking.history import Relations
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.text import joined
 
 WORDS = {
@@ -30,6 +30,7 @@ def reasons_of(
     *,
     measured: int,
     alike: float,
+    kin: float,
     rate: float,
     accuracy: float | None,
 ) -> tuple[str, ...]:
@@ -42,10 +43,13 @@ def reasons_of(
         metrics: the part of each metric on this dataset.
         measured: the number of other datasets on which it was measured.
         alike: how much better it is expected to be on datasets that resemble this one.
+        kin: what the accuracies of others of its family on this dataset say of it.
         rate: how often networks like it fail to learn.
         accuracy: measured on this dataset.
     """
     parts = [*_elsewhere(place, known, relations, measured), (alike, "what is known of datasets like this one")]
+    if relations.kin and accuracy is None:
+        parts.append((kin, "how others of its family did here"))
     if metrics:
         parts.append((sum(metrics.values()), _metrics_part(metrics)))
     parts.sort(key=lambda one: -abs(one[0]))

@@ -10,10 +10,11 @@ from pyarrow import compute
 
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.board import board_of
-from hf_transfer_score.ranking.effects import Known
+from hf_transfer_score.ranking.effects import KIN, Known
 from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
-from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations, failed
+from hf_transfer_score.ranking.history import History, MeasuredColumn, failed
 from hf_transfer_score.ranking.looks import Belief, Looks, expected_places, worth_of
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.records.shipped import shipped_place
 from hf_transfer_score.records.table import RecordTable
 from tests.ranking.community import DATASETS, TARGET, Community
@@ -177,6 +178,55 @@ def test_measured_accuracies_of_this_dataset_anchor_the_others(communities):
     assert found[0].why[0] == f"measured here: {one.truth[names[0]]:.1%}"
     by_score = sorted(measured, key=lambda place: -found[place].score)
     assert by_score == sorted(measured, key=lambda place: -measured[place])
+
+
+def families_that_differ_by_dataset(seed: int) -> tuple[History, tuple[str, ...], list[float]]:
+    """Return ten datasets on each of which other families are good, and what would be measured on an eleventh."""
+    generator = np.random.default_rng(seed)
+    names = tuple(f"{family}/{number}" for family in "abcdefgh" for number in range(6))
+    columns = []
+    for dataset in range(11):
+        common = generator.normal(0, 0.02, 8)
+        quality = 0.8 + np.repeat(common, 6) + generator.normal(0, 0.02, len(names))
+        columns.append(MeasuredColumn(f"set-{dataset}", TASK, "full", dict(zip(names, quality.tolist(), strict=True))))
+    facts = {name: Relations(family=name[0]) for name in names}
+    return History(tuple(columns[:10]), models=facts), names, list(columns[10].values.values())
+
+
+def test_what_is_measured_here_says_something_of_others_of_the_family():
+    gained = []
+    for seed in range(5):
+        history, names, truth = families_that_differ_by_dataset(seed)
+        shown = {place: truth[place] for place in range(len(names)) if place % 2}
+        rest = [place for place in range(len(names)) if place not in shown]
+        found = Forecaster(history).forecast(Looks(names, accuracies=shown))
+        strangers = Forecaster(replace(history, models={})).forecast(Looks(names, accuracies=shown))
+        gained.append(
+            [
+                weighted_kendall([one[place].score for place in rest], [truth[place] for place in rest])
+                for one in (found, strangers)
+            ]
+        )
+        assert any("how others of its family did here" in reason for place in rest for reason in found[place].why)
+        assert not any("family" in reason for one in strangers for reason in one.why)
+    known, unknown = np.mean(gained, axis=0)
+    assert known > 0.4 > 0.2 > unknown
+
+
+def test_how_much_families_differ_by_dataset_is_learnt_from_records(communities):
+    differ = [Forecaster(families_that_differ_by_dataset(seed)[0]).in_common for seed in range(5)]
+    alike = [forecaster_of(one.seed).in_common for one in communities]
+    assert np.mean(differ) > 0.3 > 0.05 > np.mean(alike)
+    assert Forecaster(History()).in_common == KIN
+
+
+def test_no_family_and_a_family_of_one_change_nothing():
+    ids, measured = ("a", "b", "c", "d"), {0: 0.7, 1: 0.8, 2: 0.9}
+    alone = Forecaster(History()).outcomes(Looks(ids, accuracies=measured))
+    single = Forecaster(History(), {name: Relations(family=name) for name in ids})
+    np.testing.assert_array_equal(alone, single.outcomes(Looks(ids, accuracies=measured)))
+    kin = {"a": Relations(family="low"), "c": Relations(family="high"), "d": Relations(family="high")}
+    assert Forecaster(History(), kin).outcomes(Looks(ids, accuracies=measured))[3].mean() > alone[3].mean()
 
 
 def test_places_are_those_of_endless_draws():

@@ -7,8 +7,9 @@ import pytest
 
 from hf_transfer_score.ranking.board import board_of
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import History, Relations
+from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.looks import Looks
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.records.importing import import_table
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.table import RecordTable, Stored

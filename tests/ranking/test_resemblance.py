@@ -11,8 +11,9 @@ from sklearn.linear_model import Ridge
 
 from hf_transfer_score.ranking.effects import normal_scores
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations
+from hf_transfer_score.ranking.history import History, MeasuredColumn
 from hf_transfer_score.ranking.looks import Looks
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.ranking.resemblance import SCORED, TRUST, mixture, usual_scores
 
 MODELS, DATASETS = 60, 8

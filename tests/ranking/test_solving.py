@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize, nnls
 
-from hf_transfer_score.ranking.effects import lowest, not_negative
+from hf_transfer_score.ranking.solving import lowest, not_negative
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -14,7 +14,8 @@ from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.checkpoints.resolve import Checkpoint
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, all_metrics, get_metric
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations
+from hf_transfer_score.ranking.history import History, MeasuredColumn
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.records.record import Record, RecordedFacts, RecordedOverlap, identity, record_path
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.records import dataset_id, without_places
@@ -385,4 +386,4 @@ def test_a_family_speaks_for_a_model_that_nobody_measured():
 
 def test_what_a_repository_says_stands_before_what_records_say():
     history = History(models={"a": Relations(family="old", base_model="b", parameters=5)})
-    assert Forecaster(history, {"a": Relations(family="new")}).relations["a"] == Relations("new", None, "b", None, 5)
+    assert Forecaster(history, {"a": Relations(family="new")}).relations.of("a") == Relations("new", None, "b", None, 5)

@@ -17,11 +17,12 @@ from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import MOST_COLUMNS, History, MeasuredColumn, Relations, usual_method
+from hf_transfer_score.ranking.history import MOST_COLUMNS, History, MeasuredColumn, usual_method
 from hf_transfer_score.ranking.intervals import LEVEL
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import PoolRanking
 from hf_transfer_score.ranking.ranking import PROBE, Ranking
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.ranking.settings import installed
 from hf_transfer_score.records.checks import TRUTH, is_regression
 from hf_transfer_score.records.coded import Codes, Mask
