@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.errors import HubError, StoreError, TransferScoreError
 from hf_transfer_score.hub import failures
-from hf_transfer_score.hub.client import bounded, patiently
+from hf_transfer_score.hub.client import patiently, quiet_client
 from hf_transfer_score.hub.downloads import map_at_once
 from hf_transfer_score.hub.settings import RepositoryType, has_token, longest_rest, page_of, question_seconds
 from hf_transfer_score.hub.trees import Authors, Trees
@@ -272,7 +272,7 @@ class HubRepository:
                 return view.version
             begin = time.monotonic()
             try:
-                with bounded():
+                with quiet_client():
                     done = self.api.create_commit(
                         self.name,
                         wanted,

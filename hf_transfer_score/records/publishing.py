@@ -85,7 +85,7 @@ def renewed(view: PlaceView, files: Mapping[str, bytes], *, prove: bool = False)
     changed = sorted(path for path in stamps if path not in same)
     unread = contents(view, [path for path in changed if path not in files])
     rows = list(_rows({path: files[path] for path in changed if path in files}.items(), stamps))
-    rows += _rows(unread, stamps)
+    rows += _rows(unread, stamps, None if prove else MOST_BAD)
     if not rows and (known is None or len(same) == len(known.rows)):
         return None
     kept = [] if known is None else [known.table.only([known.rows[path] for path in same]).data]
@@ -108,12 +108,18 @@ def _unchanged(known: Snapshot, stamps: Mapping[str, str], *, prove: bool) -> di
     return {path: same[path] for path in proved}
 
 
-def _rows(contents: Iterable[tuple[str, bytes]], stamps: Mapping[str, str]) -> Iterator[Stored]:
+def _rows(
+    contents: Iterable[tuple[str, bytes]], stamps: Mapping[str, str], most_bad: int | None = None
+) -> Iterator[Stored]:
+    """Yield the records of files, up to a number of files that hold none."""
+    bad = 0
     for path, content in contents:
         try:
             yield Stored.read(path, stamps[path], content)
         except RecordError:
-            continue
+            bad += 1
+            if bad == most_bad:
+                return
 
 
 CARD = "README.md"
@@ -122,6 +128,10 @@ BATCH, BATCH_HERE = 2000, 20_000
 
 ALWAYS, TURNS = 20_000, 500
 """Beside up to 20,000 records the table is always updated; beside more, not by everyone who adds a few."""
+
+MOST_BAD = 50
+"""Files without a valid record, such as those of a newer version, after which a publisher reads no further ones for the
+table: they are in no table, so each publisher would read them all again."""
 
 Verdict = Literal["written", "replaced", "unchanged", "older"]
 

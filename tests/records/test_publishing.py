@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from huggingface_hub import HfApi
+from huggingface_hub.utils import are_progress_bars_disabled
 from pyarrow import parquet
 
 from hf_transfer_score.records import publishing
@@ -227,6 +229,26 @@ class TestTable:
         put(shared, "records/a/b/c.json", b"{}")
         publish(place(shared), [SKIPPED])
         assert {row["path"] for row in rows(shared)} == {at(FAILED), at(SKIPPED)}
+
+    def test_few_files_without_a_record_are_read_each_time(self, shared, monkeypatch):
+        monkeypatch.setattr(publishing, "CHUNK", 2)
+        monkeypatch.setattr(publishing, "MOST_BAD", 3)
+        publish(place(shared), [OK])
+        bad = {f"records/a/b/{number}.json": b"{}" for number in range(9)}
+        place(shared).update(lambda view: {**bad, at(FAILED): FAILED.to_json().encode()}, title="x")
+        before = len(shared.requests)
+        publish(place(shared), [SKIPPED])
+        assert sum("/resolve/" in one.path and "/a/b/" in one.path for one in shared.requests[before:]) == 4
+        assert {row["path"] for row in rows(shared)} == {at(OK), at(SKIPPED)}
+        merge([], place(shared))
+        assert {row["path"] for row in rows(shared)} == {at(OK), at(SKIPPED), at(FAILED)}
+
+    def test_the_client_shows_no_bars(self, shared, monkeypatch):
+        quiet, real = [], HfApi.create_commit
+        seen = lambda *given, **more: quiet.append(are_progress_bars_disabled()) or real(*given, **more)  # noqa: E731
+        monkeypatch.setattr(HfApi, "create_commit", seen)
+        publish(place(shared), [OK])
+        assert quiet == [True]
 
     def test_only_what_changed_is_read(self, shared):
         publish(place(shared), [made(f"a/{number}") for number in range(5)])
