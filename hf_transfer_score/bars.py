@@ -23,11 +23,17 @@ LONGEST = 40  # characters of a name that a bar shows
 REPORTED = 300  # characters of a reason in the log; the result holds all of it
 
 
-def _begin(bar: Any, words: str, total: int | None = None, unit: str = "") -> None:
+def _begin(bar: Any, words: str, unit: str, total: int | None = None) -> None:
     """Restart a bar with another description."""
-    bar.unit = f" {unit}" if unit else "it"
+    bar.unit = f" {unit}"
+    bar.desc = words
     bar.reset(total)
-    bar.set_description(words)
+
+
+def _say(bar: Any, words: str) -> None:
+    """Describe what a bar does; its own method puts two colons behind the words where the total is unknown."""
+    bar.desc = words
+    bar.refresh()
 
 
 class _RankBar(Listener):
@@ -35,7 +41,7 @@ class _RankBar(Listener):
 
     def __init__(self, bar: Any) -> None:
         self.bar, self.sample_size, self.place = bar, 0, ""
-        _begin(bar, "reading the dataset", unit="rows")
+        _begin(bar, "reading the dataset", "rows")
 
     def sampling(self, rows: int) -> None:
         self.bar.update(rows - self.bar.n)
@@ -43,24 +49,24 @@ class _RankBar(Listener):
     def sampled(self, sample: LabelledSample) -> None:
         self.sample_size = len(sample)
         logger().info("sampled %s", shown(sample_line(sample)))
-        _begin(self.bar, "looking up the models")
+        _begin(self.bar, "looking up the models", "models")
 
     def planned(self, plan: Plan) -> None:
         running = sum(one.state not in ("cached", "failed") for one in plan.models)
         logger().info("%s, %d to run", counted(len(plan.models), "model"), running)
         for note in plan.notes:
             logger().warning("%s", shown(note, REPORTED))
-        _begin(self.bar, "ranking", running * self.sample_size or None, "examples")
+        _begin(self.bar, "ranking", "examples", running * self.sample_size or None)
 
     def started(self, model: PlannedModel, number: int, count: int) -> None:
         self.place = f"{number}/{count} {shortened(model.name)}"
-        self.bar.set_description(self.place)
+        _say(self.bar, self.place)
 
     def stage(self, model: PlannedModel, what: str) -> None:
-        self.bar.set_description(f"{self.place}: {what}")
+        _say(self.bar, f"{self.place}: {what}")
 
     def waiting(self, what: str) -> None:
-        self.bar.set_description(shortened(what))
+        _say(self.bar, shortened(what))
 
     def examples(self, model: PlannedModel, count: int) -> None:
         self.bar.update(count)
@@ -73,7 +79,7 @@ class _RankBar(Listener):
                 logger().info("%s is scored", shown(one.name))
 
     def ranking(self) -> None:
-        self.bar.set_description("bootstrapping the ranking")
+        _say(self.bar, "bootstrapping the ranking")
 
 
 class _VerifyBar(VerifyListener):
@@ -83,10 +89,10 @@ class _VerifyBar(VerifyListener):
         self.bar = bar
 
     def ranked(self, report: RankReport, test: LabelledSample, names: Sequence[str]) -> None:
-        _begin(self.bar, "fine-tuning", len(names), "models")
+        _begin(self.bar, "fine-tuning", "models", len(names))
 
     def stage(self, name: str, seed: int, words: str) -> None:
-        self.bar.set_description(f"{shortened(name)}, seed {seed}: {words}")
+        _say(self.bar, f"{shortened(name)}, seed {seed}: {words}")
 
     def expected(self, time: ExpectedTime) -> None:
         logger().info("fine-tuning takes %s", time)
@@ -103,10 +109,10 @@ class _ChooseBar(ChooseListener):
 
     def __init__(self, bar: Any) -> None:
         self.bar = bar
-        _begin(bar, "choosing", unit="rounds")
+        _begin(bar, "choosing", "rounds")
 
     def stage(self, words: str) -> None:
-        self.bar.set_description(shortened(words))
+        _say(self.bar, shortened(words))
 
     def ended(self, found: Round) -> None:
         self.bar.update(1)
@@ -124,7 +130,10 @@ def watched(listeners: Mapping[str, type], *, progress: bool | None) -> Iterator
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
 
-        bar = tqdm(file=sys.stderr, leave=False, dynamic_ncols=True, disable=not bars_wanted(progress))
+        silent = not bars_wanted(progress)
+        bar = tqdm(
+            file=sys.stderr, leave=False, dynamic_ncols=True, delay=1e-9, disable=silent
+        )  # no line without words
     try:
         yield {name: KINDS[kind](bar) for name, kind in listeners.items()}
     finally:

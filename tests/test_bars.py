@@ -18,7 +18,9 @@ def said(capfd, **named):
 
 
 def test_a_bar_is_shown_unless_it_is_disabled(capfd, monkeypatch, tmp_path):
-    assert "reading the dataset" in said(capfd, folder=tmp_path)
+    lines = said(capfd, folder=tmp_path).split("\r")
+    assert any(line.startswith("reading the dataset: 0 rows [") for line in lines)
+    assert not any(": :" in line or "0it" in line for line in lines), "each line tells what is done"
     assert "reading the dataset" not in said(capfd, folder=tmp_path, progress=False)
     assert "reading the dataset" not in said(capfd, folder=tmp_path, listener=Listener())
     monkeypatch.setenv("HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS", "1")

@@ -198,7 +198,9 @@ def _from_folder(candidate: Candidate, known: Answers) -> Checkpoint:
     try:
         if not candidate.folder.is_dir():
             here = is_here(str(candidate.folder))
-            hint = "name the folder that holds its config.json" if here else "a model on the Hub is written owner/name"
+            hint = "a model on the Hub is written owner/name"
+            if here:
+                hint = "name the folder that holds its config.json (a list of models is for `--models-from`)"
             near = "" if here else near_name(candidate.name)
             raise CheckpointError("missing", f"{candidate.name} is not a folder; {hint}{near and f'.{near}'}")
         repository = Repository.from_folder(candidate.folder)
