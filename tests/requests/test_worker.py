@@ -13,6 +13,7 @@ from hf_transfer_score.engines.base import WorkerLostError, hand_out
 from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.records.checks import plain_fields
 from hf_transfer_score.records.place import HubPlace, MemoryPlace
+from hf_transfer_score.records.store import load
 from hf_transfer_score.records.table import COMPACT
 from hf_transfer_score.requests import job
 from hf_transfer_score.requests import worker as working
@@ -22,6 +23,7 @@ from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
 from hf_transfer_score.requests.worker import Lease, Worker, WorkerOptions
 from tests.leaderboard.made import DATASET, score
+from tests.records.test_record import OK
 from tests.runs.warm import until
 
 ONE = Request("a/one", "d/pets")
@@ -176,6 +178,20 @@ def test_no_answer_of_a_job_ends_the_worker(answer, queue, monkeypatch):
     monkeypatch.setattr(job, "run_in_box", run_in_box)
     assert Worker(queue, MemoryPlace(), AT_ONCE, print).run() == {"failed": 1}
     assert queue.get(ONE).kind in ("error", "bad_input")
+
+
+def test_records_count_although_the_claim_was_lost(queue, monkeypatch):
+    results, said, taken = MemoryPlace(), [], []
+
+    def carry_out(request, options):
+        taken.append(replace(request, claimed_by="other", attempts=2))
+        queue.place.update(lambda _: {str(request_path(ONE)): taken[0].to_json().encode()}, title="taken")
+        return JobOutcome("done", (OK,))
+
+    monkeypatch.setattr(working, "carry_out", carry_out)
+    assert Worker(queue, results, replace(AT_ONCE, limit=1), said.append).run() == {"lost": 1}
+    assert load(results).table.records() == [OK] and queue.requests() == taken
+    assert said[-1].startswith("left a/one on d/pets as it is, with 1 records published: ")
 
 
 @dataclass
