@@ -227,18 +227,18 @@ class TestProcesses:
         assert done.stdout.splitlines()[-1] == ""
         assert done.returncode == 0
 
-    def test_register_says_what_it_put_where(self, tmp_path):
-        done = self.run(SCRIPT, "register", env={**os.environ, "HF_MODULES_CACHE": str(tmp_path)})
-        assert (done.returncode, done.stderr) == (0, "")
-        paths = [
-            Path(line.removeprefix("installed ")) for line in done.stdout.splitlines() if line.startswith("installed")
-        ]
-        assert {path.stem for path in paths} == {"face_transferability", "ncti_transferability"}
-        assert all(path.is_file() and tmp_path in path.parents for path in paths)
-        assert 'evaluate.load("face_transferability")' in done.stdout
-        again = self.run(SCRIPT, "register", "--json", env={**os.environ, "HF_MODULES_CACHE": str(tmp_path)})
-        assert json.loads(again.stdout) == {path.stem: str(path) for path in paths}
-        check_printed("register", json.loads(again.stdout))
+
+def test_register_says_what_it_put_where(parent, tmp_path):
+    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path)}
+    done = parent.run("register", environment=environment)
+    assert (done.status, done.err) == (0, "")
+    paths = [Path(line.removeprefix("installed ")) for line in done.out.splitlines() if line.startswith("installed")]
+    assert {path.stem for path in paths} == {"face_transferability", "ncti_transferability"}
+    assert all(path.is_file() and tmp_path in path.parents for path in paths)
+    assert 'evaluate.load("face_transferability")' in done.out
+    again = parent.run("register", "--json", environment=environment).report
+    assert again == {path.stem: str(path) for path in paths}
+    check_printed("register", again)
 
 
 WORDS = [words for group in COMMANDS.values() for words in group]

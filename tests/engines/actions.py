@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from hf_transfer_score.engines.base import Work
 from hf_transfer_score.errors import CheckpointError, DatasetError
 
@@ -75,6 +73,8 @@ def attempts(folder: Path, name: str) -> int:
 
 def check_killed_workers(engine: Any, folder: Path) -> CheckpointError:
     """Check that a killed worker only costs its own work, and that an exception ends the run; return the failure."""
+    import pytest  # which workers need not load
+
     works = [Work("b", Noted(folder, "b")), Work("c", Deadly(folder, "c")), Work("d", Deadly(folder, "d", times=9))]
     found = {one.work.name: one for one in engine.run(works, lambda _: None)}
     assert {name: one.value for name, one in found.items()} == {"b": "B", "c": "C", "d": None}

@@ -130,14 +130,11 @@ class TestRanking:
     def test_what_ships_is_verified_like_anything_else(self, user, monkeypatch, capsys):
         monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(user[0] / "home" / "transfer_score"))
         monkeypatch.chdir(user[0])
-        models = ["example/resnet-pretrained", "example/vit-few-steps", "example/resnet-rotations"]
+        models = ["example/resnet-pretrained", "example/vit-few-steps"]
         quick = "--seeds 0 --learning-rates 1e-3 --epochs 3 --test-samples 200 --replicates 0 --quiet --json"
         assert main(["verify", "example", "--models", *models, *quick.split()]) == 0
         found = json.loads(capsys.readouterr().out)["models"]
-        accuracies = {name: one["accuracy"] for name, one in found.items()}
-        worst = accuracies.pop("vit-few-steps")
-        assert min(accuracies.values()) > 0.4 > worst
-        assert accuracies.keys() == {"resnet-pretrained", "resnet-rotations"}
+        assert found["resnet-pretrained"]["accuracy"] > 0.4 > found["vit-few-steps"]["accuracy"]
 
 
 class TestNames:

@@ -52,25 +52,19 @@ OTHERS = [(command, signal.SIGTERM) for command in COMMANDS if command != "rank"
 
 
 @pytest.mark.parametrize(("command", "number"), SIGNALS + OTHERS)
-def test_the_same_for_each_signal_and_each_command(tmp_path, command, number):
+def test_the_same_for_each_signal_and_each_command(parent, tmp_path, command, number):
     module, name, *arguments = COMMANDS[command]
     for place in ("records/records", "source/records"):
         (tmp_path / place).mkdir(parents=True)
-    with subprocess.Popen(
-        [sys.executable, "-c", WAITING, command, module, name, *arguments],
-        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "HF_HOME": str(tmp_path / "home")},
-    ) as program:  # fmt: skip
-        try:
-            said = program.stderr.readline()
-            assert said == "waiting\n", said + program.stderr.read()
-            family = until(lambda: len(found := psutil.Process(program.pid).children(recursive=True)) >= 2 and found)
-            program.send_signal(number)
-            out, err = program.communicate(timeout=20)
-        finally:
-            program.kill()
-    assert (program.returncode, out) == (ENDINGS[number], "")
-    assert err == "interrupted: run the same command again to continue\n"
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home")}
+    arguments = [command, module, name, *arguments]
+    program = parent.start(arguments, environment, folder=tmp_path, code=WAITING, imports=())
+    until(lambda: program.err.exists() and program.err.read_text() == "waiting\n")
+    family = until(lambda: len(found := psutil.Process(program.pid).children(recursive=True)) >= 2 and found)
+    program.send(number)
+    done = program.wait()
+    assert (done.status, done.out) == (ENDINGS[number], "")
+    assert done.err == "waiting\ninterrupted: run the same command again to continue\n"
     assert psutil.wait_procs(family, timeout=10)[1] == [] or not any(map(alive, family))
 
 

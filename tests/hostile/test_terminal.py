@@ -46,16 +46,12 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "200", **more}
 
 
-def run(folder, *arguments, **more):
-    done = subprocess.run([*PROGRAM, *arguments], cwd=folder, capture_output=True, timeout=60, env=environment(**more))
-    return done.returncode, *(text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
-
-
 @pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]])
-def test_file_names_are_shown_without_control_characters(folder, form):
-    files = names(folder)
-    status, out, err = run(folder, "score", *files, "--metrics", "ncti", *form)
-    assert status == 0, err
+def test_file_names_are_shown_without_control_characters(parent, folder, form):
+    arguments = ("score", *names(folder), "--metrics", "ncti", *form)
+    done = parent.run(*arguments, environment=environment(), folder=folder)
+    assert done.status == 0, done.err
+    out, err = done.out, done.err
     assert steering(out + err) == []
     if form == ["--json"]:
         assert EVIL.replace("/", "|") in json.loads(out)["pool"]
@@ -113,7 +109,7 @@ sys.exit(main(["metrics", "--traceback"]))
 """
 
 
-def test_output_of_libraries_is_safe_too(tmp_path):
+def test_output_of_libraries_is_safe_too():
     done = subprocess.run([sys.executable, "-c", LIBRARY], capture_output=True, timeout=60, env=environment())
     out, err = done.stdout.decode(), done.stderr.decode()
     assert done.returncode == 2

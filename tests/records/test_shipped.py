@@ -87,7 +87,7 @@ def test_parameters_and_widths_are_those_of_torchvision_without_its_heads(record
     for name, model in found.items():
         beside = 1000 * (model.width + 1) + (3_326_696 if name == "inception_v3" else 0)  # that one has two heads
         assert model.parameters == models.get_model_weights(name).DEFAULT.meta["num_params"] - beside
-    for name in ("resnet34", "mobilenet_v2", "densenet121"):
+    for name in ("resnet34", "mobilenet_v2"):
         with torch.device("meta"):  # weights are not needed, and take seconds to draw
             made = models.get_model(name, weights=None)
         assert sum(one.numel() for one in made.parameters()) == found[name].parameters + 1000 * (found[name].width + 1)

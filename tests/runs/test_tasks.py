@@ -207,7 +207,6 @@ def test_a_checkpoint_that_does_not_take_it_is_a_row(home):
 
 def test_fine_tuning_reads_them_at_that_size_too(home, tmp_path):
     how = VerifyOptions("full", changes={"epochs": 1, "learning_rates": (1e-3,), "device": "cpu"}, seeds=(0,))
-    report = verify("example", MODELS, options=options(64), how=how, folder=home, save=tmp_path)
+    report = verify("example", MODELS[:1], options=options(64), how=how, folder=home, save=tmp_path)
     assert {one.status for one in report.models.values()} == {"ok"}
-    truths = stored(tmp_path, "truth")
-    assert [one.model.details["image_size"] for one in truths] == [64, 64]
+    assert [one.model.details["image_size"] for one in stored(tmp_path, "truth")] == [64]
