@@ -131,8 +131,8 @@ class TestRanking:
         monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(user[0] / "home" / "transfer_score"))
         monkeypatch.chdir(user[0])
         models = ["example/resnet-pretrained", "example/vit-few-steps"]
-        quick = "--seeds 0 --learning-rates 1e-3 --epochs 2 --max-samples 300 --test-samples 100 --replicates 0 --quiet --json"
-        assert main(["verify", "example", "--models", *models, *quick.split()]) == 0
+        quick = "--seeds 0 --learning-rates 1e-3 --epochs 2 --max-samples 300 --test-samples 100 --quiet --json"
+        assert main(["verify", "example", "--models", *models, *quick.split(), "--replicates", "0"]) == 0
         found = json.loads(capsys.readouterr().out)["models"]
         assert found["resnet-pretrained"]["accuracy"] > 0.4 > found["vit-few-steps"]["accuracy"]
 
