@@ -285,7 +285,9 @@ class RankFlags(RankOptions):
     sample: Annotated[SampleFlags, Parameter(name="*", group=DATASET)] = field(default_factory=SampleFlags)
     backbone: Annotated[BackboneFlags, Parameter(name="*", group=FEATURES)] = field(default_factory=BackboneFlags)
     extract: Annotated[ExtractOptions, Parameter(name="*", group=FEATURES)] = field(default_factory=ExtractOptions)
-    max_parameters: Annotated[Count, Parameter(group=MODELS)] = None
+    max_parameters: Annotated[
+        Count, Parameter(group=MODELS, help="skip candidates with more parameters, such as 50M or 1.5B.")
+    ] = None
     min_throughput: Annotated[float | None, Parameter(group=MODELS)] = None
     trust_remote_code: Annotated[tuple[str, ...], Parameter(group=MODELS)] = ()
     allow_pickle: Annotated[tuple[str, ...], Parameter(group=MODELS)] = ()

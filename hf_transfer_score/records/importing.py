@@ -281,7 +281,8 @@ def _rows(file: Path, columns: Mapping[str, str], found: Imported, needed: str) 
             between = max(",;\t|", key=first.count)
             text.seek(0)
             reader = csv.reader(text, delimiter=between, strict=True)
-            header = [name.strip() for name in next(filter(None, reader), [])]
+            begins = next((row for row in reader if row and row[0].lower() != "sep="), [])  # Excel's line `sep=;`
+            header = [name.strip() for name in begins]
             known = {name for name in (*USUAL, *FACTS) if name not in header}
             header = [name.lower() if name.lower() in known else name for name in header]
             _check_header(file, header, {*USUAL, *FACTS, *columns.values()}, needed)

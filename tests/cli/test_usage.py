@@ -37,6 +37,10 @@ class TestUsage:
         assert out.startswith("Usage: hf-transfer-score COMMAND")
         assert run("--help") == (0, out, "")
 
+    def test_a_number_of_parameters_may_be_short(self, run):
+        for command in ("rank", "choose", "verify"):
+            assert "skip candidates with more parameters, such as 50M or 1.5B." in run(command, "--help")[1]
+
     def test_version(self, run):
         assert run("--version") == (0, f"hf-transfer-score {hf_transfer_score.__version__}\n", "")
 

@@ -182,7 +182,7 @@ def test_the_summary_counts(table):
 
 
 def test_tables_of_spreadsheets(table):
-    text = "Model;Dataset;Method;Accuracy\na/a;d/d;full;0,75\na/a;d/e;full;62,5 %\n"
+    text = "sep=;\nModel;Dataset;Method;Accuracy\na/a;d/d;full;0,75\na/a;d/e;full;62,5 %\n"
     assert [one.terms["accuracy"] for one in table(text).records] == [0.75, 0.625]
     found = table("model,dataset,metric,value\na/a,d/d,loss,0.5\na/a,d/d,logme,0.5\n")
     assert found.unknown == {"loss"} and not found.problems
