@@ -27,6 +27,7 @@ from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.home import EXAMPLE, HOME_VARIABLE, cache_limit, example_dataset, home, near_name
 from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.hub.settings import hub_id
 from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.scores import MetricChoice
@@ -150,8 +151,9 @@ def _no_models(dataset: Any) -> TransferScoreError:
     """Return the error for a run without candidates, or for a dataset that does not exist either."""
     said = "No model was named: name ids or folders with `models`, or search the Hub."
     if isinstance(dataset, (str, Path)) and local_path(dataset) is None:
-        refuse_missing(str(dataset))
-        said += f" There is no folder or file {dataset} here.{near_name(str(dataset))}"
+        name = hub_id(str(dataset))
+        refuse_missing(name)
+        said += f" There is no folder or file {name} here.{near_name(name)}"
     return OptionError(said)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from hf_transfer_score.errors import DatasetError, HiddenLabelsError, OptionError
 from hf_transfer_score.home import Notify, alone, make_folder, room_for, whole, write_text
-from hf_transfer_score.hub.settings import endpoint_of
+from hf_transfer_score.hub.settings import endpoint_of, hub_id
 from hf_transfer_score.integrity import checksum, sealed, unsealed
 from hf_transfer_score.sampling.columns import find_columns
 from hf_transfer_score.sampling.draw import Draw, Drawing, RowFile, assemble, row_keys
@@ -90,6 +90,7 @@ def _loaded(
 ) -> LabelledSample:
     """Return a stored sample, or draw it."""
     dataset = dataset if isinstance(dataset, (str, Path)) else known_form(dataset)
+    dataset = hub_id(dataset) if isinstance(dataset, str) and "://" in dataset else dataset
     store = None if folder is None else SampleStore(folder)
     request = None if store is None else request_of(dataset, options)
     if store is None or request is None:

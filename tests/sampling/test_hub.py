@@ -131,6 +131,7 @@ def asked(tmp_path_factory):
             "wav": "ask('owner/wav', max_samples=10)",
             "cut": f"ask('owner/cut', max_samples={DRAWN})",
             "polite": "ask('owner/configs', config='polite')",
+            "address": f"ask('{hub.endpoint}/datasets/owner/configs/viewer/polite', config='polite')",
             "before": "ask('owner/moving')",
             "moved": f"move_on({moving})",
             "kept": "ask('owner/moving')",
@@ -185,6 +186,7 @@ def test_refusals(asked, name):
 def test_a_configuration(asked):
     answer = asked.answers["polite"]
     assert (answer["config"], answer["split"], answer["rows"]) == ("polite", "train", 2)
+    assert asked.answers["address"] == answer, "the address of its page names it too"
 
 
 def test_cut_downloads_are_tried_again(asked):
