@@ -27,8 +27,8 @@ from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.home import EXAMPLE, HOME_VARIABLE, cache_limit, example_dataset, home, near_name
 from hf_transfer_score.hub.client import quiet_client
-from hf_transfer_score.hub.settings import hub_id
 from hf_transfer_score.hub.downloads import Answers
+from hf_transfer_score.hub.settings import hub_id
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.ranking.board import informed
