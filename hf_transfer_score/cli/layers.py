@@ -20,8 +20,8 @@ from hf_transfer_score.drawing.files import check_plot_path
 from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.runs.layers import METRICS, LayerProfile, ProfileRow, layer_profile
 from hf_transfer_score.runs.options import RankOptions
-from hf_transfer_score.sampling.sample import SampleOptions, describe
-from hf_transfer_score.text import Cell, csv_text
+from hf_transfer_score.sampling.sample import SampleOptions, sample_line
+from hf_transfer_score.text import Cell, csv_text, shown
 
 if TYPE_CHECKING:
     from rich.table import Table as TextTable
@@ -95,18 +95,18 @@ def layers(
 
 
 def profile_text(profile: LayerProfile, page: Page) -> str:
-    """Return a profile as text: the sample, one row per layer with a bar, and what the smallest NC1 means."""
-    about, best = [f"model: {profile.model}", *describe(profile.report.sample), ""], profile.best
-    smallest = (
-        f"Layer {best.layer} has the smallest NC1 of the layers 1 to {profile.rows[-1].layer}, {number(best.nc1)}: its "
-        "classes are the most compact, relative to the distances between them. Bars are on a logarithmic scale."
+    """Return a profile as text: the answer, one row per layer with a bar, and what it means."""
+    measure = (
+        f"NC1 on {sample_line(profile.report.sample)}: the smaller, the more compact are the classes, relative to the "
+        "distances between them. Bars are on a logarithmic scale."
     )
     tuning = (
-        f"Layer-FT would train the block that ends in layer {best.layer} and a new classifier. SCL-FT takes a layer "
-        "before the last, and also adds its pooled output to the last features. `verify --method layer` chooses a "
-        "block by the same measure on the same sample."
+        f"Layer-FT would train the block that ends in layer {profile.best.layer} and a new classifier. SCL-FT takes a "
+        "layer before the last, and also adds its pooled output to the last features. `verify --method layer` chooses "
+        "a block by the same measure on the same sample."
     )
-    return render([*about, _table(profile), "", smallest, tuning, *notes_table(_notes(profile))], page)
+    table, notes = _table(profile), notes_table(_notes(profile))
+    return render([words(shown(profile.answer)), "", table, "", measure, tuning, *notes], page)
 
 
 def _table(profile: LayerProfile) -> TextTable:
@@ -144,7 +144,7 @@ def _notes(profile: LayerProfile) -> list[Note]:
     for row in profile.rows:
         notes += [Note("failed", f"layer {row.layer}: {metric}: {why}") for metric, why in row.reasons.items()]
     if profile.rows[0].layer == "0":
-        notes.append(Note("note", "layer 0 is the embeddings, before the first block"))
+        notes.append(Note("note", "layer 0 is the embeddings, before the first block, and does not count"))
     return notes
 
 

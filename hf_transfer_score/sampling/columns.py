@@ -159,7 +159,7 @@ class _Search:
         also = f"; also there: {', '.join(others)}" if others and self.options.label_column is None else ""
         self.notes.append(f"label: column {label!r}{about}{also}")
         if task.truth == "targets" and self.asked is None:
-            self.notes.append(f"task: {task.name}, since column {label!r} holds floating-point numbers")
+            self.notes.append(f"column {label!r} holds floating-point numbers, so they are targets, not classes")
         if self._headless():
             self.notes.append(f"the first line, which is read as names, {HEADLESS}")
         one, pairs = ("column", "") if len(inputs) == 1 else ("columns", " pairs")

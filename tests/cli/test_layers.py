@@ -53,10 +53,11 @@ def test_the_table_names_the_layer_to_train(layers):
     lengths = [len(rows[layer][3]) for layer in sorted(values)]
     assert [set(rows[layer][3]) for layer in values] == [{"█"}] * 3
     assert sorted(values, key=values.get) == sorted(values, key=lambda one: lengths[int(one)])
-    assert f"Layer {best} has the smallest NC1 of the layers 1 to 2, " in out
+    assert out.startswith(f"The classes are most collapsed in layer {best} of ./bert: NC1 "), "the answer first"
     assert f"Layer-FT would train the block that ends in layer {best} and a new classifier" in out
     assert "layer 0 is the embeddings, before the first block" in out
-    assert "60 examples of 60 rows read, 3 classes" in out
+    assert "NC1 on 60 examples of texts.jsonl (train), 3 classes: the smaller, the more compact" in out
+    assert "dataset: texts.jsonl" in err and "dataset:" not in out, "said once"
 
 
 def test_csv_and_json_hold_the_same_numbers(layers):
@@ -86,7 +87,7 @@ def test_the_numbers_are_those_of_rank(layers, run):
 
 def test_a_plot_is_written_beside_the_table(layers, tmp_path):
     status, out, err = layers("--quiet", "--plot", str(tmp_path / "profile.png"))
-    assert status == 0 and "smallest NC1" in out and err == f"Drew {tmp_path / 'profile.png'}\n"
+    assert status == 0 and "layer   width" in out and err == f"Drew {tmp_path / 'profile.png'}\n"
     with Image.open(tmp_path / "profile.png") as picture:
         assert picture.format == "PNG"
 
