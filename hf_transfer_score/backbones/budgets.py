@@ -32,7 +32,7 @@ MOST = {
     **dict.fromkeys((*SIZES, "min_pixels"), (MOST_PIXELS, "pixels an input")),
     **dict.fromkeys(("num_channels", "in_chans", "in_channels"), (64, "channels")),  # as satellite images have
     "max_length": (MOST_FRAMES, "frames of a sound"),
-    "sampling_rate": (400_000, "samples a second"),  # twice that of recordings of bats
+    "sampling_rate": (400_000, "samples per second"),  # twice that of recordings of bats
     "chunk_length": (600, "seconds of a sound"),
     "n_samples": (2**24, "samples of a sound"),
     "nb_max_samples": (2**24, "samples of a sound"),

@@ -73,7 +73,7 @@ def _write(path: Path, chart: Any, page: Callable[[], str]) -> None:
 
 
 NOTEBOOK_ROWS, NOTEBOOK_NOTES = 15, 6
-LEFT_OUT = ("width", "examples a second", "rank range")
+LEFT_OUT = ("width", "examples per second", "rank range")
 """Columns of `to_pandas` that a notebook has no room for."""
 
 CHANCE = "chance to be best"

@@ -111,7 +111,7 @@ def _known(outcome: RankedModel) -> list[tuple[str, str]]:
     return [
         ("parameters", short_count(outcome.parameters) if outcome.parameters else MISSING),
         ("width", MISSING if outcome.width is None else str(outcome.width)),
-        ("examples a second", MISSING if outcome.throughput is None else short_count(outcome.throughput)),
+        ("examples per second", MISSING if outcome.throughput is None else short_count(outcome.throughput)),
         ("ms for one example", MISSING if outcome.milliseconds is None else short_count(outcome.milliseconds)),
     ]
 
@@ -147,11 +147,11 @@ def _cloud(ranking: Ranking, letters: dict[str, str], across: Across) -> Cloud:
 
 
 def _speeds(ranking: Ranking) -> tuple[dict[str, float | None], str]:
-    """Return examples a second of ranked models, and where they were measured."""
+    """Return examples per second of ranked models, and where they were measured."""
     ranked = [ranking.models[name] for name in ranking.ranks]
     machines = dict.fromkeys(str(one.measured_here["machine"]) for one in ranked if one.throughput)
-    where = f" ({shorten(printable('; '.join(machines)), LONGEST_TITLE)})" if machines else ""
-    return {name: ranking.models[name].throughput for name in ranking.ranks}, f"examples a second{where}"
+    where = f" on {shorten(printable('; '.join(machines)), LONGEST_TITLE)}" if machines else ""
+    return {name: ranking.models[name].throughput for name in ranking.ranks}, f"examples per second{where}"
 
 
 def _sizes(ranking: Ranking) -> tuple[dict[str, float | None], str]:

@@ -43,7 +43,7 @@ from tests.checkpoints.sounds import write_sound
         ({"chunk_length": 10**9}, "1,000,000,000 seconds of a sound"),
         ({"feature_size": 10**9}, "1,000,000,000 frequencies"),
         ({"num_channels": 10**6}, "1,000,000 channels"),
-        ({"sampling_rate": 10**9}, "1,000,000,000 samples a second"),
+        ({"sampling_rate": 10**9}, "1,000,000,000 samples per second"),
     ],
 )
 def test_excessive_settings_are_refused(content, said):
