@@ -221,6 +221,8 @@ class _Search:
             advice = "Name one with `label_column` if there is."
             if set(self.kinds.values()) <= {"image", "audio"}:
                 advice = "A folder needs at least two subfolders, named after the classes, with the files of each."
+            if list(self.kinds.values()) == ["string"]:
+                advice = "Texts need a table, such as a CSV file, with a column of texts and a column of labels."
             if set(self.kinds.values()) == {"other"}:
                 advice = "Each row needs an input and a label: JSON has to hold one object per row."
             self._refuse("has no column that could hold labels", advice)

@@ -161,7 +161,7 @@ def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:
     if reader is None:
         raise DatasetError(
             f"The file {name} is of no known kind; expected one of {', '.join(READERS)}, or for images and sounds "
-            "a folder with a subfolder for each class. Unpack an archive first."
+            "a folder with a subfolder for each class. Save a spreadsheet as CSV, and unpack an archive."
         )
     if path.stat().st_size == 0:
         raise DatasetError(f"The file {name} is empty.")

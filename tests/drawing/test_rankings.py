@@ -155,7 +155,9 @@ def test_pointing_at_a_model_tells_all_that_is_known(twelve):
 
 def test_models_are_drawn_against_their_speed(twelve, cases):
     cloud = picture_of(twelve, "throughput").cloud
-    assert cloud.x.title.startswith("examples per second on a processor (2 threads)\ndashed: the best rank at this speed")
+    assert cloud.x.title.startswith(
+        "examples per second on a processor (2 threads)\ndashed: the best rank at this speed"
+    )
     assert {mark.name: mark.x for mark in cloud.marks} == pytest.approx(
         {name: one.throughput for name, one in twelve.models.items() if name in twelve.ranks}, rel=0.1
     )

@@ -106,7 +106,7 @@ REFUSED = {
         "could hold the labels: foo, bar. Choose one with `label_column`",
     ),
     "two class labels": ({"text": TEXT, "foo": BINARY, "bar": BINARY}, {}, "could hold the labels: foo, bar"),
-    "no label": ({"text": TEXT}, {}, "no column that could hold labels"),
+    "no label": ({"text": TEXT}, {}, "no column that could hold labels.*Texts need a table, such as a CSV"),
     "no input": ({"label": WHOLE, "id": WHOLE}, {}, "no column with text as input"),
     "multi-label": (
         {"text": TEXT, "labels": TAGS},

@@ -251,7 +251,7 @@ BROKEN = {
         b'{"tokens": ["a", "b"], "ner_tags": ["x", "y"]}',
         "The dataset .*columns.json has one row; JSON has to hold one object per row",
     ),
-    "rows.xlsx": (b"x", "is of no known kind; expected one of .parquet, .csv"),
+    "rows.xlsx": (b"x", "is of no known kind; expected one of .parquet, .csv.*Save a spreadsheet as CSV"),
 }
 
 
