@@ -225,7 +225,7 @@ def _check_keys(value: Any, where: str) -> None:
         _simple(name, where)
 
 
-VERSION = 1
+VERSION = 2
 """Changes when reading refuses what it accepted before, such as values beyond a range that became narrower."""
 
 AHEAD = timedelta(days=1)

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.records.place import FOLDER, Place, PlaceView, existing, is_record_path
 from hf_transfer_score.records.publishing import Published, Snapshot, contents, publish, renew
-from hf_transfer_score.records.record import Record, checked, record_path
+from hf_transfer_score.records.record import Record, checked
 from hf_transfer_score.records.store import CHUNK, SNAPSHOT, UNREAD, Problem
 from hf_transfer_score.records.table import Stored
 
@@ -117,12 +116,7 @@ def validate(place: Place) -> Validation:
     valid: set[str] = set()
     differing = 0
     for start in range(0, len(paths), CHUNK):
-        records = {}
-        for path, record in _valid(view, paths[start : start + CHUNK], snapshot, problems):
-            folder = record_path(record).parent
-            if PurePosixPath(path).parent != folder:
-                problems.append(Problem(path, f"is of {record.model.id}, whose folder is {folder}", view.files[path]))
-            records[path] = record
+        records = dict(_valid(view, paths[start : start + CHUNK], snapshot, problems))
         valid |= records.keys()
         if snapshot is not None:
             rows = snapshot.records(records)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -295,9 +296,15 @@ def record_path(record: Record) -> PurePosixPath:
         >>> record_path(Record(RecordedModel("timm/resnet18"), dataset, None, run)).parent
         PurePosixPath('records/timm/resnet18')
     """
-    owner, slash, name = record.model.id.partition("/")
+    return PurePosixPath(folder_of(record.model.id), f"{identity(record)}.json")
+
+
+@lru_cache(maxsize=4096)
+def folder_of(model: str) -> str:
+    """Return the only folder where records of a model count: whoever writes elsewhere says nothing about it."""
+    owner, slash, name = model.partition("/")
     parts = (_part(owner).lstrip("_") or "x", _part(name)) if slash else (LOCAL, _part(owner))
-    return PurePosixPath("records", *parts, f"{identity(record)}.json")
+    return "/".join(("records", *parts))
 
 
 def _part(name: str) -> str:

@@ -19,8 +19,7 @@ from hf_transfer_score.home import whole
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.records.by_field import read_by_field
 from hf_transfer_score.records.checks import SCHEMA_VERSION, encodable, migrated, plain_fields
-from hf_transfer_score.records.place import is_record_path
-from hf_transfer_score.records.record import Record, checked, plain_identity, plain_record
+from hf_transfer_score.records.record import Record, checked, folder_of, plain_identity, plain_record
 from hf_transfer_score.untrusted import only_errors, readable, too_large
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class Stored(NamedTuple):
             if not (encodable(path) and encodable(stamp)):
                 raise RecordError("The path of a record is not valid UTF-8.")
             quick = read_by_field(text)
-            if quick is not None and PurePosixPath(path).stem == quick[1]:
+            if quick is not None and path == f"{folder_of(quick[0]['model']['id'])}/{quick[1]}.json":
                 return cls(path, stamp, *quick)
             plain = plain_record(text)
             migrated_plain = migrated(plain)
@@ -123,6 +122,9 @@ class Stored(NamedTuple):
             name, own = PurePosixPath(path).stem, plain_identity(plain)
             if name != own:
                 raise RecordError(f"A record is named {name}, but its identity is {own}.")
+            model = str(plain["model"]["id"])
+            if str(PurePosixPath(path).parent) != folder_of(model):
+                raise RecordError(f"A record of {model} belongs in {folder_of(model)}.")
             return cls(path, stamp, migrated_plain, own if migrated_plain is plain else plain_identity(migrated_plain))
 
 
@@ -378,7 +380,7 @@ def _proved(numbered: tuple[int, dict[str, Any]]) -> int:
     """Return the number of a row; RecordError if it does not provably hold the contents of its file."""
     number, row = numbered
     record = _record(row)
-    if not is_record_path(row["path"]) or PurePosixPath(row["path"]).stem != row["identity"]:
+    if row["path"] != f"{folder_of(record.model.id)}/{row['identity']}.json":
         raise RecordError("The row holds the record of another file.")
     if blob_id(record.to_json().encode()) != row["stamp"]:
         raise RecordError("The row differs from its file.")

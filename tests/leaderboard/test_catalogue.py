@@ -161,6 +161,11 @@ def test_facts_are_those_of_the_newest_record_that_has_them():
     assert (row.warnings, row.source, row.time) == (("small", "odd"), "a table", new.time)
 
 
+def test_an_impossibly_short_forward_pass_has_no_speed():
+    (row,) = board([score("a/b", "knn", 0.5, run=run(forward_seconds=5e-324))]).rows
+    assert row.throughput is None
+
+
 def test_accuracies_are_means_over_seeds_of_the_most_frequent_method():
     records = [score(f"o/{name}", "knn", 0.5) for name in "abc"]
     records += [accuracy("o/a", 0.9, seed=0), accuracy("o/a", 0.8, seed=1), accuracy("o/b", 0.7, seed=0)]

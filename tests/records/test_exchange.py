@@ -137,7 +137,7 @@ class TestMerge:
         old = FolderPlace(tmp_path / "old")
         for name in ("version_1_baseline", "version_1_failed", "version_1_ok"):
             content = (FIXTURES / f"{name}.json").read_bytes()
-            old.update(partial(renamed, f"records/a/b/{IDENTITIES[name]}.json", content), title="x")
+            old.update(partial(renamed, f"records/timm/resnet18/{IDENTITIES[name]}.json", content), title="x")
         assert merge([old], folder).published.written == 3
         assert {json.loads(path.read_bytes())["schema_version"] for path in folder.folder.rglob("*.json")} == {3}
         assert sorted(map(str, held(folder).values())) == sorted(map(str, load(old).table.records()))
@@ -166,7 +166,7 @@ class TestValidate:
         found = {one.path: one.reason for one in validate(folder).problems}
         assert found.keys() == {"records/notes.txt", at(FAILED), f"records/other/model/{at(OK).split('/')[-1]}"}
         assert "'dataset.rows' is missing" in found[at(FAILED)]
-        assert "is of timm/resnet18, whose folder is records/timm/resnet18" in str(found)
+        assert "A record of timm/resnet18 belongs in records/timm/resnet18." in str(found)
 
     def test_a_table_that_is_missing_or_no_table(self, shared):
         publish(place(shared), [OK])

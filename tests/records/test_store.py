@@ -301,6 +301,26 @@ def test_the_snapshot_of_a_shared_place_saves_reading(tmp_path, damaged, monkeyp
     assert sorted(asked) == sorted([SNAPSHOT, *([one.path for one in in_step] if damaged else [in_step[-1].path])])
 
 
+@pytest.mark.parametrize("tabled", [False, True])
+def test_a_record_in_the_folder_of_another_model_does_not_count(tmp_path, tabled, monkeypatch):
+    monkeypatch.setattr("hf_transfer_score.records.store.CHUNK", 10)
+    place, content = MemoryPlace(shared=True), OK.to_json().encode()
+    put(place, *ALL)
+    copies = {f"records/owner/model-{number}/{identity(OK)}.json": content for number in range(7)}
+    place.update(lambda view: copies, title="copies")
+    if tabled:
+        files = place.view().files
+        of = {**{str(record_path(one)): one for one in ALL}, **dict.fromkeys(copies, OK)}
+        rows = RecordTable.of(Stored.of(path, files[path], one) for path, one in of.items())
+        rows.write(tmp_path / "s.parquet")
+        place.update(lambda view: {SNAPSHOT: (tmp_path / "s.parquet").read_bytes()}, title="table")
+    found = load(place)
+    assert len(found.table) == len(ALL) and held(found) == by_identity(*ALL)
+    assert {one.path: one.reason for one in found.problems} == dict.fromkeys(
+        copies, "A record of timm/resnet18 belongs in records/timm/resnet18."
+    )
+
+
 @pytest.mark.parametrize("path", ["records/a.json", "records/a/b/c/d.json", "a/records/b/c.json", "records/a/b/c.txt"])
 def test_other_files_are_no_records(path):
     assert not is_record_path(path)

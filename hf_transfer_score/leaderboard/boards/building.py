@@ -24,6 +24,9 @@ from hf_transfer_score.records.record import FACTS
 SKIPPED = "skipped"
 """The kind of failure where no metric could be computed for a model."""
 
+LEAST_SECONDS = 1e-9
+"""Of a forward pass; a shorter one was not measured."""
+
 MEASUREMENT = (
     *(f"model_{name}" for name in ("id", "commit", "revision", "library", "layer", "pooling", "dtype", "details")),
     *("metric_name", "metric_version", "metric_parameters", "dataset_fingerprint"),
@@ -191,7 +194,7 @@ def _facts(rows: RecordRows, newest: Codes, own: Sequence[Codes]) -> list[dict[s
     seconds, examples = rows.numbers("run_forward_seconds"), rows.numbers("dataset_examples")
     last, timed = (
         told.first(np.where(chosen, told.latest, -1)).tolist()
-        for chosen in (np.ones(len(told.latest), bool), seconds[told.latest] > 0)
+        for chosen in (np.ones(len(told.latest), bool), seconds[told.latest] > LEAST_SECONDS)
     )
     warnings, source, device, time = (rows.coded(name) for name in ("warnings", "source", "run_device", "run_time"))
     read = _read(warnings, told.latest.tolist())
