@@ -104,6 +104,7 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
     """Return the evidence on a model in stored results, on one dataset or all, with its rank in their pools."""
     from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
     from hf_transfer_score.leaderboard.pages.model_page import standings
+    from hf_transfer_score.records.shipped import ShippedPlace
     from hf_transfer_score.records.store import cache_file, load
 
     loaded = load(place, cache=cache_file(place) if place.shared else None)
@@ -116,7 +117,12 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
             raise StoreError(f"{place.name} has no record of {model} on {dataset}, only on: {names}.")
         models = catalogue.models()
         near = difflib.get_close_matches(model, models, NEAREST) or models[:NEAREST]
-        more = f" It has {len(models)} models, such as {', '.join(near)}." if near else " It has no records at all."
+        more = (
+            f" There are {len(models)} models, such as {', '.join(near)}." if near else " There are no records at all."
+        )
+        if isinstance(place, ShippedPlace):
+            own = "Name your own with --results, such as the folder of `rank --save`."
+            raise StoreError(f"The results that ship with the package have no record of {model}. {own}{more}")
         raise StoreError(f"{place.name} has no record of {model}.{more}")
     return gather(model, records, standings(catalogue, model, records), source=place.name if place.shared else None)
 

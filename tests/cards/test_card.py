@@ -166,7 +166,7 @@ def test_layers_of_one_model_stand_apart(tmp_path):
 
 
 def test_an_unknown_model_names_near_ones(tmp_path):
-    with pytest.raises(StoreError, match=r"no record of owner/mode\. It has 3 models, such as owner/model"):
+    with pytest.raises(StoreError, match=r"no record of owner/mode\. There are 3 models, such as owner/model"):
         known(tmp_path, pool(), "owner/mode")
 
 

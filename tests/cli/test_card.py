@@ -70,6 +70,14 @@ def test_one_dataset_can_be_chosen(card, tmp_path):
     assert status == 1 and "has no record of owner/model on team/dogs, only on: team/cars, team/pets" in errors
 
 
+def test_a_model_that_only_its_user_ranked_is_answered_with_where_its_records_would_be(card):
+    status, _, errors = card("resnet5")
+    assert status == 1 and errors.startswith(
+        "error: The results that ship with the package have no record of resnet5. "
+    )
+    assert "Name your own with --results, such as the folder of `rank --save`. There are " in errors
+
+
 def test_metric_cards(card, tmp_path):
     status, text, _ = card("--metric", "ncti")
     assert status == 0 and "| `vc` |" in text and "↓ lower" in text
