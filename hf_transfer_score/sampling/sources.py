@@ -1,6 +1,5 @@
 """Opens datasets as shards, which are read in chunks of rows."""
 
-import codecs
 import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,8 +7,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import fsspec
 
 from hf_transfer_score.errors import DatasetError, OptionError, did_you_mean
 from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset, near_name
@@ -25,6 +22,7 @@ from hf_transfer_score.sampling.reach import (
 )
 from hf_transfer_score.sampling.rows import ROWS, ArrowChunk, Chunk, python_chunks
 from hf_transfer_score.sampling.sample import SampleOptions
+from hf_transfer_score.sampling.separation import separation
 from hf_transfer_score.text import UNNAMED, dataset_name
 
 READERS = {
@@ -38,7 +36,6 @@ READERS = {
 }
 TEXTUAL = ("csv", "json")  # readers of files that cannot hold the content of an image, only its path
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-MOST_HEADER = 2**16
 PEEKED = 16  # rows of another split that are searched for labels
 
 Shard = Callable[[], Iterable[Chunk]]
@@ -177,21 +174,9 @@ def reader_of(path: Path) -> tuple[str | None, dict[str, Any]]:
         inside = (one for one in path.rglob("[!.]*") if one.is_file())
         first = next(inside, path)
         only_csv = _suffix(first) == ".csv" and all(_suffix(one) == ".csv" for one in inside)
-        return str(path.resolve()), _separation(first) if only_csv else {}
+        return str(path.resolve()), separation(first) if only_csv else {}
     reader = READERS.get(_suffix(path))
-    return reader, {"data_files": glob.escape(str(path.resolve()))} | (_separation(path) if reader == "csv" else {})
-
-
-def _separation(path: Path) -> dict[str, Any]:
-    """Return what separates columns: a comma, a semicolon or a tab, whichever the first line has most of.
-
-    Excel may say it in a first line of its own, such as `sep=;`.
-    """
-    with fsspec.open(str(path), "rb", compression="infer") as file:
-        head = file.readline(MOST_HEADER).removeprefix(codecs.BOM_UTF8)
-    if head.lower().startswith(b"sep=") and len(head.rstrip(b"\r\n")) == len("sep=;"):
-        return {"sep": chr(head[4]), "skiprows": 1}
-    return {"sep": "\t" if _suffix(path) == ".tsv" else max(",;\t", key=lambda one: head.count(one.encode()))}
+    return reader, {"data_files": glob.escape(str(path.resolve()))} | (separation(path) if reader == "csv" else {})
 
 
 def _named_images(opened: OpenSplit) -> dict[str, Any]:

@@ -251,6 +251,8 @@ BROKEN = {
         b'{"tokens": ["a", "b"], "ner_tags": ["x", "y"]}',
         "The dataset .*columns.json has one row; JSON has to hold one object per row",
     ),
+    "more.csv": (b"text,label\na, b,0\nc,1\n", r"The first row of more.csv has 3 values, and there are 2 columns: put"),
+    "ends.csv": (b"sep=;\ntext;label\na;0;\nb;1;\n", "has 3 values, and there are 2 columns"),
     "rows.xlsx": (b"x", "is of no known kind; expected one of .parquet, .csv.*Save a spreadsheet as CSV"),
 }
 

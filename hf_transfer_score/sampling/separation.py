@@ -1,0 +1,39 @@
+"""What separates the columns of a CSV file, told from its first lines."""
+
+import codecs
+import csv
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from hf_transfer_score.errors import DatasetError
+
+MOST_HEADER = 2**16
+"""Bytes of a line that are read."""
+
+
+def separation(path: Path) -> dict[str, Any]:
+    """Return what separates columns: a comma, a semicolon or a tab, whichever the first line has most of.
+
+    Excel may say it in a first line of its own, such as `sep=;`. Raises DatasetError where the first row has more
+    values than there are columns: pandas would take the first of them for the number of the row.
+    """
+    with fsspec.open(str(path), "rb", compression="infer") as file:
+        head, *rows = (file.readline(MOST_HEADER) for _ in range(3))
+    head = head.removeprefix(codecs.BOM_UTF8)
+    if head.lower().startswith(b"sep=") and len(head.rstrip(b"\r\n")) == len("sep=;"):
+        found: dict[str, Any] = {"sep": chr(head[4]), "skiprows": 1}
+    else:
+        best = max(",;\t", key=lambda one: head.count(one.encode()))
+        found, rows = {"sep": "\t" if ".tsv" in path.name.lower() else best}, [head, rows[0]]
+    lines = b"".join(rows).decode(errors="replace").splitlines()
+    with suppress(csv.Error):  # its reader tells what is wrong
+        names, values = [*csv.reader(lines, delimiter=found["sep"]), [], []][:2]
+        if len(values) > len(names) > 0:
+            raise DatasetError(
+                f"The first row of {path.name} has {len(values)} values, and there are {len(names)} columns: put "
+                "quotes around texts that hold what separates the columns, or name every column in the first line."
+            )
+    return found
