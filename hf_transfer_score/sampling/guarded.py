@@ -53,6 +53,8 @@ CUT = {"RemoteProtocolError", "ReadError", "ReadTimeout"}
 CUT |= {"ChunkedEncodingError", "IncompleteRead", "ClientPayloadError"}
 CORRUPT = {"ArrowInvalid", "ArrowException", "ParserError", "JSONDecodeError", "UnicodeDecodeError", "BadZipFile"}
 DIFFERENT = ("does not exist in schema", "No match for FieldRef", "Schema at index")
+LONGER = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
+QUOTE = "put quotes around texts that hold what separates the columns"
 EMPTY = {"EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError"}
 
 
@@ -367,6 +369,8 @@ def _damaged(error: BaseException, names: set[str], said: str, dataset: str) -> 
         )
     if "UnicodeDecodeError" in names and "utf-8" in said:
         return f"A file of the dataset {dataset} is not text in UTF-8: save it as UTF-8 (in Excel as CSV UTF-8)."
+    if longer := LONGER.search(said):
+        return f"Line {longer[2]} of {dataset} has {longer[3]} values, and there are {longer[1]} columns: {QUOTE}."
     if "CastError" in names or any(sign in said for sign in DIFFERENT):
         return (
             f"The rows of the dataset {dataset} do not all have the same columns and types: make its files alike, or "

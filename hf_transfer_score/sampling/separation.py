@@ -9,6 +9,7 @@ from typing import Any
 import fsspec
 
 from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.sampling.guarded import QUOTE
 
 MOST_HEADER = 2**16
 """Bytes of a line that are read."""
@@ -33,7 +34,7 @@ def separation(path: Path) -> dict[str, Any]:
         names, values = [*csv.reader(lines, delimiter=found["sep"]), [], []][:2]
         if len(values) > len(names) > 0:
             raise DatasetError(
-                f"The first row of {path.name} has {len(values)} values, and there are {len(names)} columns: put "
-                "quotes around texts that hold what separates the columns, or name every column in the first line."
+                f"The first row of {path.name} has {len(values)} values, and there are {len(names)} columns: "
+                f"{QUOTE}, or name every column in the first line."
             )
     return found

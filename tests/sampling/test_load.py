@@ -252,6 +252,10 @@ BROKEN = {
         "The dataset .*columns.json has one row; JSON has to hold one object per row",
     ),
     "more.csv": (b"text,label\na, b,0\nc,1\n", r"The first row of more.csv has 3 values, and there are 2 columns: put"),
+    "later.csv": (
+        b"text,label\na,0\nb, c,1\n",
+        "Line 3 of .*later.csv has 3 values, and there are 2 columns: put quotes",
+    ),
     "ends.csv": (b"sep=;\ntext;label\na;0;\nb;1;\n", "has 3 values, and there are 2 columns"),
     "rows.xlsx": (b"x", "is of no known kind; expected one of .parquet, .csv.*Save a spreadsheet as CSV"),
 }
