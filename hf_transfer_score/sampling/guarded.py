@@ -376,7 +376,7 @@ def _damaged(error: BaseException, names: set[str], said: str, dataset: str) -> 
             f"The rows of the dataset {dataset} do not all have the same columns and types: make its files alike, or "
             "name one of them."
         )
-    if names & CORRUPT:
+    if names & CORRUPT or dataset.lower().endswith(".json"):  # the reader of one JSON value says ValueError
         return f"A file of the dataset {dataset} is corrupt or not what its name says: {_short(said)}"
     return f"The dataset {dataset} cannot be read: {type(error).__name__}: {_short(str(error) or repr(error))}"
 

@@ -246,6 +246,10 @@ BROKEN = {
     "latin.csv": ("text,label\ngrün,1\n".encode("latin-1"), "is not text in UTF-8: save it as UTF-8"),
     "header.csv": (b"text,label\n", "is empty: it has no rows"),
     "magic.parquet": (b"no parquet at all", "corrupt or not what its name says: Parquet magic bytes"),
+    "python.json": (
+        b"[{'text': 'a', 'label': 1}]",
+        "python.json is corrupt or not what its name says: Expected object",
+    ),
     "cut.jsonl": (b'{"text": "a", "label": 1}\n{"text": ', "corrupt or not what its name says: JSON parse error"),
     "columns.json": (
         b'{"tokens": ["a", "b"], "ner_tags": ["x", "y"]}',
