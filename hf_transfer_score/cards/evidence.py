@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from hf_transfer_score.metrics.registry import Metric, all_metrics
 from hf_transfer_score.records.record import Record, RecordedDataset, RecordedMetric, RecordedModel
 from hf_transfer_score.text import COMMIT, HUB_ID, UNNAMED
 
+OnDataset = TypeVar("OnDataset", Record, "Sample")
 SampleKey = tuple[str, str, str, str, str]
 """Task, id, configuration, split and fingerprint, which all comparable scores share."""
 
@@ -133,6 +134,10 @@ class Evidence:
     source: str | None = None
 
 
+MOST_SAMPLES = 200
+"""Samples, each with one way of reading the model, that a card has at most: anyone may publish records of thousands."""
+
+
 def gather(
     model: str, records: Iterable[Record], standing: Mapping[str, Standing] | None = None, *, source: str | None = None
 ) -> Evidence:
@@ -145,16 +150,22 @@ def gather(
     truths = [one for one in mine if one.metric is not None and one.metric.kind == "truth"]
     scored: dict[str, list[Record]] = defaultdict(list)
     for one in mine:
-        if one not in truths:
+        if one.metric is None or one.metric.kind != "truth":
             scored[standing_key(one)].append(one)
-    found = []
-    for key, group in sorted(scored.items(), key=lambda item: (sample_key(item[1][0].dataset), item[0])):
+    found, on = [], _by_dataset(truths)
+    in_order = sorted(scored.items(), key=lambda item: (sample_key(item[1][0].dataset), item[0]))
+    for key, group in in_order[:MOST_SAMPLES]:
         of, dataset = group[0].model, group[0].dataset
         ordered = tuple(sorted(group, key=_metric_order))
-        found.append(Sample(of, dataset, ordered, _measured(truths, dataset, of), (standing or {}).get(key)))
-    alone = [one for one in truths if not any(_of_dataset(one, sample) for sample in found)]
-    first = {sample_key(one.dataset): one for one in alone}.values()
-    found += [Sample(one.model, one.dataset, (), _measured(alone, one.dataset, one.model)) for one in first]
+        measured = _measured(on[_dataset_key(dataset)], dataset, of)
+        found.append(Sample(of, dataset, ordered, measured, (standing or {}).get(key)))
+    there = _by_dataset(found)
+    alone = [one for one in truths if not any(_of_dataset(one, other) for other in there[_dataset_key(one.dataset)])]
+    first = list({sample_key(one.dataset): one for one in alone}.values())[:MOST_SAMPLES]
+    on = _by_dataset(alone)
+    for one in first:
+        measured = _measured(on[_dataset_key(one.dataset)], one.dataset, one.model)
+        found.append(Sample(one.model, one.dataset, (), measured))
     done = {sample_key(one.dataset) for one in found if one.scores}  # a failure counts until the model is scored
     kept = tuple(one for one in found if not one.failures or sample_key(one.dataset) not in done)
     return Evidence(model, kept, source)
@@ -213,8 +224,19 @@ def _metric_order(record: Record) -> tuple[int, str]:
 def _of_dataset(truth: Record, sample: Sample) -> bool:
     """Whether an accuracy belongs to a sample's dataset and model; commits must agree where both are known."""
     commits = {truth.model.commit, sample.model.commit} - {None}
-    same = (truth.dataset.id, truth.dataset.task, truth.dataset.config)
-    return same == (sample.dataset.id, sample.dataset.task, sample.dataset.config) and len(commits) <= 1
+    return _dataset_key(truth.dataset) == _dataset_key(sample.dataset) and len(commits) <= 1
+
+
+def _dataset_key(dataset: RecordedDataset) -> tuple[str, str, str | None]:
+    return dataset.id, dataset.task, dataset.config
+
+
+def _by_dataset(things: Iterable[OnDataset]) -> dict[Any, list[OnDataset]]:
+    """Return records or samples by their dataset."""
+    found: dict[Any, list[OnDataset]] = defaultdict(list)
+    for one in things:
+        found[_dataset_key(one.dataset)].append(one)
+    return found
 
 
 def _measured(truths: list[Record], dataset: RecordedDataset, model: RecordedModel) -> tuple[KnownAccuracy, ...]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hf_transfer_score.cards import evidence
 from hf_transfer_score.cards.evidence import gather
 from hf_transfer_score.cards.metadata import model_index
 from hf_transfer_score.cards.model_card import model_card, model_section
@@ -29,6 +30,7 @@ from tests.cards.made import (
     truth,
     unmeasured,
 )
+from tests.leaderboard import made
 
 
 def rows(text: str) -> list[list[str]]:
@@ -226,3 +228,14 @@ def test_an_accuracy_that_could_not_be_measured_is_left_out(tmp_path):
     more = [*before, unmeasured(seed=1), unmeasured(dataset=replace(PETS, id="team/other"))]
     assert gather(MODEL, more) == gather(MODEL, before)
     assert gather(MODEL, [unmeasured()]).samples == ()
+
+
+def test_thousands_of_records_of_a_model_are_compared_by_dataset(monkeypatch):
+    compared, real = [], evidence._of_dataset
+    monkeypatch.setattr(evidence, "_of_dataset", lambda *given: compared.append(given) or real(*given))
+    others = [replace(made.DATASET, id=f"o/d{number}") for number in range(evidence.MOST_SAMPLES + 50)]
+    told = [made.score("a/b", "knn", 0.5, dataset=other) for other in others]
+    found = gather("a/b", [*told, *(made.accuracy("a/b", 0.5, dataset=other) for other in others)]).samples
+    assert len(compared) < 4 * len(others)
+    assert len(found) == len(others) and all(sample.truths for sample in found)
+    assert sum(bool(sample.scores) for sample in found) == evidence.MOST_SAMPLES
