@@ -43,6 +43,7 @@ from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.ranking import Ranking
+from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.runs.expected import STEP_COST
 
 RACES, ROWS = 100, (8, 50, 500)
@@ -117,7 +118,8 @@ class Looked:
     absolute = True
 
     def __init__(self, ranking: Ranking) -> None:
-        self.ranking, self.forecaster = ranking, Forecaster(History())
+        kin = {name: Relations(family=name.rsplit("-", 1)[0].split("-", 1)[0]) for name in ranking.ranks}
+        self.ranking, self.forecaster = ranking, Forecaster(History(), kin)
         self.names, _ = ranking.looks()
 
     def outcomes(self, drawn: Mapping[str, Any]) -> NDArray[np.float64]:

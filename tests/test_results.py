@@ -143,6 +143,11 @@ def test_a_dataset_without_records_says_that_nothing_distinguishes_the_models(tm
     assert told["points_high"].to_dict() == {name: one.points_below_best.high for name, one in forecasts.items()}
     other = board("owner/other", results=str(tmp_path / "known"))
     assert other.answer.startswith("Too little is known about these models to distinguish them. Fine-tune ")
+    first = other.best.name
+    wide = {name: replace(one, places=(1, 11), best_probability=0.02) for name, one in other.forecasts.items()}
+    assert replace(other, forecasts=wide).answer.startswith("Too little is known")
+    likely = wide | {first: replace(wide[first], best_probability=0.8)}
+    assert replace(other, forecasts=likely).answer.startswith("Fine-tune ")
     assert other.to_pandas()["reason"].isna().all() and by_one_metric().to_pandas()["reason"].isna().all()
     assert "ok: None" not in json.dumps(other.as_dict())
 

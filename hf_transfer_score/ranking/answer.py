@@ -111,6 +111,7 @@ def _level(one: ModelForecast) -> str:
 def _cautions(ranking: Ranking) -> Iterator[str]:
     """Yield what a reader has to know before a model is named."""
     last, chance = len(ranking.ranks), ranking.chance
+    chances = [one.best_probability for one in ranking.forecasts.values()]
     probes = [one for name, one in ranking.probes.items() if name in ranking.ranks]
     if probes and chance is not None and all(one.low <= chance for one in probes):
         yield (
@@ -118,7 +119,7 @@ def _cautions(ranking: Ranking) -> Iterator[str]:
             "may say nothing about these labels."
         )
     elif not all(one.measured for one in ranking.forecasts.values()) and (
-        len({*ranking.ranks.values()}) == 1 < last
+        (len({*ranking.ranks.values()}) == 1 < last and max(chances) <= 1 - MAY_BE_AS_GOOD)
         or (_as_good(ranking) and all(one.places == (1, last) for one in ranking.forecasts.values()))
     ):
         yield "Too little is known about these models to distinguish them."
