@@ -242,14 +242,15 @@ class Pool:
 class TestEngine:
     """Requests that an engine runs, several at a time."""
 
-    @pytest.fixture
-    def queue(self):
+    def queue_of(self, *names):
         made = RequestQueue(MemoryPlace())
-        for name in ("a/one", "a/two", "a/dies", "a/four"):
+        for name in names:
             made.submit(Request(name, "d/pets"))
         return made
 
-    def test_as_many_run_at_a_time_as_it_has_workers_and_what_dies_each_time_fails(self, queue, monkeypatch):
+    def test_as_many_run_at_a_time_as_it_has_workers_and_what_dies_each_time_fails(self, monkeypatch):
+        queue = self.queue_of("a/one", "a/two", "a/dies", "a/four")
+
         def carry_out(request, options):
             time.sleep(0.05)
             return JobOutcome("failed", kind="error", reason=f"{request.model} has no weights")
@@ -262,8 +263,8 @@ class TestEngine:
         assert found["a/dies"] == ("failed", 3, "its worker ended: its machine failed")
         assert any("gave back, to be tried again, a/dies on d/pets" in one for one in said)
 
-    def test_an_interrupted_worker_releases_all_its_requests(self, queue, monkeypatch):
-        said, engine = [], Threads()
+    def test_an_interrupted_worker_releases_all_its_requests(self, monkeypatch):
+        queue, said, engine = self.queue_of("a/one", "a/two"), [], Threads()
         worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append, engine)
 
         def carry_out(request, options):
