@@ -234,7 +234,7 @@ PLACES = [
     ),
 ]
 MEASURED = _number(
-    "Measured", lambda row: row.accuracy, accuracy_text, "accuracy after fine-tuning, as somebody measured it", shaded=1
+    "Measured", lambda row: row.accuracy, accuracy_text, "accuracy on test rows, as somebody measured it", shaded=1
 )
 PARAMETERS = _number(
     "Parameters", lambda row: row.parameters, short_count, "size of the model; smaller ones are cheaper to run"
