@@ -130,10 +130,8 @@ def watched(listeners: Mapping[str, type], *, progress: bool | None) -> Iterator
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
 
-        silent = not bars_wanted(progress)
-        bar = tqdm(
-            file=sys.stderr, leave=False, dynamic_ncols=True, delay=1e-9, disable=silent
-        )  # no line without words
+        silent, at_once = not bars_wanted(progress), 1e-9  # but no line before there are words
+        bar = tqdm(file=sys.stderr, leave=False, dynamic_ncols=True, delay=at_once, disable=silent)
     try:
         yield {name: KINDS[kind](bar) for name, kind in listeners.items()}
     finally:

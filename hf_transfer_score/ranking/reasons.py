@@ -43,13 +43,13 @@ def reasons_of(
         metrics: the part of each metric on this dataset.
         measured: the number of other datasets on which it was measured.
         alike: how much better it is expected to be on datasets that resemble this one.
-        kin: what the accuracies of others of its family on this dataset say of it.
+        kin: what the accuracies of others on this dataset, above all of its family, say of it.
         rate: how often networks like it fail to learn.
         accuracy: measured on this dataset.
     """
     parts = [*_elsewhere(place, known, relations, measured), (alike, "what is known of datasets like this one")]
     if relations.kin and accuracy is None:
-        parts.append((kin, "how others of its family did here"))
+        parts.append((kin, "how models like it did here"))
     if metrics:
         parts.append((sum(metrics.values()), _metrics_part(metrics)))
     parts.sort(key=lambda one: -abs(one[0]))
