@@ -27,6 +27,7 @@ from hf_transfer_score.ranking.pools import USUAL_METRICS
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.sampling.sample import SampleOptions
 from hf_transfer_score.tasks import TASKS
+from hf_transfer_score.text import count_of
 
 if TYPE_CHECKING:
     from hf_transfer_score.metrics.registry import Metric
@@ -70,12 +71,11 @@ def count(text: str) -> int:
     """Return a count such as 100M or 1.5B.
 
     Example:
-        >>> count("1.5B"), count("300K"), count("12_000")
-        (1500000000, 300000, 12000)
+        >>> count("1.5B"), count("300K"), count("12_000"), count("12,000")
+        (1500000000, 300000, 12000, 12000)
     """
-    unit = {"K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}.get(text[-1:].upper())
     try:
-        return int(text) if unit is None else int(float(text[:-1]) * unit)
+        return int(count_of(text))
     except (ValueError, OverflowError):
         raise ValueError(f"expected a number such as 100M or 1.5B, got {text!r}") from None
 

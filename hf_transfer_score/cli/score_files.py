@@ -19,7 +19,7 @@ from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.ranking.relations import Relations
 from hf_transfer_score.records.importing import Imported, read_facts
-from hf_transfer_score.text import joined
+from hf_transfer_score.text import count_of, joined
 
 CANNOT_SCORE = (InputError, FeatureFileError, MemoryError)
 
@@ -185,7 +185,7 @@ def parse_facts(entries: Sequence[str], models: Iterable[str]) -> dict[str, Mode
     """Return facts by model from entries such as "resnet50:parameters=25557032,downloads=1000".
 
     Example:
-        >>> parse_facts(["small:parameters=5_000_000"], ["small", "large"])["small"].parameters
+        >>> parse_facts(["small:parameters=5M"], ["small", "large"])["small"].parameters
         5000000
     """
     known = list(models)
@@ -205,11 +205,11 @@ def _with_fact(facts: ModelFacts, entry: str, text: str) -> ModelFacts:
     """Return facts with one added, from text such as "downloads=1000"."""
     name, _, number = text.partition("=")
     try:
-        value = int(number)
-    except ValueError:
+        value = int(count_of(number))
+    except (ValueError, OverflowError):
         value = -1
     if value < 0:
-        raise OptionError(f"{entry}: {name} must be a whole number, got {number!r}.")
+        raise OptionError(f"{entry}: {name} must be a whole number, such as 86500000 or 86.5M, got {number!r}.")
     if name == "parameters":
         return replace(facts, parameters=value)
     if name == "downloads":

@@ -30,7 +30,7 @@ from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, Interval, accu
 from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
-from hf_transfer_score.ranking.showing import FORECAST_COLUMNS, Shown, forecast_cells, forecast_rows
+from hf_transfer_score.ranking.showing import FORECAST_COLUMNS, Shown, check_model, forecast_cells, forecast_rows
 from hf_transfer_score.ranking.stored import pool_of_records
 from hf_transfer_score.records.checks import is_regression
 from hf_transfer_score.records.record import Record, facts_in
@@ -274,6 +274,9 @@ class Ranking(Shown):
 
     def range_of(self, name: str) -> tuple[int, int]:
         """Return the best and the worst place of a ranked model, both its rank where nothing else is known."""
+        check_model(name, self.models)
+        if name not in self.ranks:
+            raise OptionError(f"{name} has no rank: {self.models[name].reason or 'it was not scored'}")
         rank = self.ranks[name]
         if name in self.forecasts:
             low, high = self.forecasts[name].places

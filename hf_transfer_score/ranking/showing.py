@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.errors import InputError, OptionError
+from hf_transfer_score.errors import InputError, OptionError, did_you_mean
 
 if TYPE_CHECKING:
     from hf_transfer_score.ranking.ranking import Ranking
@@ -52,6 +53,18 @@ def forecast_rows(ranking: Ranking) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def check_model(name: str, models: Iterable[str]) -> None:
+    """Raise OptionError if a model is not among some of a ranking."""
+    if name not in models:
+        hint = did_you_mean(str(name), models)
+        raise OptionError(f"The ranking has no model {name!r}.{hint} Its models: {_some_of(models)}.")
+
+
+def _some_of(models: Iterable[str]) -> str:
+    names = list(models)
+    return ", ".join(names[:SHOWN_MODELS]) + (", ..." if len(names) > SHOWN_MODELS else "")
 
 
 class Shown(ABC):
@@ -115,12 +128,11 @@ class Shown(ABC):
         from hf_transfer_score.runs.records import name_and_revision
 
         ranking = self.shown_ranking
-        one = ranking.best if model is None else ranking.models.get(model)
+        if model is not None:
+            check_model(model, ranking.models)
+        one = ranking.best if model is None else ranking.models[model]
         if one is None:
-            known = ", ".join(list(ranking.models)[:SHOWN_MODELS])
-            raise OptionError(
-                f"The ranking has no {'best model' if model is None else f'model {model!r}'}; its models: {known}."
-            )
+            raise OptionError(f"The ranking has no best model; its models: {_some_of(ranking.models)}.")
         records, name = self._some_records(), name_and_revision(one)[0]
         if not any(record.model.id == name for record in records):
             raise InputError(f"There are no records of {one.name} here: it is known from other datasets alone.")

@@ -30,7 +30,7 @@ from hf_transfer_score.records.record import (
 )
 from hf_transfer_score.records.store import Problem
 from hf_transfer_score.tasks import METHODS, get_task
-from hf_transfer_score.text import shown
+from hf_transfer_score.text import count_of, shown
 from hf_transfer_score.untrusted import LINE_BYTES, TABLE_BYTES, reason_of
 from hf_transfer_score.version import VERSION
 
@@ -40,7 +40,7 @@ SCORES, ACCURACIES = ("metric", "value"), ("method", "accuracy")
 SEED = "seed"
 USUAL = ("model", "dataset", *SCORES, *ACCURACIES, SEED)
 NEEDED = "model and dataset, and metric and value or method and accuracy"
-DECIMAL_COMMA = re.compile(r"^\s*([+-]?\d+),(\d+\s*%?)\s*$")
+DECIMAL_COMMA = re.compile(r"^\s*([+-]?\d+),(\d+\s*[%KMBGT]?)\s*$", re.IGNORECASE)
 NO_TEXT = "is not text in UTF-8: save it as UTF-8 (in Excel as CSV UTF-8)."
 LIKE_DATA = re.compile(r"/|^[+-]?\.?\d")
 """In the name of a column: an id of the Hub, or a number."""
@@ -356,10 +356,12 @@ def _number(row: Mapping[str, str], column: str) -> float:
 
 def _whole(text: str, column: str) -> int:
     with suppress(ValueError):
-        value = float(text)  # tables of other tools write 25000000.0
-        if 0 <= value <= LARGEST and value.is_integer():
+        value = count_of(text)  # tables of other tools write 25000000.0
+        if 0 <= value <= LARGEST and float(value).is_integer():
             return int(value)
-    raise RecordError(f"{column}: expected a whole number from 0 to {LARGEST:,}, got {shown(text, 40)!r}.")
+    raise RecordError(
+        f"{column}: expected a whole number from 0 to {LARGEST:,}, such as 86500000 or 86.5M, got {shown(text, 40)!r}."
+    )
 
 
 def summary(records: Iterable[Record]) -> dict[str, int]:

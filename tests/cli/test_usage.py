@@ -81,6 +81,20 @@ class TestUsage:
         )
         assert run("score", "a.npz") == (130, "", "interrupted: run the same command again to continue\n")
 
+    def test_interrupted_while_modules_load_it_ends_quietly(self):
+        code = (
+            "import sys, builtins\n"
+            "load = builtins.__import__\n"
+            "def interrupted(name, *rest, **more):\n"
+            "    if name == 'cyclopts': raise KeyboardInterrupt\n"
+            "    return load(name, *rest, **more)\n"
+            "builtins.__import__ = interrupted\n"
+            "from hf_transfer_score.cli import main\n"
+            "sys.exit(main())"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
     @pytest.mark.parametrize(("error", "status"), [(TransferScoreError, 1), (OptionError, 2), (UnknownMetricError, 2)])
     def test_our_errors_are_one_line(self, run, monkeypatch, error, status):
         monkeypatch.setattr("hf_transfer_score.cli.metrics.all_guides", failing(error("what happened")))
@@ -187,8 +201,11 @@ class TestFacts:
             ("far", "far: expected MODEL:FACT=NUMBER, such as resnet50:parameters=25557032."),
             ("fat:parameters=3", "fat:parameters=3: there is no model 'fat' here. Models: far."),
             ("far:size=3", "far:size=3: unknown fact 'size'. Known: parameters, downloads."),
-            ("far:parameters=many", "far:parameters=many: parameters must be a whole number, got 'many'."),
-            ("far:parameters=-1", "parameters must be a whole number, got '-1'."),
+            (
+                "far:parameters=many",
+                "far:parameters=many: parameters must be a whole number, such as 86500000 or 86.5M, got 'many'.",
+            ),
+            ("far:parameters=-1", "parameters must be a whole number, such as 86500000 or 86.5M, got '-1'."),
         ],
     )
     def test_wrong_ones_are_wrong_usage(self, folder, run, facts, wording):

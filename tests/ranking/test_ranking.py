@@ -7,7 +7,7 @@ import pytest
 
 from hf_transfer_score import MetricResult, Ranking, Record, get_metric, rank_confidence, rank_features, rank_pool
 from hf_transfer_score.drawing.rank_chart import picture_of
-from hf_transfer_score.errors import InputError
+from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.resampling.terms import bootstrap_pool
 from hf_transfer_score.metrics.scores import FeatureScores, choose_metrics
@@ -129,6 +129,13 @@ class TestRecords:
         ranges = {row.label: (row.low, row.high) for row in made.rows if row.low is not None}
         assert found.confidence.ranges == ranges
         assert "o/m5" not in ranges
+
+    def test_an_unknown_model_has_no_range_but_a_hint(self):
+        report = report_of([Made("o/good", 0.5), Made("o/middling", 1.5), Made("o/shut", kind="gated")])
+        with pytest.raises(OptionError, match="no model 'o/god'. Did you mean 'o/good'. Its models: o/good"):
+            report.range_of("o/god")
+        with pytest.raises(OptionError, match="o/shut has no rank"):
+            report.range_of("o/shut")
 
     def test_a_report_and_its_records_rank_alike(self):
         report = report_of(

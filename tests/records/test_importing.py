@@ -235,8 +235,23 @@ def test_no_value_is_lost_in_silence(table):
     assert (found.records[0].model.id, found.ignored) == ("o/a", {"the other model"})
 
 
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [("5M", 5e6), ("86.5m", 86.5e6), ("1.2 B", 1.2e9), ('"1,200,000"', 1_200_000), ('"1,200,000.0"', 1.2e6)],
+)
+def test_sizes_are_read_as_people_write_them(table, written, number):
+    found = table("model,dataset,method,accuracy\na/a,d,full,0.5\n", facts=f"model,parameters\na/a,{written}\n")
+    assert (found.records[0].model.parameters, found.problems) == (number, [])
+
+
+def test_sizes_may_have_a_decimal_comma_too(table):
+    facts = "model;parameters\na/a;86,5M\nb/b;1,200,000\n"
+    found = table("model,dataset,method,accuracy\na/a,d,full,0.5\nb/b,d,full,0.5\n", facts=facts)
+    assert [one.model.parameters for one in found.records] == [86_500_000, 1_200_000]
+
+
 def test_wrong_facts_cost_no_accuracy(table):
-    for wrong in ("-5", "25.7", "1e30", "25M"):
+    for wrong in ("-5", "25.7", "1e30", "nan", "M", "25 apples"):
         found = table("model,dataset,method,accuracy\na/a,d,full,0.5\n", facts=f"model,parameters\na/a,{wrong}\n")
         assert (len(found.records), found.records[0].model.parameters) == (1, None)
         assert [(one.path, wrong in one.reason) for one in found.problems] == [("facts.csv:2", True)]
