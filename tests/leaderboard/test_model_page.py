@@ -1,6 +1,7 @@
 """The pages of a model, of two models and of trust: what records say is there, escaped."""
 
 import json
+import re
 from dataclasses import asdict, replace
 
 import pytest
@@ -68,6 +69,12 @@ def test_a_page_has_place_terms_runs_failures_warnings_and_the_commit():
     found = read(model_page(catalogue(*records), "owner/a"))
     for words in ("Rank 1 of 2", "variance_collapse", "License mit", "Measured accuracy 87.50%", "few rows a class"):
         assert words in found.text
+    assert "Measured accuracy 87.50% after full fine-tuning" in found.text
+    probed = catalogue(first, accuracy("owner/a", 0.5, method="probe"))
+    assert "Measured accuracy 50.00% with a linear probe" in read(model_page(probed, "owner/a")).text
+    odd = catalogue(first, accuracy("owner/a", 0.5, method="<b>x"))
+    page = model_page(odd, "owner/a")
+    assert page.count("50.00% by &lt;b&gt;x") == 2 and "<b>x" not in page
     assert "the whole model gated needs an agreement" in found.text
     assert "2025-02-03 04:05 1 0.1.0 cuda 2.50 s" in found.text
     assert "torch 2.9.9" in found.text
@@ -176,7 +183,7 @@ def test_two_models_are_compared_term_by_term(shipped):
     board = board_of(shipped, "scikit-learn digits")
     found = read(compare_page(board, "pixels", "network_untrained"))
     assert "face: variance_collapse" in found.text
-    assert "Measured accuracy 96.92% (mean of 3) better" in found.text
+    assert re.search(r"Measured accuracy (after|with|by|as) [^%]* 96.92% \(mean of 3\) better", found.text)
     first = board.rows[0]
     assert board.row(f" {first.label} ") is first
     assert "Choose two models." in compare_page(board, None, "")

@@ -246,6 +246,9 @@ def test_columns_begin_with_the_answer():
     ]
     shown = published(one for one in RECORDS if one.dataset.id == TARGET)
     assert [one.header for one in columns_of(shown, ("scores",))] == [*("Rank", "Model", "Range", "Tie"), *headers[6:]]
+    probed = board_on([*RECORDS, accuracy(found.rows[3].model, 0.8, dataset=on(TARGET), method="probe")])
+    (column,) = (one for one in columns_of(probed, ("scores",)) if one.header == "Measured (probe)")
+    assert column.hint.startswith("accuracy on test rows with a linear probe")
     head = board_csv(found, found.rows).splitlines()[0]
     assert "best_probability,points_below_best,points_below_low,points_below_high,expected_accuracy" in head
     assert found.answer.split(".")[0] in head_html(found)

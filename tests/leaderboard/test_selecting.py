@@ -138,6 +138,10 @@ def test_two_models_side_by_side():
     assert (by_label["knn"].scores[0], by_label["knn"].better, by_label["knn"].terms[0].overlap) == (None, None, None)
 
 
+def probed(*methods):
+    return [accuracy(f"o/{name}", 0.5, method=method) for name, method in zip("ab", methods, strict=True)]
+
+
 @pytest.mark.parametrize(
     ("records", "labels", "said"),
     [
@@ -151,7 +155,14 @@ def test_two_models_side_by_side():
         (pair(second=0.8), ("o/a", "o/b"), "Both have rank 1"),
         (pair(0.0), ("o/a", "o/a"), "compared with itself"),
         ([*pair(), score("o/z", "knn", 0.5)], ("o/a", "o/z"), "no rank of o/z, for lack of face and ncti"),
-        ([*pair(), accuracy("o/a", 0.5), accuracy("o/b", 0.75)], ("o/a", "o/b"), "o/b reached 75.00% and o/a 50.00%"),
+        (
+            [*pair(), accuracy("o/a", 0.5), accuracy("o/b", 0.75)],
+            ("o/a", "o/b"),
+            "o/b reached 75.00% and o/a 50.00% after full",
+        ),
+        ([*pair(), *probed("full", "full")], ("o/a", "o/b"), "Both reached 50.00% after full fine-tuning"),
+        ([*pair(), *probed("probe", "probe")], ("o/a", "o/b"), "Both reached 50.00% with a linear probe"),
+        ([*pair(), *probed("<b>", "<b>")], ("o/a", "o/b"), "Both reached 50.00% by <b>"),
     ],
 )
 def test_what_can_be_told(records, labels, said):

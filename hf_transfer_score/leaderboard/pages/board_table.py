@@ -11,6 +11,7 @@ from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, Board
 from hf_transfer_score.leaderboard.library import LibraryStatus
 from hf_transfer_score.leaderboard.pages.texts import (
     MISSING,
+    WAYS,
     accuracy_text,
     chance_text,
     day,
@@ -23,6 +24,7 @@ from hf_transfer_score.leaderboard.pages.texts import (
     page,
     plain,
     points_text,
+    way_of,
 )
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.records.record import RecordedFacts
@@ -117,7 +119,7 @@ def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
     elif board.headline:
         found += PLACES
     if board.truth is not None:
-        found.append(MEASURED)
+        found.append(_measured(board))
     found.append(PARAMETERS)
     if any(hub_url(row.model) for row in board.rows):
         found.append(TableColumn("Hub", "html", NARROW, _on_the_hub, "its page on the Hugging Face Hub"))
@@ -137,6 +139,14 @@ def _is_usual(board: Board, label: str) -> bool:
     """Whether a column is not another setting of a metric that has a column with its bare name."""
     metric = board.columns[label].metric
     return label == metric or metric not in board.columns or label in board.headline
+
+
+def _measured(board: Board) -> TableColumn:
+    """Return the column of measured accuracies, which says how they were reached."""
+    title = f"Measured ({board.method})" if board.method in WAYS and board.method != "full" else "Measured"
+    more = "; the expected accuracy is that after fine-tuning" if board.method == "probe" else ""
+    hint = f"accuracy on test rows {way_of(board)}{more}"
+    return _number(title, attrgetter("accuracy"), accuracy_text, hint, shaded=1)
 
 
 def _of_metric(label: str, column: BoardColumn, groups: set[str]) -> Iterator[TableColumn]:
@@ -233,9 +243,6 @@ PLACES = [
         "models with the same letter cannot be distinguished",
     ),
 ]
-MEASURED = _number(
-    "Measured", lambda row: row.accuracy, accuracy_text, "accuracy on test rows, as somebody measured it", shaded=1
-)
 PARAMETERS = _number(
     "Parameters", lambda row: row.parameters, short_count, "size of the model; smaller ones are cheaper to run"
 )
@@ -365,11 +372,8 @@ def count_html(shown: int, found: int, every: int, remarks: Sequence[str] = ()) 
 
 def notes_html(board: Board, rows: Iterable[BoardRow], columns: Iterable[TableColumn] = ()) -> str:
     """Return how to read the shown rows and columns of a board, and what to know before trusting it."""
-    flags = [
-        f"{label}: {term} says nothing here, {reason}"
-        for label, column in board.columns.items()
-        for term, reason in column.flags.items()
-    ]
+    flagged = ((label, column.flags.items()) for label, column in board.columns.items())
+    flags = [f"{label}: {term} says nothing here, {reason}" for label, terms in flagged for term, reason in terms]
     warnings = [f"{row.label}: {text}" for row in rows for text in row.warnings]
     failures = [f"{one.model} ({one.kind}): {one.reason}" for one in board.failures]
     sections = {
@@ -392,5 +396,5 @@ def card_html(board: Board, row: BoardRow) -> str:
         within="" if row.low is None else range_text(row),
         tie=letters(row.group) if row.group else "",
         scores={plain(label, 60): score for label, score in row.scores.items() if _is_usual(board, label)},
-        accuracy=accuracy_text(row.accuracy) if row.accuracy is not None else "",
+        accuracy="" if row.accuracy is None else f"{accuracy_text(row.accuracy)} {way_of(board)}",
     )

@@ -24,7 +24,7 @@ from hf_transfer_score.leaderboard.pages.page import (
     drawn,
     offered,
 )
-from hf_transfer_score.leaderboard.pages.texts import accuracy_text, escape, page, plain, points_text
+from hf_transfer_score.leaderboard.pages.texts import accuracy_text, escape, page, plain, points_text, way_of
 from hf_transfer_score.records.record import FACT_TITLES, FACTS, RecordedOverlap
 
 MOST_CHOICES = 1000
@@ -71,7 +71,7 @@ def verdict(board: Board, first: BoardRow, second: BoardRow) -> str:
     """Return which of two models is better, as far as that is known."""
     if first.label == second.label:
         return f"{first.label} is compared with itself."
-    return f"{_ranks_told(board, first, second)} {_truth_told(first, second)}".strip()
+    return f"{_ranks_told(board, first, second)} {_truth_told(first, second, way_of(board))}".strip()
 
 
 def _column(column: BoardColumn, pair: Sequence[BoardRow]) -> ComparedColumn:
@@ -129,14 +129,14 @@ def _forecasts_told(first: BoardRow, second: BoardRow) -> str:
     return f"{told} These intervals overlap, so {worse.label} may be as good."
 
 
-def _truth_told(first: BoardRow, second: BoardRow) -> str:
+def _truth_told(first: BoardRow, second: BoardRow, way: str) -> str:
     known = [(row.accuracy, row.label) for row in (first, second) if row.accuracy is not None]
     if len(known) < 2:
         return ""
     (high, better), (low, worse) = sorted(known, key=lambda one: -one[0])
     if high == low:
-        return f"After fine-tuning, both reached {accuracy_text(high)}."
-    return f"After fine-tuning, {better} reached {accuracy_text(high)} and {worse} {accuracy_text(low)}."
+        return f"Both reached {accuracy_text(high)} {way}."
+    return f"{better} reached {accuracy_text(high)} and {worse} {accuracy_text(low)} {way}."
 
 
 def row_choices(board: Board, typed: str = "") -> list[str]:
@@ -163,6 +163,7 @@ def compare_page(board: Board, first: str | None, second: str | None) -> str:
         verdict=verdict(board, one, other),
         columns=compared(board, (one, other)),
         headline=board.headline,
+        way=way_of(board),
         facts={**dict.fromkeys(COMPARED, ""), **FACT_TITLES},
         headers=("", plain(one.label, 60), plain(other.label, 60)),
         higher=_better(one.rank, other.rank, direction=-1),

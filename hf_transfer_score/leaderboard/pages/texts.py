@@ -23,6 +23,15 @@ MISSING = "–"
 LONGEST = 300
 """Letters of a foreign text that a page shows at most."""
 
+WAYS = {
+    "probe": "with a linear probe",
+    "full": "after full fine-tuning",
+    "layer": "after Layer-FT",
+    "scl": "after SCL-FT",
+    "lora": "after fine-tuning with LoRA",
+}
+"""How an accuracy was reached, by method."""
+
 HUB_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?(?:/[A-Za-z0-9_](?:[\w.-]*\w)?)?", re.ASCII)
 LEAST_WHOLE = 100
 """Whole numbers of at least this size are counts and have no decimals."""
@@ -74,11 +83,22 @@ def accuracy_text(value: float) -> str:
     return f"{100 * value:.2f}%" if 0 <= value <= 1 else number(value)
 
 
-def accuracy_in_words(row: BoardRow) -> str:
-    """Return the measured accuracy of a model, with the number of measurements if there are several."""
+def way_of(board: Board) -> str:
+    """Return how the accuracies of a board were reached, such as "after full fine-tuning"."""
+    if board.method is None:
+        return "as somebody measured it"
+    return WAYS.get(board.method, f"by {plain(board.method, 40)}")
+
+
+def accuracy_in_words(row: BoardRow, board: Board | None = None) -> str:
+    """Return the measured accuracy of a model, the number of measurements if there are several, and how it was reached.
+
+    The last is left out without a board.
+    """
     if row.accuracy is None:
         return MISSING
-    return accuracy_text(row.accuracy) + (f" (mean of {len(row.accuracies)})" if len(row.accuracies) > 1 else "")
+    several = f" (mean of {len(row.accuracies)})" if len(row.accuracies) > 1 else ""
+    return f"{accuracy_text(row.accuracy)}{several}" + ("" if board is None else f" {html.escape(way_of(board))}")
 
 
 def chance_text(value: float) -> str:
