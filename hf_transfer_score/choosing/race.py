@@ -34,7 +34,7 @@ SHOWN = 0.25
 """Share of all epochs before which no candidate is clearly behind, no answer is sure, and no other learning rates are
 tried: slow starters need time."""
 
-LARGER = 0.15
+LARGER = 0.1
 """The share of its errors that a network at the largest learning rate loses in addition, as the rate falls."""
 
 FAILED, SETTLED = 0.5, 0.6
@@ -108,7 +108,7 @@ class Race:
             self.arms = [Arm(names[0], rate) for rate in rates]
             self._train(soon, gone)
             names = [name for name in names if name not in gone]
-        if self.arms and self._failed(*self.arms):
+        if self.arms and (self._failed(*self.arms) or self._reached(*self.arms)):
             self.rate = rates[1]
         elif self.arms:
             self.arms = [Arm(name, rate) for name in self._scouts(names, rates, later) for rate in rates]
@@ -130,6 +130,11 @@ class Race:
     def _failed(self, arm: Arm, other: Arm) -> bool:
         """Whether an arm is so far behind another that its learning rate is of no use."""
         return self.legs[arm].level < FAILED * self.legs[other].level
+
+    def _reached(self, larger: Arm, smaller: Arm) -> bool:
+        """Whether the smaller rate is ahead, and so near to what the forecast expects that no larger one is needed."""
+        level, ahead = self.legs[smaller].level, self.legs[smaller].level > self.legs[larger].level
+        return self.forecast.absolute and ahead and level >= TOLD * float(self.before[smaller.name].mean())
 
     def _scouts(self, names: Sequence[str], rates: Sequence[float], passes: int) -> Sequence[str]:
         """Return the candidates that the budget allows to be trained at some learning rates, up to this many epochs."""
@@ -291,8 +296,8 @@ class Race:
     def _curve_gain(self, arm: Arm, accuracies: Sequence[float]) -> Gain:
         best = max(accuracies)
         found = expected_gain(accuracies, self.terms.passes, len(self.legs[arm].right))
-        ahead, place = 1 - len(accuracies) / self.terms.passes, self.rates.index(arm.rate)
-        larger = LARGER * (1 - place / max(1, len(self.rates) - 1)) * ahead * (1 - best)
+        ahead = 1 - len(accuracies) / self.terms.passes
+        larger = LARGER * ahead * (1 - best) if arm.rate == self.rates[0] else 0.0
         mean = min(found.mean + larger, 1 - best)
         below = float(self.before[arm.name].mean()) - best - mean if self.forecast.absolute else 0.0
         return Gain(mean, float(np.hypot(found.spread, ahead * max(0.0, below))))
