@@ -124,7 +124,8 @@ class RequestQueue:
         Names of workers must be unique. The claim ends after the lease unless it is renewed.
         """
         _check_lease(lease_seconds)
-        if not self._open(self._read(self.place.view())):
+        view = self.place.view()
+        if not (self._open(self._read(view)) if self.place.shared else view.files):  # a folder is read below, once
             return None
         claimed: list[Request | None] = []
 

@@ -43,6 +43,8 @@ PAIRS = (
 NO_CONTENT = _names("id idx index guid uid uuid file filename file_name path url link md5 sha256 hash")
 """Columns that are never chosen as inputs or labels, like those that end in _id or start with _."""
 
+ROW_NUMBERS = "Unnamed: 0"
+"""What the CSV reader calls a nameless first column: pandas writes the numbers of rows into one."""
 
 LIKE_A_VALUE = re.compile(
     r"[-+.\d]+(?:e[-+]?\d+)?|.*\.(?:jpe?g|png|webp|gif|bmp|tiff?|wav|flac|mp3|ogg)", re.IGNORECASE
@@ -249,7 +251,8 @@ class _Search:
             texts = self._of("string")
             pair = next((pair for pair in PAIRS if set(pair) <= set(texts)), ())
             inputs = set(pair or [name for name in texts if bare(name) in TEXTS][:1])
-        return [name for name in self._of("bool", *NUMBER_KINDS, "string") if name not in inputs and is_content(name)]
+        found = [name for name in self._of("bool", *NUMBER_KINDS, "string") if name not in inputs and is_content(name)]
+        return [name for name in found if name != ROW_NUMBERS or self.kinds[name] != "integer"] or found
 
     def _label_for(self, task: Task) -> str:
         """Return the column of the labels for a given task."""

@@ -25,7 +25,7 @@ from hf_transfer_score.sampling.media import sound_library
 from hf_transfer_score.sampling.memory import known_form
 from hf_transfer_score.sampling.rows import MISSING, rows_for
 from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions
-from hf_transfer_score.sampling.sources import OpenSplit, local_path, name_of, open_source
+from hf_transfer_score.sampling.sources import OpenSplit, files_in, local_path, name_of, open_source
 from hf_transfer_score.text import dataset_name
 
 DRAWING = 2  # version of the drawing: increased when the same request would draw another sample
@@ -236,7 +236,7 @@ def request_of(dataset: Any, options: SampleOptions) -> dict[str, Any] | None:
         path = local_path(dataset)
         if path is None:
             return {**asked, "hub": endpoint_of(), "id": str(dataset)}
-        files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+        files = sorted(files_in(path)) if path.is_dir() else [path]
         stats = [(one.relative_to(path).as_posix(), one.stat()) for one in files]
         about = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
         return {**asked, "path": str(path.resolve()), "files": about}

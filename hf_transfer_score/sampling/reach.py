@@ -78,7 +78,8 @@ class Reach:
         """Return the real path of a regular file, None if there is none; raises DatasetError if it may not be read."""
         if not (self.anywhere or self.folders) or SCHEME in path or "\0" in path:
             return None
-        for candidate in dict.fromkeys((self.base or Path()) / path if n else Path(path) for n in (1, 0)):
+        written = dict.fromkeys((path, path.replace("\\", "/")))  # Windows separates folders by backslashes
+        for candidate in dict.fromkeys((start / one) for one in written for start in (self.base or Path(), Path())):
             try:
                 real = candidate.expanduser().resolve()
             except (OSError, RuntimeError, ValueError):  # link loops, invalid names

@@ -128,6 +128,20 @@ def local_path(dataset: str | Path) -> Path | None:
         return None
 
 
+def files_in(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; raises DatasetError where they cannot be listed."""
+    if folder.resolve() == folder.resolve().parent:
+        raise DatasetError(f"{folder} is the whole disk, not a dataset: name the folder of one.")
+    try:
+        next(folder.iterdir(), None)  # which tells of a missing permission, unlike rglob
+        yield from (one for one in folder.rglob("*") if one.is_file())
+    except OSError as error:
+        raise DatasetError(
+            f"The folder {folder} cannot be read ({error.strerror or error}: {error.filename or folder}): ask for the "
+            "right to read it, or name a folder that holds the dataset alone."
+        ) from error
+
+
 def _suffix(path: Path) -> str:
     return Path(path.stem).suffix.lower() if path.suffix.lower() in COMPRESSED else path.suffix.lower()
 
@@ -144,7 +158,7 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> OpenSplit:
             check_saved(path, name)
             stored = datasets.load_from_disk(str(path))
         return _open_splits(stored if isinstance(stored, Mapping) else {"": stored}, name, options, path)
-    if not any(one.is_file() for one in path.rglob("*")):
+    if next(files_in(path), None) is None:
         raise DatasetError(f"The folder {name} is empty: there are no files in it.")
     with explained(name):
         check_folder_card(path, name)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from hf_transfer_score.errors import InputError, OptionError
-from hf_transfer_score.records.place import FolderPlace, MemoryPlace
+from hf_transfer_score.records.place import FolderPlace, FolderView, MemoryPlace
 from hf_transfer_score.records.store import CHUNK
 from hf_transfer_score.requests.queue import LARGEST_FILE, MOST_GIVEN_UP, LeaseLostError, QueueLimits, RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
@@ -263,6 +263,17 @@ def test_processes_claim_each_request_once(tmp_path):
         assert worker.returncode == 0
     assert sorted(got["v"] + got["w"]) == sorted(f"a/m{number}" for number in range(20))
     assert {one.model: one.claimed_by for one in queue.requests()} == {m: name for name in got for m in got[name]}
+
+
+def test_a_claim_in_a_folder_reads_each_file_once(tmp_path, clock, monkeypatch):
+    queue, read = RequestQueue(FolderPlace(tmp_path / "queue"), clock=clock), []
+    for number in range(3):
+        queue.submit(numbered(number))
+    before = FolderView.read
+    monkeypatch.setattr(FolderView, "read", lambda view, paths: read.extend(paths) or before(view, paths))
+    assert queue.claim("w", 60) is not None and len(read) == 3
+    assert RequestQueue(FolderPlace(tmp_path / "none"), clock=clock).claim("w", 60) is None
+    assert not (tmp_path / "none").exists()
 
 
 def test_very_many_files_are_read_in_parts(place):

@@ -1,12 +1,16 @@
 """Tasks and columns from the features of datasets as they are on the Hub."""
 
 import datasets
+import numpy as np
+import pandas as pd
 import pytest
 from datasets import Audio, ClassLabel, Features, Image, List, Value
 
 from hf_transfer_score.errors import DatasetError, OptionError
 from hf_transfer_score.sampling.columns import find_columns
+from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import SampleOptions
+from tests.sampling.made import picture
 
 TEXT, WHOLE, FLOAT = Value("string"), Value("int64"), Value("float32")
 BINARY = ClassLabel(names=["no", "yes"])
@@ -188,3 +192,42 @@ def test_invalid_options(options, message):
 def test_names_may_have_blanks_around_them():
     found = find_columns({"topic ": TEXT, " Text": TEXT, " label": TEXT, "id ": WHOLE}, SampleOptions(), "data.csv")
     assert (found.inputs, found.label) == ((" Text",), " label")
+
+
+def test_the_row_numbers_that_pandas_writes_are_no_labels(tmp_path):
+    rows = pd.DataFrame({"text": [f"text {n}" for n in range(8)], "colour": ["red", "blue"] * 4})
+    rows.to_csv(tmp_path / "numbered.csv")
+    assert load_sample(tmp_path / "numbered.csv").label_names == ("blue", "red")
+    rows[["text"]].set_index(np.arange(8) % 2).to_csv(tmp_path / "alone.csv")
+    assert load_sample(tmp_path / "alone.csv").label_names == ("0", "1"), "there is nothing else"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_paths_of_windows_are_followed(tmp_path, suffix):
+    rows = []
+    for number in range(4):
+        path = tmp_path / "images" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture(number))
+        rows.append({"image": rf"images\{number}.png", "label": number % 2})
+    table, file = pd.DataFrame(rows), tmp_path / f"table.{suffix}"
+    table.to_csv(file, index=False) if suffix == "csv" else table.to_json(file, orient="records", lines=True)
+    assert (len(load_sample(file)), load_sample(file).task.name) == (4, "image-classification")
+    secret = tmp_path.parent / f"{tmp_path.name}.png"
+    secret.write_bytes(picture(0))
+    table.assign(image=rf"images\..\..\{secret.name}").to_csv(tmp_path / "out.csv", index=False)
+    with pytest.raises(DatasetError, match="leads out of the dataset's folder"):
+        load_sample(tmp_path / "out.csv")
+
+
+def test_folders_that_cannot_be_listed_are_errors_that_teach(tmp_path, monkeypatch):
+    with pytest.raises(DatasetError, match="/ is the whole disk, not a dataset: name the folder of one."):
+        load_sample("/")
+
+    def shut(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("pathlib.Path.iterdir", shut)
+    for store in (None, tmp_path / "samples"):
+        with pytest.raises(DatasetError, match=r"cannot be read \(Permission denied: .*ask for the right to read it"):
+            load_sample(str(tmp_path), folder=store)
