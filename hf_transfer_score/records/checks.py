@@ -231,6 +231,8 @@ VERSION = 2
 AHEAD = timedelta(days=1)
 """How far the clocks of two machines may differ."""
 
+AHEAD_OF_CLOCK = "ahead of the clock of this machine"
+
 TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[zZ]|[+-]\d\d:?\d\d)?)?", re.ASCII)
 LONGEST_TIME = 40
 
@@ -253,7 +255,7 @@ def check_time(where: str, text: str) -> None:
     if found is None:
         raise wrong(where, "a time such as 2025-01-31T12:00:00+00:00", text)
     if found - datetime.now(timezone.utc) > AHEAD:
-        raise wrong(where, "a time at most a day ahead of the clock of this machine", text)
+        raise wrong(where, f"a time at most a day {AHEAD_OF_CLOCK}", text)
 
 
 def time_of(text: str) -> datetime | None:

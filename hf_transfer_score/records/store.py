@@ -1,5 +1,6 @@
 """All records of a place as one table; files that have not changed since the last time are not read again."""
 
+import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -9,9 +10,9 @@ from typing import Protocol, runtime_checkable
 
 from hf_transfer_score import memory
 from hf_transfer_score.errors import StoreError
-from hf_transfer_score.home import home
+from hf_transfer_score.home import home, write_text
 from hf_transfer_score.logs import logger
-from hf_transfer_score.records.checks import rules
+from hf_transfer_score.records.checks import AHEAD_OF_CLOCK, rules
 from hf_transfer_score.records.place import FolderPlace, Place, PlaceView, is_record_path, places_of
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.table import RecordTable, Stored
@@ -155,7 +156,7 @@ def load(
     if place.shared:
         known = _nearest(known, view)
     changed, gone = _difference(known, view)
-    before = () if previous is None else previous.problems
+    before = _refused(cache) if previous is None else previous.problems
     bad = {one.path: one for one in before if changed.get(one.path) == one.stamp}
     wanted = {path: changed[path] for path in sorted(changed) if path not in bad}
     read, problems = _read(view, wanted, watch)
@@ -169,6 +170,8 @@ def load(
     if cache is not None and (table.file is None or later + len(gone) > CHUNK):
         table = _cache(table, cache)
     problems = [*bad.values(), *problems]
+    if cache is not None and sorted(one.path for one in problems) != sorted(one.path for one in before):
+        _keep_refused(cache, problems)
     return LoadedRecords(table, view.version, tuple(problems), len(wanted), difference, len(problems))
 
 
@@ -243,6 +246,26 @@ def _valid(contents: Mapping[str, bytes], files: Mapping[str, str], problems: li
         lambda path: Stored.read(path, files[path], contents[path]),
         lambda path, reason: problems.append(Problem(path, reason, files[path])),
     )
+
+
+def _refused(cache: Path | None) -> tuple[Problem, ...]:
+    """Return the files that held no record when they were last read, which need not be read again."""
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        kept = json.loads(_refused_file(cache).read_text(encoding="utf-8")) if cache is not None else {}
+        if kept.get("rules") == rules():
+            return tuple(Problem(str(path), str(reason), str(stamp)) for path, reason, stamp in kept["files"])
+    return ()
+
+
+def _keep_refused(cache: Path, problems: Sequence[Problem]) -> None:
+    """Keep the files that hold no record, but for those that only time may make valid."""
+    files = [(one.path, one.reason, one.stamp) for one in problems if one.stamp and AHEAD_OF_CLOCK not in one.reason]
+    with suppress(OSError, ValueError):
+        write_text(_refused_file(cache), json.dumps({"rules": rules(), "files": files}))
+
+
+def _refused_file(cache: Path) -> Path:
+    return cache.with_name(f"{cache.stem}-refused.json")
 
 
 def _cached(cache: Path | None) -> RecordTable | None:

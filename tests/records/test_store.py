@@ -246,6 +246,26 @@ def test_a_record_whose_file_is_spoilt_no_longer_counts(place, cache):
     assert held(load(place, cache=cache)) == expected
 
 
+@pytest.mark.parametrize("rules_changed", [False, True])
+def test_a_bad_file_is_not_read_again_by_the_next_run(place, cache, monkeypatch, rules_changed):
+    put(place, *ALL)
+    late = replace(OK, model=replace(MODEL, id="a/late"))
+    in_future = late.to_json().replace(late.run.time[:4], "2999").encode()
+    bad, ahead = "records/a/b/bad.json", str(record_path(late))
+    place.update(lambda view: {bad: b"{", ahead: in_future}, title="bad")
+    assert load(place, cache=cache).read == len(ALL) + 2
+    put(place, made("owner/new"))
+    if rules_changed:
+        monkeypatch.setattr("hf_transfer_score.records.store.rules", lambda: "others")
+    again = load(place, cache=cache)
+    assert again.read == (len(ALL) + 3 if rules_changed else 2), "the new one, and the one that time may make valid"
+    assert {one.path for one in again.problems} == {bad, ahead} and again.left_out == 2
+    place.update(lambda view: {bad: b"[]"}, title="changed")
+    assert bad in {one.path for one in load(place, cache=cache).problems}
+    (cache.parent / "records-refused.json").write_text('{"rules": 1, "files": [3]}')
+    assert load(place, cache=cache).left_out == 2
+
+
 def test_what_changed_is_told(place, cache):
     """The rows that stay keep their order, and the datasets of everything that changed are named."""
     elsewhere = replace(MANY[1], dataset=replace(MANY[1].dataset, id="owner/elsewhere"))
