@@ -186,6 +186,12 @@ class _Search:
             "Choose another `label_column`, or keep the rows with one label and store that by itself.",
         )
 
+    def _refuse_type(self, label: str) -> NoReturn:
+        """Refuse a label column of a type that cannot be used."""
+        mixed = type(self.features[label]).__name__ == "Json"
+        advice = "Write all labels as numbers, or all as texts." if mixed else "Choose another `label_column`."
+        self._refuse(f"has a label column {label!r} of a type that cannot be used ({self._type(label)})", advice)
+
     def _type(self, name: str) -> str:
         kind = self.kinds[name]
         if kind in ("strings", "integers", "bools", "floats"):
@@ -217,7 +223,7 @@ class _Search:
             self._refuse_multi_label(lists[0])
         candidates = named or self._of("class")
         for name in () if candidates else [one for one in self._of("other") if bare(one) in LABELS]:
-            self._refuse(f"has a label column {name!r} of a type that cannot be used ({self._type(name)})")
+            self._refuse_type(name)
         candidates = candidates or self._leftovers()
         if not candidates:
             advice = "Name one with `label_column` if there is."
@@ -302,7 +308,7 @@ class _Search:
                 self._refuse_multi_label(label)
             return get_task("token-classification")
         if kind not in (*CLASS_KINDS, *NUMBER_KINDS):
-            self._refuse(f"has a label column {label!r} of a type that cannot be used ({self._type(label)})")
+            self._refuse_type(label)
         return get_task(f"{modality}-{'regression' if kind == 'float' else 'classification'}")
 
     def _words(self, label: str) -> list[str]:

@@ -289,7 +289,7 @@ def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
     if len(names) == len(values) > MOST_ALONE:
         raise DatasetError(
             f"Each of the {len(values)} rows has its own label in column {where}, so it tells no classes: "
-            "name another `label_column`."
+            "name another `label_column`, or, if these are numbers, a `task` that ends in -regression."
         )
     return indices, names
 

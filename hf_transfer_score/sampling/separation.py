@@ -1,7 +1,8 @@
-"""What separates the columns of a CSV file, told from its first lines."""
+"""What separates the columns of a CSV file, told from its first lines, and the splits of a folder, by their names."""
 
 import codecs
 import csv
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,18 @@ from hf_transfer_score.sampling.guarded import QUOTE
 
 MOST_HEADER = 2**16
 """Bytes of a line that are read."""
+
+SPLITS = ("train", "training", "test", "testing", "validation", "valid", "val", "dev", "eval")
+
+
+def joined_splits(folder: Path, splits: Sequence[str]) -> tuple[str, ...]:
+    """Return a note where a folder has splits in capitals, which `datasets` joins to one; else nothing."""
+    names = {one.name if one.is_dir() else one.stem for one in folder.iterdir()}
+    capital = sorted(name for name in names if name.lower() in SPLITS and name != name.lower())
+    if len(capital) < 2 or len(splits) != 1:
+        return ()
+    lower = " and ".join(name.lower() for name in capital)
+    return (f"{' and '.join(capital)} are read as one split, {splits[0]}: rename them to {lower} to have splits",)
 
 
 def separation(path: Path) -> dict[str, Any]:

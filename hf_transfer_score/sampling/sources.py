@@ -22,7 +22,7 @@ from hf_transfer_score.sampling.reach import (
 )
 from hf_transfer_score.sampling.rows import ROWS, ArrowChunk, Chunk, python_chunks
 from hf_transfer_score.sampling.sample import SampleOptions
-from hf_transfer_score.sampling.separation import separation
+from hf_transfer_score.sampling.separation import joined_splits, separation
 from hf_transfer_score.text import UNNAMED, dataset_name
 
 READERS = {
@@ -162,9 +162,13 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> OpenSplit:
         raise DatasetError(f"The folder {name} is empty: there are no files in it.")
     with explained(name):
         check_folder_card(path, name)
-    return _open_builder(
-        name, options, reach=Reach.of_folder(path), path=str(path.absolute()), builder_options=reader_of(path)[1]
-    )
+    where: dict[str, Any] = {
+        "reach": Reach.of_folder(path),
+        "path": str(path.absolute()),
+        "builder_options": reader_of(path)[1],
+    }
+    opened = _open_builder(name, options, **where)
+    return replace(opened, notes=joined_splits(path, opened.splits))
 
 
 def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:

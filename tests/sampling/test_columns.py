@@ -231,3 +231,24 @@ def test_folders_that_cannot_be_listed_are_errors_that_teach(tmp_path, monkeypat
     for store in (None, tmp_path / "samples"):
         with pytest.raises(DatasetError, match=r"cannot be read \(Permission denied: .*ask for the right to read it"):
             load_sample(str(tmp_path), folder=store)
+
+
+def test_splits_in_capitals_are_not_joined_in_silence(tmp_path):
+    for folder, names in (("capital", ("Train", "TEST")), ("lower", ("train", "test"))):
+        for name in names:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / f"{name}.csv").write_text("text,label\n" + "one,a\ntwo,b\n" * 4)
+    found = load_sample(tmp_path / "capital")
+    assert "TEST and Train are read as one split, train: rename them to test and train to have splits" in found.notes
+    assert len(found) == 16 and not any("one split" in note for note in load_sample(tmp_path / "lower").notes)
+
+
+def test_labels_that_cannot_be_classes_are_told_what_to_do(tmp_path):
+    file = tmp_path / "numbers.csv"
+    file.write_text("text,score\n" + "".join(f"text {n},{n}\n" for n in range(40)))
+    with pytest.raises(DatasetError, match="if these are numbers, a `task` that ends in -regression"):
+        load_sample(file)
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text('{"text": "a", "label": 1}\n{"text": "b", "label": "x"}\n' * 8)
+    with pytest.raises(DatasetError, match="Write all labels as numbers, or all as texts"):
+        load_sample(mixed)
