@@ -44,6 +44,7 @@ ALLOWED = {
         """,
         "reproduction": "errors ranking.agreement records",
         "requests": "engines.base errors untrusted hub records version requests",
+        "requests/kept": "home hub.repository records.place records.store",
         "requests/job": """
             untrusted home errors hub features.extract sampling.sample runs records.record requests.box
             requests.request

@@ -16,6 +16,7 @@ from hf_transfer_score.errors import InputError, OptionError, RecordError, Store
 from hf_transfer_score.records.checks import check_time
 from hf_transfer_score.records.place import Place, PlaceView, Signed
 from hf_transfer_score.records.store import CHUNK, UNREAD, Problem
+from hf_transfer_score.requests.kept import KeptFiles
 from hf_transfer_score.requests.request import (
     LONGEST_REASON,
     LONGEST_TEXT,
@@ -323,9 +324,13 @@ class RequestQueue:
         known = self._known if self.place.shared else {}  # elsewhere reading is cheap, and modification times coarse
         found = {path: known[path, stamp] for path, stamp in stamps.items() if (path, stamp) in known}
         unread = [path for path in stamps if path not in found]
+        kept = KeptFiles(self.place) if self.place.shared and len(unread) > CHUNK else None
         for start in range(0, len(unread), CHUNK):  # each file may be as large as a file of results
-            contents = view.read(unread[start : start + CHUNK])
+            some = unread[start : start + CHUNK]
+            contents = view.read(some) if kept is None else kept.read(view, {path: stamps[path] for path in some})
             found |= {path: _parsed(path, content) for path, content in contents.items()}
+        if kept is not None:
+            kept.write()
         found |= {path: Problem(path, UNREAD) for path in stamps if path not in found}
         if only is None:
             self._known = {(path, stamps[path]): one for path, one in found.items()} if self.place.shared else {}

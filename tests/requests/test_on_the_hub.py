@@ -1,6 +1,7 @@
 """The queue in a repository of the local Hub, used by real clients: conflicts, lost answers, and few requests."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from hf_transfer_score.errors import InputError
 from hf_transfer_score.hub import trees
 from hf_transfer_score.hub.repository import CommitRetries
 from hf_transfer_score.records.place import HubPlace
+from hf_transfer_score.requests.kept import KeptFiles
 from hf_transfer_score.requests.queue import LeaseLostError, QueueLimits, RequestQueue
 from hf_transfer_score.requests.request import Request, request_path, utc_now
 from tests.hub.server import LocalHub
@@ -126,6 +128,25 @@ def test_files_are_not_read_twice(hub, queue_of):
     hub.requests.clear()
     assert [one.state for one in reader.requests()] == ["running", "pending", "pending"]
     assert len(hub.asked("/resolve/")) == 1
+
+
+def test_a_restarted_worker_does_not_download_very_many_requests_again(hub, queue_of, monkeypatch):
+    monkeypatch.setattr("hf_transfer_score.requests.queue.CHUNK", 2)
+    place = queue_of().place
+    requests = [Request(f"a/m{number}", "d/pets", asked_by="ann") for number in range(5)]
+    place.update(lambda view: {str(request_path(one)): one.to_json().encode() for one in requests}, title="five")
+    assert set(queue_of().requests()) == set(requests) and len(hub.asked("/resolve/")) == 5
+    hub.requests.clear()
+    assert set(queue_of().requests()) == set(requests) and hub.asked("/resolve/") == []
+    changed = replace(requests[0], asked="2025-01-01T00:00:00.000+00:00")
+    place.update(lambda view: {str(request_path(changed)): changed.to_json().encode()}, title="changed")
+    hub.requests.clear()
+    assert changed in queue_of().requests() and len(hub.asked("/resolve/")) == 1
+    file = KeptFiles(place).file
+    for damage in ("[1]", "{", file.read_text().replace("ann", "eve")):
+        file.write_text(damage)
+        hub.requests.clear()
+        assert {one.asked_by for one in queue_of().requests()} == {"ann"} and len(hub.asked("/resolve/")) == 5
 
 
 def commit(hub, queue_of, token, *requests):
