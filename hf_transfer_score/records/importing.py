@@ -359,9 +359,8 @@ def _whole(text: str, column: str) -> int:
         value = count_of(text)  # tables of other tools write 25000000.0
         if 0 <= value <= LARGEST and float(value).is_integer():
             return int(value)
-    raise RecordError(
-        f"{column}: expected a whole number from 0 to {LARGEST:,}, such as 86500000 or 86.5M, got {shown(text, 40)!r}."
-    )
+    such = ", such as 86500000 or 86.5M" if column == "parameters" else ""
+    raise RecordError(f"{column}: expected a whole number from 0 to {LARGEST:,}{such}, got {shown(text, 40)!r}.")
 
 
 def summary(records: Iterable[Record]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 import fsspec
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.sampling.guarded import QUOTE
+from hf_transfer_score.sampling.guarded import QUOTE, explained
 
 MOST_HEADER = 2**16
 """Bytes of a line that are read."""
@@ -34,7 +34,7 @@ def separation(path: Path) -> dict[str, Any]:
     Excel may say it in a first line of its own, such as `sep=;`. Raises DatasetError where the first row has more
     values than there are columns: pandas would take the first of them for the number of the row.
     """
-    with fsspec.open(str(path), "rb", compression="infer") as file:
+    with explained(path.name), fsspec.open(str(path), "rb", compression="infer") as file:
         head, *rows = (file.readline(MOST_HEADER) for _ in range(3))
     head = head.removeprefix(codecs.BOM_UTF8)
     if head.lower().startswith(b"sep=") and len(head.rstrip(b"\r\n")) == len("sep=;"):

@@ -252,3 +252,11 @@ def test_labels_that_cannot_be_classes_are_told_what_to_do(tmp_path):
     mixed.write_text('{"text": "a", "label": 1}\n{"text": "b", "label": "x"}\n' * 8)
     with pytest.raises(DatasetError, match="Write all labels as numbers, or all as texts"):
         load_sample(mixed)
+
+
+@pytest.mark.parametrize("content", [b"\x1f\x8b\x08" + b"\0" * 20, b"no archive"])
+def test_a_damaged_archive_of_a_table_is_an_error_of_the_dataset(tmp_path, content):
+    file = tmp_path / "table.csv.gz"
+    file.write_bytes(content)
+    with pytest.raises(DatasetError, match="table.csv.gz"):
+        load_sample(file)
