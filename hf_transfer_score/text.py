@@ -166,20 +166,23 @@ def short_count(value: float) -> str:
     return f"{value:.3g}"
 
 
-def count_of(text: str) -> float:
-    """Return a count as people write it; ValueError if it is none.
+def count_of(text: str) -> int:
+    """Return a count as people write it; ValueError if it is none, or no whole number.
 
     Example:
         >>> count_of("86.5M"), count_of("1.2 b"), count_of("1,200,000"), count_of("12_000")
-        (86500000.0, 1200000000.0, 1200000, 12000)
+        (86500000, 1200000000, 1200000, 12000)
     """
     text = text.strip()
     if re.fullmatch(r"\d{1,3}(,\d{3})+(\.0*)?", text):
         text = text.split(".")[0].replace(",", "")
     unit = {"K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9, "T": 10**12}.get(text[-1:].upper())
-    if unit is not None:
-        return round(float(text[:-1]) * unit, 3)  # 1.1B is 1100000000.0000001
-    return float(text) if set(text) & set(".eE") else int(text)
+    if unit is None and not set(text) & set(".eE"):
+        return int(text)
+    value = float(text) if unit is None else round(float(text[:-1]) * unit, 3)  # 1.1B is 1100000000.0000001
+    if not value.is_integer():  # infinity is none either
+        raise ValueError(f"{text} is no whole number")
+    return int(value)
 
 
 def short_bytes(value: int) -> str:

@@ -75,8 +75,8 @@ def count(text: str) -> int:
         (1500000000, 300000, 12000, 12000)
     """
     try:
-        return int(count_of(text))
-    except (ValueError, OverflowError):
+        return count_of(text)
+    except ValueError:
         raise ValueError(f"expected a number such as 100M or 1.5B, got {text!r}") from None
 
 

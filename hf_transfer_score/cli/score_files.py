@@ -205,8 +205,8 @@ def _with_fact(facts: ModelFacts, entry: str, text: str) -> ModelFacts:
     """Return facts with one added, from text such as "downloads=1000"."""
     name, _, number = text.partition("=")
     try:
-        value = int(count_of(number))
-    except (ValueError, OverflowError):
+        value = count_of(number)
+    except ValueError:
         value = -1
     if value < 0:
         raise OptionError(f"{entry}: {name} must be a whole number, such as 86500000 or 86.5M, got {number!r}.")

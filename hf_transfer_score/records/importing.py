@@ -357,8 +357,8 @@ def _number(row: Mapping[str, str], column: str) -> float:
 def _whole(text: str, column: str) -> int:
     with suppress(ValueError):
         value = count_of(text)  # tables of other tools write 25000000.0
-        if 0 <= value <= LARGEST and float(value).is_integer():
-            return int(value)
+        if 0 <= value <= LARGEST:
+            return value
     such = ", such as 86500000 or 86.5M" if column == "parameters" else ""
     raise RecordError(f"{column}: expected a whole number from 0 to {LARGEST:,}{such}, got {shown(text, 40)!r}.")
 

@@ -205,6 +205,7 @@ class TestFacts:
                 "far:parameters=many",
                 "far:parameters=many: parameters must be a whole number, such as 86500000 or 86.5M, got 'many'.",
             ),
+            ("far:parameters=1.5", "such as 86500000 or 86.5M, got '1.5'."),
             ("far:parameters=-1", "parameters must be a whole number, such as 86500000 or 86.5M, got '-1'."),
         ],
     )
