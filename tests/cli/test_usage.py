@@ -53,6 +53,7 @@ class TestUsage:
             ("rank d a/b c/d", "error: Unexpected argument: a/b c/d. Name models with --models.\n"),
             ("rank d --plot", "error: --plot needs a value.\nSee hf-transfer-score rank --help."),
             ("rank d --seed 1.5", "error: --seed '1.5': expected a whole number.\n"),
+            ("rank d --max-params 1.5", "--max-params: expected a number such as 100M or 1.5B, got '1.5'\n"),
             ("rank d --max-samples many", "error: --max-samples 'many': expected a whole number.\n"),
             ("score a.npz --json --csv", "--json and --csv exclude each other"),
             ("score a.npz --metrics ,", "expected names separated by commas, such as face,ncti, or all"),
