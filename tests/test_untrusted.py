@@ -168,6 +168,8 @@ def test_reasons_are_short_lines():
 
 OUR_OWN = {
     "integrity.py": "what was made JSON the line before, and files that a checksum of ours seals",
+    "records/store.py": "the files that were refused here, and why, as this computer wrote it down",
+    "requests/kept.py": "contents that this computer kept; the decoder reads each of them afterwards",
     "finetune/built.py": "the head of a state that a training here left, and the header of safetensors around it",
     "choosing/trainer.py": "steps that a choice on this computer wrote down",
     "sampling/load.py": "what was made JSON on the same line",
