@@ -170,7 +170,7 @@ def load(
     if cache is not None and (table.file is None or later + len(gone) > CHUNK):
         table = _cache(table, cache)
     problems = [*bad.values(), *problems]
-    if cache is not None and sorted(one.path for one in problems) != sorted(one.path for one in before):
+    if cache is not None and {(one.path, one.stamp) for one in problems} != {(one.path, one.stamp) for one in before}:
         _keep_refused(cache, problems)
     return LoadedRecords(table, view.version, tuple(problems), len(wanted), difference, len(problems))
 
