@@ -35,7 +35,7 @@ DRAWS = 20
 LEAST = 5
 """The number of models from which a target counts."""
 SETTINGS = {
-    **{name: name for name in ("ncti", "knn", "linear_probe", "logme", "parc")},
+    **{name: name for name in ("ncti", "face", "knn", "linear_probe", "logme", "parc")},
     "reg_hscore": "reg_hscore (pca=auto)",
 }
 """The metrics in the forecast of our own backbones, with the names of their settings in the records."""

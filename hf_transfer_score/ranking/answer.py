@@ -118,9 +118,10 @@ def _cautions(ranking: Ranking) -> Iterator[str]:
             f"No model is clearly better than always predicting the most frequent class ({chance:.0%}): their features "
             "may say nothing about these labels."
         )
-    elif not all(one.measured for one in ranking.forecasts.values()) and (
-        (len({*ranking.ranks.values()}) == 1 < last and max(chances) <= 1 - MAY_BE_AS_GOOD)
-        or (_as_good(ranking) and all(one.places == (1, last) for one in ranking.forecasts.values()))
+    elif (
+        not all(one.measured for one in ranking.forecasts.values())
+        and max(chances) <= 1 - MAY_BE_AS_GOOD
+        and (len({*ranking.ranks.values()}) == 1 or {one.places for one in ranking.forecasts.values()} == {(1, last)})
     ):
         yield "Too little is known about these models to distinguish them."
 

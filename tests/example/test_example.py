@@ -114,7 +114,8 @@ class TestRanking:
 
     def test_pre_training_pays(self, report):
         order = list(report.ranks)
-        assert set(order[:5]) == set(WELL)
+        assert set(order[:4]) < set(WELL)
+        assert sum(report.ranks[name] for name in WELL) < sum(report.ranks[name] for name in WORSE) / 2
         assert len(set(report.ranks.values())) >= 3, "groups that can be told apart"
 
     def test_records_are_the_same_on_every_machine(self, user):

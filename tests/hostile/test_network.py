@@ -11,7 +11,7 @@ from tests.hub.faults import FaultKind
 from tests.hub.server import LocalHub
 from tests.runs.pool import PICTURES, again, picture_shards
 
-SECONDS = 1.0  # time limit for an answer, HF_TRANSFER_SCORE_HUB_SECONDS
+SECONDS = 2.0  # time limit for an answer, HF_TRANSFER_SCORE_HUB_SECONDS
 LONGEST = 25.0  # time limit for a run, most of which is its start
 
 
@@ -41,11 +41,11 @@ FOR_EVER: dict[str, Mode] = {
     "reset": Mode("reset", "the connection to the Hub was cut off"),
     "cut": Mode("cut", "the connection to the Hub was cut off", options={"after": 20}),
     "cut files": Mode("cut", "the connection to the Hub was cut off", "files", {"after": 300}),
-    "stall": Mode("stall", "the Hub sent nothing", options={"seconds": 5.0}),
-    "stall half-way": Mode("stall", "the Hub sent nothing", "files", {"seconds": 5.0, "after": 500}),
+    "stall": Mode("stall", "the Hub sent nothing", options={"seconds": 7.0}),
+    "stall half-way": Mode("stall", "the Hub sent nothing", "files", {"seconds": 7.0, "after": 500}),
     "drip": Mode("drip", "bytes in", options={"seconds": 0.05}),
     "drip files": Mode("drip", "bytes in", "files", {"seconds": 0.05}),
-    "late": Mode("latency", "the Hub sent nothing", options={"seconds": 5.0}),
+    "late": Mode("latency", "the Hub sent nothing", options={"seconds": 7.0}),
     "page": Mode("page", "answered with a web page"),
     "page for files": Mode("page", "(no ETag)", "files"),
     "empty": Mode("nothing", "answered with nothing", "questions"),
@@ -59,7 +59,7 @@ FOR_EVER: dict[str, Mode] = {
 
 ONCE: dict[str, Mode] = {
     "500 once": Mode(500, None, options={"times": 1}),
-    "stall half-way once": Mode("stall", None, "files", {"seconds": 5.0, "after": 500, "times": 1}),
+    "stall half-way once": Mode("stall", None, "files", {"seconds": 7.0, "after": 500, "times": 1}),
 }
 """Transient failures: a run overcomes them silently."""
 
