@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -31,8 +32,9 @@ def joined_splits(folder: Path, splits: Sequence[str]) -> tuple[str, ...]:
 def separation(path: Path) -> dict[str, Any]:
     """Return what separates columns: a comma, a semicolon or a tab, whichever the first line has most of.
 
-    Excel may say it in a first line of its own, such as `sep=;`. Raises DatasetError where the first row has more
-    values than there are columns: pandas would take the first of them for the number of the row.
+    Excel may say it in a first line of its own, such as `sep=;`. Raises DatasetError where two columns have one name,
+    since pandas would rename the second, and where the first row has more values than there are columns, since pandas
+    would take the first of them for the number of the row.
     """
     with explained(path.name), fsspec.open(str(path), "rb", compression="infer") as file:
         head, *rows = (file.readline(MOST_HEADER) for _ in range(3))
@@ -45,6 +47,9 @@ def separation(path: Path) -> dict[str, Any]:
     lines = b"".join(rows).decode(errors="replace").splitlines()
     with suppress(csv.Error):  # its reader tells what is wrong
         names, values = [*csv.reader(lines, delimiter=found["sep"]), [], []][:2]
+        for name, count in Counter(map(str.strip, names)).items():
+            if count > 1 and name:
+                raise DatasetError(f"{path.name} has {count} columns named {name!r}: rename all but one of them.")
         if len(values) > len(names) > 0:
             raise DatasetError(
                 f"The first row of {path.name} has {len(values)} values, and there are {len(names)} columns: "

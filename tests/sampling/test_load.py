@@ -261,6 +261,7 @@ BROKEN = {
         "Line 3 of .*later.csv has 3 values, and there are 2 columns: put quotes",
     ),
     "ends.csv": (b"sep=;\ntext;label\na;0;\nb;1;\n", "has 3 values, and there are 2 columns"),
+    "twice.csv": (b"text,label, label\na,0,1\nb,1,0\n", "twice.csv has 2 columns named 'label': rename all but one"),
     "rows.xlsx": (b"x", "is of no known kind; expected one of .parquet, .csv.*Save a spreadsheet as CSV"),
 }
 
