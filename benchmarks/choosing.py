@@ -160,7 +160,9 @@ def raced(drawn: Drawn, tunings: float, within: float, confidence: float) -> Out
     left = drawn.pool([name for name in drawn.names if name not in gone])
     means = left.outcomes({}).mean(1)
     names = [left.names[place] for place in np.argsort(-means)]
-    terms = Terms(drawn.curves.passes, drawn.curves.rates, within, confidence, Budget(tunings, "fine-tunings"), lost)
+    budget = Budget(tunings, "fine-tunings")
+    chance = pool.ranking.chance or 0.0
+    terms = Terms(drawn.curves.passes, drawn.curves.rates, within, confidence, budget, lost, chance)
     race = Race(names, Replayed(drawn), left, terms, spent)
     winner = race.run()
     assert winner is not None

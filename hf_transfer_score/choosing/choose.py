@@ -264,7 +264,9 @@ class _Choosing:
         }
         kind = Prober if recipe.method == "probe" else Trainer
         self.trainer = kind(finalists, start.sample, start.test, recipe, how.seed, start.journal)
-        terms = Terms(recipe.epochs, recipe.learning_rates, how.within, how.confidence, start.budget, self.lost)
+        chance = self.pool.ranking.chance or 0.0
+        rates, budget = recipe.learning_rates, start.budget
+        terms = Terms(recipe.epochs, rates, how.within, how.confidence, budget, self.lost, chance)
         self.race = Race(names, self.trainer, self.pool, terms, self.spent, start.heard)
         try:
             return self.race.run()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from statistics import NormalDist
 from typing import NamedTuple, Protocol
@@ -13,6 +14,8 @@ from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.ranking.intervals import Interval
 
 Floats = NDArray[np.float64]
+
+DRAWS = 1000
 
 BETS = np.linspace(0.02, 0.98, 25)
 """Stakes over which a bet is spread, as shares of the largest one that cannot lose everything."""
@@ -291,6 +294,7 @@ class Terms:
     confidence: float
     budget: Budget
     lost: float = 0.0
+    chance: float = 0.0
 
     @property
     def rounds(self) -> list[int]:
@@ -306,3 +310,27 @@ class Terms:
 def compared_after(passes: int) -> list[int]:
     """Return the numbers of epochs after which finalists are compared."""
     return sorted({max(1, round(share * passes)) for share in ROUNDS})
+
+
+def luck_of(kind: int, of: Arm | str) -> Floats:
+    """Return standard normal draws (draws,), always the same for the same arm or candidate."""
+    return np.random.default_rng([kind, *f"{of}".encode()]).standard_normal(DRAWS)
+
+
+def drawn_shares(arm: Arm, right: Floats) -> Floats:
+    """Return draws of the accuracy on all rows there are (draws,), of an arm of which some rows are known (N,).
+
+    The weights of the rows are the same for all arms. Each arm has a row of its own in addition, which is half right
+    and half wrong, so that its accuracy has Jeffreys' posterior: few rows that are all right leave doubt.
+    """
+    weights, total = _weights(len(right))
+    luck = np.random.default_rng([3, *f"{arm}".encode()]).standard_gamma(0.5, (2, DRAWS))
+    found: Floats = (weights @ right.astype(np.float32) + luck[0]) / (total + luck.sum(0))
+    return found
+
+
+@lru_cache(maxsize=4)
+def _weights(rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the weights of rows in each draw (draws, rows), as in the Bayesian bootstrap, and their sums (draws,)."""
+    found = np.random.default_rng(0).standard_exponential((DRAWS, rows), np.float32)
+    return found, found.sum(1)

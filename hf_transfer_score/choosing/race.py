@@ -6,12 +6,11 @@ many trained briefly or few trained to the end, whichever promises more.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_transfer_score.choosing.evidence import (
+    DRAWS,
     Arm,
     Floats,
     Forecast,
@@ -22,14 +21,15 @@ from hf_transfer_score.choosing.evidence import (
     bet,
     by_chance,
     chance_within,
+    drawn_shares,
     expected_gain,
     largest_gain,
+    luck_of,
     worth_training,
 )
 from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
 from hf_transfer_score.errors import CheckpointError
 
-DRAWS = 1000
 SHOWN = 0.25
 """Share of all epochs before which no candidate is clearly behind, no answer is sure, and no other learning rates are
 tried: slow starters need time."""
@@ -44,6 +44,9 @@ of all epochs after which any lower accuracy decides."""
 OTHER_RATE, RATE_TRUST = 0.04, 1.0
 """How far apart the accuracies of one candidate at two learning rates lie, and how many candidates that were trained at
 both outweigh that assumption."""
+
+LEARNT = 0.1
+"""The share of the way from chance to the forecast below which a training has learned nothing yet."""
 
 SCOUTS, FOLLOWERS, SCOUTED, TOLD = 3, 8, 0.4, 0.75
 """How many candidates are trained at two learning rates before the others begin, at most; how many candidates there are
@@ -98,8 +101,9 @@ class Race:
     def _scout(self) -> None:
         """Try the two largest learning rates with the first candidates; all others begin at the better one.
 
-        A rate that fails shows at once. Otherwise the two are compared after a third of the epochs, since a larger one
-        often looks worse until it falls. That is too expensive for few candidates, which begin at the larger one.
+        A rate that fails shows at once: nothing is learned, or little beside the other. Otherwise the two are compared
+        after a third of the epochs, since a larger one often looks worse until it falls. That is too expensive for few
+        candidates, which begin at the larger one.
         """
         gone, names, rates = dict[str, str](), self.names, self.rates[:2]
         soon, later = self.terms.rounds[0], self.terms.rounds[:2][-1]
@@ -108,7 +112,7 @@ class Race:
             self.arms = [Arm(names[0], rate) for rate in rates]
             self._train(soon, gone)
             names = [name for name in names if name not in gone]
-        if self.arms and (self._failed(*self.arms) or self._reached(*self.arms)):
+        if self.arms and (self._stuck(self.arms[0]) or self._failed(*self.arms) or self._reached(*self.arms)):
             self.rate = rates[1]
         elif self.arms:
             self.arms = [Arm(name, rate) for name in self._scouts(names, rates, later) for rate in rates]
@@ -118,6 +122,7 @@ class Race:
             self.rate = rates[gained < 0]
         others = [arm for arm in self.legs if arm.name in names and arm.rate != self.rate]
         others = [arm for arm in others if not self._failed(arm, Arm(arm.name, self.rate))]
+        others = [arm for arm in others if arm.rate < self.rate or not self._stuck(arm)]
         self.arms = [*(Arm(name, self.rate) for name in names), *others]
         self._tell(Round("race", f"learning rate {self.rate:g}", tuple(names), gone, spent=str(self.spent)))
 
@@ -130,6 +135,27 @@ class Race:
     def _failed(self, arm: Arm, other: Arm) -> bool:
         """Whether an arm is so far behind another that its learning rate is of no use."""
         return self.legs[arm].level < FAILED * self.legs[other].level
+
+    def _stuck(self, arm: Arm) -> bool:
+        """Whether an arm has learned nothing so far, or has forgotten it."""
+        expected = float(self.before[arm.name].mean()) if self.forecast.absolute else 1.0
+        return self.legs[arm].accuracies[-1] <= self.terms.chance + LEARNT * max(0.0, expected - self.terms.chance)
+
+    def _open(self, name: str) -> list[Arm]:
+        """Return the arms of a candidate that were not trained and may learn.
+
+        A learning rate at which nobody learned anything is not tried again, nor one larger than one at which this
+        candidate did not.
+        """
+        stuck = [arm for arm in self.legs if self._stuck(arm)]
+        failed = {arm.rate for arm in stuck} - {arm.rate for arm in self.legs if arm not in stuck}
+        least = min((arm.rate for arm in stuck if arm.name == name), default=self.rates[0] + 1)
+        arms = [Arm(name, rate) for rate in self.rates if rate < least and rate not in failed]
+        return [arm for arm in arms if arm not in self.legs]
+
+    def _untold(self, name: str) -> bool:
+        """Whether a candidate learned nothing so far, and has learning rates left at which it may."""
+        return all(self._stuck(arm) for arm in self.legs if arm.name == name) and bool(self._open(name))
 
     def _reached(self, larger: Arm, smaller: Arm) -> bool:
         """Whether the smaller rate is ahead, and so near to what the forecast expects that no larger one is needed."""
@@ -160,14 +186,15 @@ class Race:
     def _afford(self, number: int, passes: int) -> dict[str, str]:
         """Drop the arms that the budget has no room for; return the candidates dropped, with the reason.
 
-        Once enough is shown, candidates that are still in may be trained at other learning rates, too.
+        Once enough is shown, candidates that are still in may be trained at other learning rates, too, and instead where
+        they have learned nothing.
         """
         terms, before = self.terms, self.names
         if not before:
             return {}
         if number and terms.rounds[number - 1] >= SHOWN * terms.passes:
-            all_arms = [Arm(name, rate) for name in before for rate in self.rates]
-            self.arms += [arm for arm in all_arms if arm not in self.legs]
+            more = [arm for name in before for arm in self._open(name)]
+            self.arms = [arm for arm in self.arms if not (arm in self.legs and self._untold(arm.name))] + more
         order = self._promising() if number else self.arms
         rounds = terms.rounds[number:]
         costs = np.diff([[self._cost(arm, end) for end in rounds] for arm in order], prepend=0.0)
@@ -181,7 +208,7 @@ class Race:
     def _promising(self) -> list[Arm]:
         """Return the arms, those with the best chance first."""
         ordered = [self.arms[place] for place in by_chance(np.array([self._arm_draws(arm) for arm in self.arms]))]
-        leader = self._leader()
+        leader = self._leader() if any(arm in self.legs for arm in self.arms) else None
         return sorted(ordered, key=lambda arm: (arm != leader) + (arm not in self.legs))
 
     def _train(self, passes: int, gone: dict[str, str]) -> None:
@@ -237,16 +264,17 @@ class Race:
         """
         furthest = max(len(leg.accuracies) for leg in self.legs.values())
         shown = {arm.name for arm, leg in self.legs.items() if len(leg.accuracies) == furthest or leg.ended}
+        shown = {name for name in shown if not self._untold(name)}
         ends = {name: max(self.end(arm) for arm in self.legs if arm.name == name) for name in shown}
-        self.level = float(np.median([end - self.before[name].mean() for name, end in ends.items()]))
-        for name in {arm.name for arm in self.legs}:
+        self.level = float(np.median([end - self.before[name].mean() for name, end in ends.items()])) if ends else 0.0
+        for name in {arm.name for arm in self.legs if not self._untold(arm.name)}:
             self.drawn[name] = np.max([self._arm_draws(arm) for arm in self.legs if arm.name == name], axis=0)
         self.outcomes = self.forecast.outcomes(self.drawn)
 
     def _arm_draws(self, arm: Arm) -> Floats:
         """Return draws of the final accuracy of an arm (draws,): its curve, shrunk towards the forecast before."""
         if arm not in self.legs:  # as far from the best rate of its candidate as for other candidates
-            noise = _luck(2, arm)
+            noise = luck_of(2, arm)
             known = self.drawn.get(arm.name)
             if known is None:
                 return np.resize(self.before[arm.name], DRAWS)
@@ -254,14 +282,14 @@ class Race:
             return rested
         leg = self.legs[arm]
         gain = self.gain(arm)
-        noise = ALIKE**0.5 * _luck(1, arm.name) + (1 - ALIKE) ** 0.5 * _luck(1, arm)
+        noise = ALIKE**0.5 * luck_of(1, arm.name) + (1 - ALIKE) ** 0.5 * luck_of(1, arm)
         spread = float(np.hypot(gain.spread, RESTLESS))
-        seen: Floats = np.clip(_shares(arm, leg.right) + gain.mean + spread * noise, 0, 1)
+        seen: Floats = np.clip(drawn_shares(arm, leg.right) + gain.mean + spread * noise, 0, 1)
         if not self.forecast.absolute:
             return seen
         expected = np.resize(self.before[arm.name], DRAWS) + self.level
         prior, own = max(float(expected.var()), LEAST_SPREAD**2), float(seen.var()) + 1e-6
-        expected = expected + np.sqrt(prior - expected.var()) * _luck(4, arm.name)
+        expected = expected + np.sqrt(prior - expected.var()) * luck_of(4, arm.name)
         found: Floats = expected + prior / (prior + own) * (seen - expected)
         return found
 
@@ -362,27 +390,3 @@ class Race:
             if self.arms:
                 self._believe()
         return None
-
-
-def _luck(kind: int, of: Arm | str) -> Floats:
-    """Return standard normal draws (draws,), always the same for the same arm or candidate."""
-    return np.random.default_rng([kind, *f"{of}".encode()]).standard_normal(DRAWS)
-
-
-def _shares(arm: Arm, right: Floats) -> Floats:
-    """Return draws of the accuracy on all rows there are (draws,), of an arm of which some rows are known (N,).
-
-    The weights of the rows are the same for all arms. Each arm has a row of its own in addition, which is half right
-    and half wrong, so that its accuracy has Jeffreys' posterior: few rows that are all right leave doubt.
-    """
-    weights, total = _weights(len(right))
-    luck = np.random.default_rng([3, *f"{arm}".encode()]).standard_gamma(0.5, (2, DRAWS))
-    found: Floats = (weights @ right.astype(np.float32) + luck[0]) / (total + luck.sum(0))
-    return found
-
-
-@lru_cache(maxsize=4)
-def _weights(rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the weights of rows in each draw (draws, rows), as in the Bayesian bootstrap, and their sums (draws,)."""
-    found = np.random.default_rng(0).standard_exponential((DRAWS, rows), np.float32)
-    return found, found.sum(1)

@@ -160,6 +160,30 @@ def test_curves_far_below_what_features_promise_do_not_tell_the_learning_rate(pr
     assert run.rate == (0.3 if promised == 0.9 else 0.0)
 
 
+class Failing(Known):
+    """A track on which only chance is reached at the largest learning rate, and by the first candidate at two."""
+
+    def run(self, arm, passes):
+        self.ran.append((arm, passes))
+        fails = arm.rate == 0.3 or arm == Arm("model 0", 0.1)
+        curve = [0.1] * 16 if fails else rising(0.05, 0.6 + arm.rate)
+        seen = tuple(np.mean(one > LUCK) for one in curve[:passes])
+        return Leg(seen, (curve[int(np.argmax(seen))] > LUCK).astype(float), passes >= 16)
+
+
+@pytest.mark.parametrize("tunings", [0.45, 3.0])
+def test_where_nothing_is_learned_a_smaller_rate_is_tried_and_no_larger_one(tunings):
+    names = [f"model {number}" for number in range(6)]
+    track = Failing({name: [0] * 16 for name in names})
+    terms = Terms(16, (0.0, 0.1, 0.3), 0.5, 0.9, Budget(tunings, "fine-tunings"), chance=0.1)
+    run = Race(names, track, Promising(names), terms, Spent())
+    winner = run.run()
+    assert run.rate == 0.1 and [arm for arm, _ in track.ran if arm.rate == 0.3] == [Arm("model 0", 0.3)]
+    assert max(passes for arm, passes in track.ran if arm == Arm("model 0", 0.1)) <= 5
+    assert run.legs[winner].ended and run.legs[winner].level > 0.5
+    assert winner.rate == (0.1 if tunings > 1 else 0.0)
+
+
 class Promising(Nothing):
     """A forecast that expects 70% of the first candidate, and 69% of the others."""
 
