@@ -163,7 +163,7 @@ def test_ended_at_any_stage_it_gives_the_best_so_far_and_goes_on_from_there(whol
 
 
 def test_ended_in_the_race_it_is_as_sure_as_its_last_round_said(chosen, tmp_path):
-    found = chosen(tmp_path, Ending(10), within=0.0)
+    found = chosen(tmp_path, Ending(9), within=0.0)
     assert found.interrupted and found.history[-1].words == "2 epochs" and found.sure == found.history[-1].chance
 
 
