@@ -288,13 +288,15 @@ class _Choosing:
     def _proof(self, winner: Arm) -> tuple[Tested, ...]:
         """Test the winner, the runner-up and all whose training is complete; complete ones become records.
 
-        Nothing is returned if the winner cannot be tested.
+        One that learned nothing so far is no runner-up if there is another. Nothing is returned if the winner cannot be
+        tested.
         """
         race, trainer, found, failed = self.race, self.trainer, list[Tested](), dict[str, str]()
         assert race is not None and trainer is not None
         seen = {arm.name: arm for arm in sorted(race.legs, key=lambda arm: race.legs[arm].level)}
         means = dict(zip(race.forecast.names, race.outcomes.mean(1).tolist(), strict=True))
-        others = sorted((name for name in seen if name != winner.name), key=lambda name: -means[name])
+        others = [name for name in seen if name != winner.name]
+        others.sort(key=lambda name: (race.untold(name), -means[name]))
         whole = [name for name in others if race.legs[seen[name]].ended]
         for name in dict.fromkeys([winner.name, *others[:1], *whole]):
             arm = winner if name == winner.name else seen[name]

@@ -153,7 +153,7 @@ class Race:
         arms = [Arm(name, rate) for rate in self.rates if rate < least and rate not in failed]
         return [arm for arm in arms if arm not in self.legs]
 
-    def _untold(self, name: str) -> bool:
+    def untold(self, name: str) -> bool:
         """Whether a candidate learned nothing so far, and has learning rates left at which it may."""
         return all(self._stuck(arm) for arm in self.legs if arm.name == name) and bool(self._open(name))
 
@@ -194,7 +194,7 @@ class Race:
             return {}
         if number and terms.rounds[number - 1] >= SHOWN * terms.passes:
             more = [arm for name in before for arm in self._open(name)]
-            self.arms = [arm for arm in self.arms if not (arm in self.legs and self._untold(arm.name))] + more
+            self.arms = [arm for arm in self.arms if not (arm in self.legs and self.untold(arm.name))] + more
         order = self._promising() if number else self.arms
         rounds = terms.rounds[number:]
         costs = np.diff([[self._cost(arm, end) for end in rounds] for arm in order], prepend=0.0)
@@ -264,10 +264,10 @@ class Race:
         """
         furthest = max(len(leg.accuracies) for leg in self.legs.values())
         shown = {arm.name for arm, leg in self.legs.items() if len(leg.accuracies) == furthest or leg.ended}
-        shown = {name for name in shown if not self._untold(name)}
+        shown = {name for name in shown if not self.untold(name)}
         ends = {name: max(self.end(arm) for arm in self.legs if arm.name == name) for name in shown}
         self.level = float(np.median([end - self.before[name].mean() for name, end in ends.items()])) if ends else 0.0
-        for name in {arm.name for arm in self.legs if not self._untold(arm.name)}:
+        for name in {arm.name for arm in self.legs if not self.untold(arm.name)}:
             self.drawn[name] = np.max([self._arm_draws(arm) for arm in self.legs if arm.name == name], axis=0)
         self.outcomes = self.forecast.outcomes(self.drawn)
 

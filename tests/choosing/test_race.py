@@ -182,6 +182,8 @@ def test_where_nothing_is_learned_a_smaller_rate_is_tried_and_no_larger_one(tuni
     assert max(passes for arm, passes in track.ran if arm == Arm("model 0", 0.1)) <= 5
     assert run.legs[winner].ended and run.legs[winner].level > 0.5
     assert winner.rate == (0.1 if tunings > 1 else 0.0)
+    assert not any(run.untold(arm.name) for arm in run.legs if arm.name != "model 0")
+    assert run.untold("model 0") == (Arm("model 0", 0.0) not in run.legs)
 
 
 class Promising(Nothing):
