@@ -45,8 +45,9 @@ OTHER_RATE, RATE_TRUST = 0.04, 1.0
 """How far apart the accuracies of one candidate at two learning rates lie, and how many candidates that were trained at
 both outweigh that assumption."""
 
-LEARNT = 0.1
-"""The share of the way from chance to the forecast below which a training has learned nothing yet."""
+LEARNT, AHEAD = 0.1, 0.9
+"""The share of the way from chance to the forecast below which a training has learned nothing yet; and the share of the
+accuracy at a smaller learning rate below which one that is not the largest is far behind."""
 
 SCOUTS, FOLLOWERS, SCOUTED, TOLD = 3, 8, 0.4, 0.75
 """How many candidates are trained at two learning rates before the others begin, at most; how many candidates there are
@@ -99,32 +100,40 @@ class Race:
         return self._finish()
 
     def _scout(self) -> None:
-        """Try the two largest learning rates with the first candidates; all others begin at the better one.
+        """Try learning rates with the first candidates, the largest first; all others begin at the best one.
 
-        A rate that fails shows at once: nothing is learned, or little beside the other. Otherwise the two are compared
-        after a third of the epochs, since a larger one often looks worse until it falls. That is too expensive for few
-        candidates, which begin at the larger one.
+        Whether the largest fails shows at once. Otherwise two are compared after a third of the epochs, since a larger
+        one often looks worse until it falls; few candidates, for whom that is too expensive, begin at the larger one.
         """
-        gone, names, rates = dict[str, str](), self.names, self.rates[:2]
+        gone, names, rates = dict[str, str](), self.names, self.rates
         soon, later = self.terms.rounds[0], self.terms.rounds[:2][-1]
         self.arms = []
         while names and not self.arms:
-            self.arms = [Arm(names[0], rate) for rate in rates]
+            self.arms = [Arm(names[0], rate) for rate in rates[:2]]
             self._train(soon, gone)
             names = [name for name in names if name not in gone]
-        if self.arms and (self._stuck(self.arms[0]) or self._failed(*self.arms) or self._reached(*self.arms)):
-            self.rate = rates[1]
-        elif self.arms:
-            self.arms = [Arm(name, rate) for name in self._scouts(names, rates, later) for rate in rates]
+        while len(self.arms) > 1 and self._useless(*self.arms):
+            self.rate, *_ = rates = rates[1:]
+            self.arms = [Arm(names[0], rate) for rate in rates[:2]]
+            self._train(soon, gone)
+            names = [name for name in names if name not in gone]
+        if len(self.arms) > 1:
+            self.arms = [Arm(name, rate) for name in self._scouts(names, rates[:2], later) for rate in rates[:2]]
             self._train(later, gone)
             names = [name for name in names if name not in gone]
-            gained = sum(self._gained(*(Arm(name, rate) for rate in rates)) for name in self.names)
+            gained = sum(self._gained(*(Arm(name, rate) for rate in rates[:2])) for name in self.names)
             self.rate = rates[gained < 0]
         others = [arm for arm in self.legs if arm.name in names and arm.rate != self.rate]
-        others = [arm for arm in others if not self._failed(arm, Arm(arm.name, self.rate))]
         others = [arm for arm in others if arm.rate < self.rate or not self._stuck(arm)]
+        others = [arm for arm in others if not self._failed(arm, Arm(arm.name, self.rate))]
         self.arms = [*(Arm(name, self.rate) for name in names), *others]
         self._tell(Round("race", f"learning rate {self.rate:g}", tuple(names), gone, spent=str(self.spent)))
+
+    def _useless(self, larger: Arm, smaller: Arm) -> bool:
+        """Whether a larger rate is not needed: the largest if it fails, others if the smaller one is far ahead."""
+        if larger.rate == self.rates[0]:
+            return self._stuck(larger) or self._failed(larger, smaller) or self._reached(larger, smaller)
+        return self._reached(larger, smaller) and self.legs[larger].level < AHEAD * self.legs[smaller].level
 
     def _gained(self, larger: Arm, smaller: Arm) -> float:
         """Return how much better an arm is expected to end than one at a smaller learning rate, as far as they tell."""
@@ -144,8 +153,7 @@ class Race:
     def _open(self, name: str) -> list[Arm]:
         """Return the arms of a candidate that were not trained and may learn.
 
-        A learning rate at which nobody learned anything is not tried again, nor one larger than one at which this
-        candidate did not.
+        Rates at which nobody learned anything are not tried again, nor any larger than one at which this one did not.
         """
         stuck = [arm for arm in self.legs if self._stuck(arm)]
         failed = {arm.rate for arm in stuck} - {arm.rate for arm in self.legs if arm not in stuck}
@@ -154,7 +162,7 @@ class Race:
         return [arm for arm in arms if arm not in self.legs]
 
     def untold(self, name: str) -> bool:
-        """Whether a candidate learned nothing so far, and has learning rates left at which it may."""
+        """Whether a candidate learned nothing so far, and has learning rates left."""
         return all(self._stuck(arm) for arm in self.legs if arm.name == name) and bool(self._open(name))
 
     def _reached(self, larger: Arm, smaller: Arm) -> bool:
@@ -186,15 +194,18 @@ class Race:
     def _afford(self, number: int, passes: int) -> dict[str, str]:
         """Drop the arms that the budget has no room for; return the candidates dropped, with the reason.
 
-        Once enough is shown, candidates that are still in may be trained at other learning rates, too, and instead where
-        they have learned nothing.
+        Once enough is shown, other learning rates join; they take the place of those at which nothing was learned.
         """
         terms, before = self.terms, self.names
         if not before:
             return {}
         if number and terms.rounds[number - 1] >= SHOWN * terms.passes:
-            more = [arm for name in before for arm in self._open(name)]
-            self.arms = [arm for arm in self.arms if not (arm in self.legs and self.untold(arm.name))] + more
+            stuck = [arm for arm in self.arms if self._stuck(arm)]
+            lost = {arm.name: arm.rate for arm in stuck} | {arm.name: 0.0 for arm in self.arms if arm not in stuck}
+            more = [arm for arm in self.legs if arm.rate < lost.get(arm.name, 0.0)]
+            more += [arm for name in before for arm in self._open(name)]
+            able = {arm.name for arm in [*more, *self.arms] if arm not in stuck}
+            self.arms = [arm for arm in self.arms if arm not in stuck or arm.name not in able] + more
         order = self._promising() if number else self.arms
         rounds = terms.rounds[number:]
         costs = np.diff([[self._cost(arm, end) for end in rounds] for arm in order], prepend=0.0)
@@ -356,18 +367,15 @@ class Race:
 
     def _leader(self) -> Arm:
         """Return the arm that is expected to end best."""
-        best = [self._best_arm(name) for name in self.names if self._trained(name)]
+        best = [self._best_arm(name) for name in {arm.name: 0 for arm in self.arms if arm in self.legs}]
         return max(best, key=lambda arm: float(self._arm_draws(arm).mean()))
-
-    def _trained(self, name: str) -> list[Arm]:
-        return [arm for arm in self.arms if arm.name == name and arm in self.legs]
 
     def _best_arm(self, name: str) -> Arm:
         """Return the learning rate at which a candidate is expected to end best.
 
         A larger one has the benefit of the doubt until it was trained for long, unless it has failed.
         """
-        arms = self._trained(name)
+        arms = [arm for arm in self.arms if arm.name == name and arm in self.legs]
         done = {arm: len(self.legs[arm].accuracies) / self.terms.passes / SETTLED for arm in arms}
         level = max(self.legs[arm].level for arm in arms)
         able = [

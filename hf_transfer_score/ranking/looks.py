@@ -300,8 +300,8 @@ WORTH = {
 }
 """Correlation of the normal scores of a metric with those of fine-tuned accuracies: from docs/evidence.md. The usual
 metrics count the same, because weights react much to differences that the evidence does not tell from chance: with
-0.7 for the best three and 0.58 for FaCe, the probe, kNN and PARC have nearly all of the weight, and the forecast loses
-7.9 instead of 3.1 points on checkpoints from packages."""
+0.7 for the best three and 0.58 for FaCe, the probe, kNN and PARC have nearly all of the weight. Weights that are fitted
+to some datasets are no better on others."""
 
 OTHERWISE = "accuracy by "
 """How accuracies by another method on the dataset itself are named among its metrics."""
