@@ -1,8 +1,7 @@
 """The race: finalists are fine-tuned in rounds, each resuming from its own last state.
 
-All train on the same batches and are judged on the same validation rows. Those that are clearly behind are dropped.
-Where the budget is too small for all, the least promising are dropped too, and the answer says that it is less sure:
-many trained briefly or few trained to the end, whichever promises more.
+All train on the same batches and are judged on the same validation rows. Those that are clearly behind are dropped, and
+where the budget is too small for all, the least promising: many go on briefly or few to the end, as promises more.
 """
 
 from collections.abc import Sequence
@@ -76,7 +75,7 @@ class Race:
     ) -> None:
         self.track, self.forecast, self.terms, self.spent = track, forecast, terms, spent
         self.heard = heard or ChooseListener()
-        self.rates = sorted(terms.rates, reverse=True)
+        self.rates, self.enough = sorted(terms.rates, reverse=True), SHOWN * terms.passes
         self.rate = self.rates[0]
         self.arms = [Arm(name, self.rate) for name in names]
         self.level = 0.0
@@ -123,9 +122,8 @@ class Race:
             names = [name for name in names if name not in gone]
             gained = sum(self._gained(*(Arm(name, rate) for rate in rates[:2])) for name in self.names)
             self.rate = rates[gained < 0]
-        others = [arm for arm in self.legs if arm.name in names and arm.rate != self.rate]
-        others = [arm for arm in others if arm.rate < self.rate or not self._stuck(arm)]
-        others = [arm for arm in others if not self._failed(arm, Arm(arm.name, self.rate))]
+        others = [arm for arm in self.legs if arm.name in names and (arm.rate < self.rate or not self._stuck(arm))]
+        others = [arm for arm in others if arm.rate != self.rate and not self._failed(arm, Arm(arm.name, self.rate))]
         self.arms = [*(Arm(name, self.rate) for name in names), *others]
         self._tell(Round("race", f"learning rate {self.rate:g}", tuple(names), gone, spent=str(self.spent)))
 
@@ -153,10 +151,12 @@ class Race:
     def _open(self, name: str) -> list[Arm]:
         """Return the arms of a candidate that were not trained and may learn.
 
-        Rates at which nobody learned anything are not tried again, nor any larger than one at which this one did not.
+        Rates at which nobody learned anything, the largest at once and others in enough epochs, are not tried again, nor
+        any larger than one at which this one did not.
         """
         stuck = [arm for arm in self.legs if self._stuck(arm)]
-        failed = {arm.rate for arm in stuck} - {arm.rate for arm in self.legs if arm not in stuck}
+        tried = [arm for arm in stuck if arm.rate == self.rates[0] or len(self.legs[arm].accuracies) >= self.enough]
+        failed = {arm.rate for arm in tried} - {arm.rate for arm in self.legs if arm not in stuck}
         least = min((arm.rate for arm in stuck if arm.name == name), default=self.rates[0] + 1)
         arms = [Arm(name, rate) for rate in self.rates if rate < least and rate not in failed]
         return [arm for arm in arms if arm not in self.legs]
@@ -199,7 +199,7 @@ class Race:
         terms, before = self.terms, self.names
         if not before:
             return {}
-        if number and terms.rounds[number - 1] >= SHOWN * terms.passes:
+        if number and terms.rounds[number - 1] >= self.enough:
             stuck = [arm for arm in self.arms if self._stuck(arm)]
             lost = {arm.name: arm.rate for arm in stuck} | {arm.name: 0.0 for arm in self.arms if arm not in stuck}
             more = [arm for arm in self.legs if arm.rate < lost.get(arm.name, 0.0)]
@@ -247,7 +247,7 @@ class Race:
         means = self.outcomes.mean(1)
         leader = self._leader()
         first, chance = leader.name, self.chance(leader)
-        shown = passes >= SHOWN * self.terms.passes
+        shown = passes >= self.enough
         gone |= self._behind(first) if shown else {}
         inside = sorted(self.names, key=lambda name: -means[places[name]])
         alive = self.outcomes[[places[name] for name in inside]]

@@ -186,6 +186,24 @@ def test_where_nothing_is_learned_a_smaller_rate_is_tried_and_no_larger_one(tuni
     assert run.untold("model 0") == (Arm("model 0", 0.0) not in run.legs)
 
 
+class Slow(Known):
+    """A track on which the smaller learning rate shows nothing in the first epoch, and is far better in the end."""
+
+    def run(self, arm, passes):
+        self.ran.append((arm, passes))
+        curve = [0.4] * 16 if arm.rate else [0.1] * 2 + rising(0.3, 0.9, 14)
+        seen = tuple(np.mean(one > LUCK) for one in curve[:passes])
+        return Leg(seen, (curve[int(np.argmax(seen))] > LUCK).astype(float), passes >= 16)
+
+
+def test_a_smaller_rate_is_not_given_up_for_its_first_epoch():
+    names = ["one", "two", "three"]
+    track = Slow({name: [0] * 16 for name in names})
+    terms = Terms(16, (0.0, 0.3), 0.5, 0.99, Budget(9.0, "fine-tunings"), chance=0.1)
+    assert Race(names, track, Promising(names), terms, Spent()).run().rate == 0.0
+    assert {arm.name for arm, _ in track.ran if arm.rate == 0.0} == {*names}
+
+
 class Promising(Nothing):
     """A forecast that expects 70% of the first candidate, and 69% of the others."""
 
