@@ -151,8 +151,8 @@ class Race:
     def _open(self, name: str) -> list[Arm]:
         """Return the arms of a candidate that were not trained and may learn.
 
-        Rates at which nobody learned anything, the largest at once and others in enough epochs, are not tried again, nor
-        any larger than one at which this one did not.
+        Rates at which nobody learned anything, the largest at once and others in enough epochs, are not tried again,
+        nor any larger than one at which this one did not.
         """
         stuck = [arm for arm in self.legs if self._stuck(arm)]
         tried = [arm for arm in stuck if arm.rate == self.rates[0] or len(self.legs[arm].accuracies) >= self.enough]
