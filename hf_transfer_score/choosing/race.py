@@ -273,13 +273,13 @@ class Race:
 
         The forecast before was also a guess of the level; the arms that were trained longest show how far it was off.
         """
+        told = {arm.name: [one for one in self.legs if one.name == arm.name] for arm in self.legs}
+        told = {name: arms for name, arms in told.items() if not self.untold(name)}
         furthest = max(len(leg.accuracies) for leg in self.legs.values())
         shown = {arm.name for arm, leg in self.legs.items() if len(leg.accuracies) == furthest or leg.ended}
-        shown = {name for name in shown if not self.untold(name)}
-        ends = {name: max(self.end(arm) for arm in self.legs if arm.name == name) for name in shown}
-        self.level = float(np.median([end - self.before[name].mean() for name, end in ends.items()])) if ends else 0.0
-        for name in {arm.name for arm in self.legs if not self.untold(arm.name)}:
-            self.drawn[name] = np.max([self._arm_draws(arm) for arm in self.legs if arm.name == name], axis=0)
+        off = [max(map(self.end, told[name])) - self.before[name].mean() for name in told.keys() & shown]
+        self.level = float(np.median(off)) if off else 0.0
+        self.drawn = {name: np.max([self._arm_draws(arm) for arm in arms], axis=0) for name, arms in told.items()}
         self.outcomes = self.forecast.outcomes(self.drawn)
 
     def _arm_draws(self, arm: Arm) -> Floats:

@@ -161,12 +161,13 @@ def test_curves_far_below_what_features_promise_do_not_tell_the_learning_rate(pr
 
 
 class Failing(Known):
-    """A track on which only chance is reached at the largest learning rate, and by the first candidate at two."""
+    """A track on which nothing is learned at the largest learning rate, and forgotten by one candidate at another."""
 
     def run(self, arm, passes):
         self.ran.append((arm, passes))
-        fails = arm.rate == 0.3 or arm == Arm("model 0", 0.1)
-        curve = [0.1] * 16 if fails else rising(0.05, 0.6 + arm.rate)
+        curve = [0.1] * 16 if arm.rate == 0.3 else rising(0.05, 0.6 + arm.rate)
+        if arm == Arm("model 0", 0.1):
+            curve = [0.3] + [0.1] * 15
         seen = tuple(np.mean(one > LUCK) for one in curve[:passes])
         return Leg(seen, (curve[int(np.argmax(seen))] > LUCK).astype(float), passes >= 16)
 
@@ -183,7 +184,20 @@ def test_where_nothing_is_learned_a_smaller_rate_is_tried_and_no_larger_one(tuni
     assert run.legs[winner].ended and run.legs[winner].level > 0.5
     assert winner.rate == (0.1 if tunings > 1 else 0.0)
     assert not any(run.untold(arm.name) for arm in run.legs if arm.name != "model 0")
-    assert run.untold("model 0") == (Arm("model 0", 0.0) not in run.legs)
+    assert run.untold("model 0") == (Arm("model 0", 0.0) not in run.legs) == ("model 0" not in run.drawn)
+
+
+def test_what_was_forgotten_says_nothing_of_other_rates():
+    names, arm = ["model 0", "model 1"], Arm("model 0", 0.1)
+    track = Failing({name: [0] * 16 for name in names})
+    terms = Terms(16, (0.0, 0.1), 0.5, 0.9, Budget(1.0, "fine-tunings"), chance=0.1)
+    run = Race(names, track, Promising(names), terms, Spent())
+    known = []
+    for passes in (1, 5):
+        run.legs[arm] = track.run(arm, passes)
+        run._believe()
+        known.append(set(run.drawn))
+    assert known == [{"model 0"}, set()] and run.level == 0.0
 
 
 class Slow(Known):
